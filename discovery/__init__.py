@@ -1,0 +1,1 @@
+"""The pure core: bytes in, specification out."""

@@ -1,0 +1,41 @@
+"""The grammar and the sequence model as they stand in a specification."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from .base import Model, Quantised
+
+
+class GrammarRule(Model):
+    """``left`` → ``right`` with a probability; symbols that are no left side of any rule are terminals."""
+
+    left: str
+    right: list[str]
+    probability: Quantised
+
+
+class Grammar(Model):
+    """A probabilistic context-free grammar over field tokens."""
+
+    start: str = "S"
+    rules: list[GrammarRule] = []
+    bits_per_message: Quantised = 0.0
+    flat_bits_per_message: Quantised = 0.0
+    held_out_coverage: Quantised = 0.0
+    likelihoods: list[Quantised] = []  # held-out bits per message after each EM iteration
+
+
+class Transition(Model):
+    """In a flow, a message of state ``to`` followed one of state ``from_`` so many times; a state is a type and a direction."""
+
+    source: str
+    target: str
+    direction: Literal["unknown", "c2s", "s2c"] = "unknown"
+    count: int
+
+
+class SequenceModel(Model):
+    """First-order chain of message types per flow; ``start`` and ``end`` are states of their own."""
+
+    transitions: list[Transition] = []
