@@ -49,6 +49,13 @@ class KeyField(Model):
     endianness: Literal["big", "little"] | None = None
 
 
+class Carrier(Model):
+    """What carries the messages: a UDP or TCP port, an EtherType, or an IP protocol number."""
+
+    kind: Literal["udp", "tcp", "ethertype", "ip"]
+    number: int = Attribute(ge=0, le=65535)
+
+
 class Capture(Model):
     """An input of the discovery: its SHA-256 (first 16 hexadecimal digits), its number of messages."""
 
@@ -94,6 +101,7 @@ class ProtocolSpec(Model):
     schema_version: Literal[1] = 1
     protocol: Name = "protocol"
     version: int = Attribute(1, ge=1)
+    carrier: Carrier | None = None
     framing: Framing = DatagramFraming()
     key: KeyField | None = None
     types: list[MessageType] = []
@@ -154,7 +162,7 @@ class ProtocolSpec(Model):
         return next((t for t in self.types if t.name == name), None)
 
 
-_VALUE_KINDS = {"enum": "values", "range": None, "constant": None, "flags": None}
+_VALUE_KINDS = ("enum", "range", "constant", "flags")
 
 
 def _drop_values(node: Any) -> None:
