@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from .batch import MessageBatch
-from .confirmation import Confirmation, confirm
+import numpy as np
+from numpy.typing import NDArray
+
+from .batch import MessageBatch, MessageView
+from .confirmation import Confirmation, Confirmer
 from .errors import CancelledError, QbitelError
+from .grammar import learn_grammar
 from .proposal import propose
 from .sample import Sample
 from .settings import DiscoverySettings
-from .spec import Capture, Evidence, Framing, ProtocolSpec, Provenance
+from .spec import Capture, Carrier, DatagramFraming, Evidence, Framing, ProtocolSpec
 from .spec.diff import Change, diff
 from .statistics import MessageStatistics
 
@@ -26,6 +30,8 @@ CHUNK = 1 << 16
 Progress = Callable[[str, float], None]
 Cancel = Callable[[], bool]
 Clock = Callable[[], float]
+# Messages and, where they stand for more than one each, their occurrences by direction (n, 3).
+Weighted = tuple[MessageView, NDArray[np.int64] | None]
 
 
 @dataclass
@@ -37,6 +43,23 @@ class StageReport:
     seconds: float | None = None
     message: str = ""
     hint: str = ""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a protocol before its messages are read: its name, what carries it, how it was framed."""
+
+    protocol: str = "protocol"
+    carrier: Carrier | None = None
+    framing: Framing = DatagramFraming()
+    framing_evidence: Evidence | None = None
+
+    def base(self) -> ProtocolSpec:
+        """Return a specification that holds only this."""
+        evidence = {} if self.framing_evidence is None else {"framing:stream": self.framing_evidence}
+        return ProtocolSpec(
+            protocol=self.protocol, carrier=self.carrier, framing=self.framing, evidence=evidence
+        )
 
 
 @dataclass(frozen=True)
@@ -114,11 +137,9 @@ class ProtocolDiscoveryOrchestrator:
 
     def discover(
         self,
-        batch: MessageBatch,
+        messages: MessageBatch | Mapping[str, MessageBatch],
         *,
-        protocol: str = "protocol",
-        framing: tuple[Framing, Evidence] | None = None,
-        capture_hash: str = "",
+        known: Known | None = None,
         progress: Progress | None = None,
         cancel: Cancel | None = None,
         clock: Clock | None = None,
@@ -127,109 +148,125 @@ class ProtocolDiscoveryOrchestrator:
         Find the specification of one protocol's messages.
 
         Args:
-            batch: the messages; their order does not matter.
-            protocol: a name for the result.
-            framing: how the messages were cut from a stream, with its evidence.
-            capture_hash: first 16 hexadecimal digits of the capture's SHA-256, for message references.
+            messages: a batch, or one per capture by the capture's hash (first 16 hexadecimal digits of its SHA-256);
+                the order does not matter.
+            known: what is known before: the protocol's name, its carrier, how it was framed.
             progress: called with (stage, fraction); cancel: asked between steps; clock: seconds, for the reports.
 
         Raises:
             CancelledError: the cancel token was set.
         """
+        batches = {"": messages} if isinstance(messages, MessageBatch) else dict(messages)
         runner = StageRunner(progress, cancel, clock)
-        statistics = MessageStatistics(self.settings)
-        try:
-            with runner.stage("statistics") as report:
-                for done, chunk in _chunks(batch):
-                    runner.check()
-                    statistics.update(chunk, capture_hash)
-                    runner.tell("statistics", done / len(batch))
-                report.message = f"{len(batch)} messages"
-        except StageFailed:
-            pass
-        base = ProtocolSpec(protocol=protocol, provenance=self._provenance(statistics))
-        if framing is not None:
-            base = base.model_copy(update={"framing": framing[0], "evidence": {"framing:stream": framing[1]}})
-        return self._infer(base, statistics, [batch], runner)
+        statistics = self._read(MessageStatistics(self.settings), batches, runner)
+        return self._infer((known or Known()).base(), statistics, _weighted(batches), runner)
 
     def extend(
         self,
-        result: DiscoveryResult,
-        batch: MessageBatch,
+        spec: ProtocolSpec,
+        statistics: MessageStatistics,
+        messages: MessageBatch | Mapping[str, MessageBatch],
         *,
-        capture_hash: str = "",
         progress: Progress | None = None,
         cancel: Cancel | None = None,
         clock: Clock | None = None,
     ) -> DiscoveryResult:
         """
-        Learn on: add messages of another capture and return the next version of the specification with its changes.
+        Learn on: add messages to those a specification was read from, and return its next version with the changes.
 
-        Counts confirmed over earlier captures stay; the new messages are confirmed and added.
+        Args:
+            spec, statistics: of the earlier result. Of its messages only the sample is left: they are confirmed again
+                through it, each distinct payload with its count (all of them where the sample was complete).
+
+        Raises:
+            CancelledError: the cancel token was set.
         """
+        batches = {"": messages} if isinstance(messages, MessageBatch) else dict(messages)
         runner = StageRunner(progress, cancel, clock)
-        statistics = MessageStatistics(self.settings).merge(result.statistics)
-        with runner.stage("statistics"):
-            for _, chunk in _chunks(batch):
-                runner.check()
-                statistics.update(chunk, capture_hash)
-        old = result.spec
-        provenance = self._provenance(statistics).model_copy(update={"parent": old.digest})
-        base = ProtocolSpec(
-            protocol=old.protocol, framing=old.framing, version=old.version + 1, provenance=provenance,
-            evidence={k: e for k, e in old.evidence.items() if k == "framing:stream"},
-        )  # fmt: skip
-        extended = self._infer(base, statistics, [_retained(statistics), batch], runner)
-        changes = tuple(diff(old, extended.spec))
-        return DiscoveryResult(extended.spec, statistics, extended.stages, extended.notes, changes)
+        earlier = statistics.sample()
+        merged = self._read(statistics, batches, runner)
+        known = Known(spec.protocol, spec.carrier, spec.framing, spec.evidence.get("framing:stream"))
+        base = known.base()
+        provenance = base.provenance.model_copy(update={"parent": spec.digest})
+        base = base.model_copy(update={"version": spec.version + 1, "provenance": provenance})
+        weighted = [(earlier.view, earlier.directions), *_weighted(batches)]
+        result = self._infer(base, merged, weighted, runner)
+        return replace(result, changes=tuple(diff(spec, result.spec)))
 
-    def _provenance(self, statistics: MessageStatistics) -> Provenance:
-        captures = [Capture(hash=h, messages=n) for h, n in statistics.captures()]
-        return Provenance(
-            captures=captures, statistics_digest=statistics.digest(), settings_digest=self.settings.digest(),
-            seed=self.settings.seed, engine=ENGINE,
-        )  # fmt: skip
+    def _read(
+        self, statistics: MessageStatistics, batches: Mapping[str, MessageBatch], runner: StageRunner
+    ) -> MessageStatistics:
+        total = sum(len(batch) for batch in batches.values())
+        with runner.stage("statistics") as report:
+            done = 0
+            for capture_hash, batch in batches.items():
+                for start in range(0, len(batch), CHUNK):
+                    runner.check()
+                    chunk = batch.slice(start, CHUNK)
+                    statistics.update(chunk, capture_hash)
+                    done += len(chunk)
+                    runner.tell("statistics", done / total)
+            report.message = f"{total} messages"
+        return statistics
 
     def _infer(
-        self, base: ProtocolSpec, statistics: MessageStatistics, batches: Sequence[MessageBatch], runner: StageRunner
+        self, base: ProtocolSpec, statistics: MessageStatistics, messages: Sequence[Weighted], runner: StageRunner
     ) -> DiscoveryResult:
-        spec = base
+        provenance = base.provenance.model_copy(
+            update={
+                "captures": [Capture(hash=h, messages=n) for h, n in statistics.captures()],
+                "statistics_digest": statistics.digest(),
+                "settings_digest": self.settings.digest(),
+                "seed": self.settings.seed,
+                "engine": ENGINE,
+            }
+        )
+        spec = base.model_copy(update={"provenance": provenance})
         try:
-            sample = statistics.sample()
-            for round_number in range(self.settings.confirm_rounds):
-                spec = propose(base, sample, self.settings, runner)
-                with runner.stage("confirm") as report:
-                    confirmation = self._confirm(spec, batches, runner)
-                    spec = confirmation.apply(spec, sample)
-                    report.message = f"{confirmation.explained} of {confirmation.messages} messages explained"
-                wider = confirmation.widen(sample, self.settings)
-                if wider is None or round_number + 1 == self.settings.confirm_rounds:
-                    break
-                sample = wider
-            spec = self._with_grammar(spec, sample, runner)
+            spec = self._rounds(spec, statistics.sample(), messages, runner)
         except StageFailed:
             failed = runner.failed
             assert failed is not None
-            reason = f"{failed.name}: {failed.message}"
-            spec = spec.model_copy(update={"partial": [*spec.partial, reason]})
+            spec = spec.model_copy(update={"partial": [*spec.partial, f"{failed.name}: {failed.message}"]})
         return DiscoveryResult(spec, statistics, tuple(runner.reports.values()), tuple(notes(spec)))
 
-    def _confirm(self, spec: ProtocolSpec, batches: Iterable[MessageBatch], runner: StageRunner) -> Confirmation:
-        total = Confirmation.empty(spec, self.settings)
-        for batch in batches:
-            for done, chunk in _chunks(batch):
-                runner.check()
-                total = total.merge(confirm(spec, chunk, self.settings))
-                runner.tell("confirm", done / max(len(batch), 1))
-        return total
-
-    def _with_grammar(self, spec: ProtocolSpec, sample: Sample, runner: StageRunner) -> ProtocolSpec:
-        from .grammar import learn_grammar
-
+    def _rounds(
+        self, base: ProtocolSpec, sample: Sample, messages: Sequence[Weighted], runner: StageRunner
+    ) -> ProtocolSpec:
+        spec = base
+        for round_number in range(1, self.settings.confirm_rounds + 1):
+            spec = propose(base, sample, self.settings, runner.stage)
+            with runner.stage("confirm") as report:
+                confirmation = self._confirm(spec, messages, runner)
+                spec = confirmation.apply(spec, sample)
+                report.message = f"{confirmation.explained} of {confirmation.messages} messages explained"
+            wider = confirmation.widen(sample) if round_number < self.settings.confirm_rounds else None
+            if wider is None:
+                break
+            sample = wider
         with runner.stage("grammar") as report:
             spec = learn_grammar(spec, sample, self.settings)
             report.message = f"{len(spec.grammar.rules)} rules"
         return spec
+
+    def _confirm(self, spec: ProtocolSpec, messages: Sequence[Weighted], runner: StageRunner) -> Confirmation:
+        confirmer = Confirmer(spec, self.settings)
+        total = confirmer.empty()
+        count = sum(len(view) for view, _ in messages)
+        done = 0
+        for view, directions in messages:
+            for start in range(0, len(view), CHUNK):
+                runner.check()
+                rows = np.arange(start, min(start + CHUNK, len(view)))
+                weights = None if directions is None else directions[rows]
+                total = total.merge(confirmer.confirm(view.take(rows), weights))
+                done += len(rows)
+                runner.tell("confirm", done / count)
+        return total
+
+
+def _weighted(batches: Mapping[str, MessageBatch]) -> list[Weighted]:
+    return [(batch.view(), None) for batch in batches.values()]
 
 
 def notes(spec: ProtocolSpec) -> Iterator[str]:
@@ -248,13 +285,3 @@ def notes(spec: ProtocolSpec) -> Iterator[str]:
 def has_structure(spec: ProtocolSpec) -> bool:
     """Return whether any type has more than one element."""
     return any(len(message_type.elements) > 1 for message_type in spec.types)
-
-
-def _chunks(batch: MessageBatch) -> Iterator[tuple[int, MessageBatch]]:
-    for start in range(0, len(batch), CHUNK):
-        chunk = batch.slice(start, CHUNK)
-        yield start + len(chunk), chunk
-
-
-def _retained(statistics: MessageStatistics) -> MessageBatch:
-    return MessageBatch.from_payloads([])

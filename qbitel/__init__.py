@@ -1,1 +1,58 @@
-"""The protocol discovery engine: unknown traffic in, a specification, a running parser and a service out."""
+"""
+The protocol discovery engine: unknown traffic in; a specification, a running parser and a service out.
+
+>>> from qbitel import discover, read_capture
+>>> spec = discover(read_capture("plant.pcapng"), protocol="udp_20547")
+>>> Parser(spec).parse_batch(messages).to_arrow()
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .api import discover, discover_all
+    from .discovery.batch import MessageBatch
+    from .discovery.captures import read_capture
+    from .discovery.parser import Parser
+    from .discovery.settings import DiscoverySettings
+    from .discovery.spec import ProtocolSpec
+    from .discovery.validator import MessageValidator
+
+__version__ = "0.1.0"
+__all__ = [
+    "DiscoverySettings",
+    "MessageBatch",
+    "MessageValidator",
+    "Parser",
+    "ProtocolSpec",
+    "discover",
+    "discover_all",
+    "read_capture",
+]
+
+_HOMES = {
+    "DiscoverySettings": "discovery.settings",
+    "MessageBatch": "discovery.batch",
+    "MessageValidator": "discovery.validator",
+    "Parser": "discovery.parser",
+    "ProtocolSpec": "discovery.spec",
+    "discover": "api",
+    "discover_all": "api",
+    "read_capture": "discovery.captures",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded on first use, so that `import qbitel` and `qbitel --help` stay fast.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'qbitel' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

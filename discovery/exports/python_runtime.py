@@ -1,0 +1,235 @@
+# The reader of the tables below: no dependency beyond the standard library.
+import sys
+from collections import namedtuple
+
+Type = namedtuple("Type", "name label guards elements")
+Field = namedtuple("Field", "name width encoding endianness semantic elements group", defaults=((), None))
+Repeat = namedtuple("Repeat", "name stop elements group maximum", defaults=((), None, 65536))
+Switch = namedtuple("Switch", "name field mask cases default", defaults=((),))
+Case = namedtuple("Case", "values elements group", defaults=((), None))
+Value = namedtuple("Value", "offset width mask values")
+Length = namedtuple("Length", "minimum maximum")
+Token = namedtuple("Token", "index separators fold_case values")
+Text = namedtuple("Text", "bytes")
+Fixed = namedtuple("Fixed", "size")
+FromLength = namedtuple("FromLength", "field scale bias origin")
+Delimited = namedtuple("Delimited", "delimiters include required")
+Run = namedtuple("Run", "of required")
+SelfDelimiting = namedtuple("SelfDelimiting", "form")
+Rest = namedtuple("Rest", "")
+ToEnd = namedtuple("ToEnd", "")
+Times = namedtuple("Times", "field bias")
+Until = namedtuple("Until", "bytes")
+Leaf = namedtuple("Leaf", "path start length semantic value")
+
+MAX_DEPTH, MAX_LEAVES = 32, 65536
+CLASSES = {
+    "space": b" \t",
+    "digit": b"0123456789",
+    "letter": bytes((*range(65, 91), *range(97, 123))),
+    "alnum": bytes((*range(48, 58), *range(65, 91), *range(97, 123))),
+    "printable": bytes(range(32, 127)),
+    "zero": b"\0",
+    "ff": b"\xff",
+}
+
+
+class Malformed(ValueError):
+    """The message does not fit its type from byte ``offset`` on."""
+
+    def __init__(self, offset, reason):
+        super().__init__(f"byte {offset}: {reason}")
+        self.offset = offset
+
+
+def guard_holds(guard, message):
+    """Return whether a guard holds for a message."""
+    if isinstance(guard, Length):
+        return guard.minimum <= len(message) and (guard.maximum is None or len(message) <= guard.maximum)
+    if isinstance(guard, Text):
+        return all(32 <= byte < 127 or byte in b"\t\r\n" for byte in message[: guard.bytes])
+    if isinstance(guard, Token):
+        cleaned = message.translate(bytes.maketrans(guard.separators, guard.separators[:1] * len(guard.separators)))
+        tokens = [token for token in cleaned.split(guard.separators[:1]) if token]
+        token = tokens[guard.index] if guard.index < len(tokens) else None
+        return token is not None and (token.upper() if guard.fold_case else token) in guard.values
+    start = guard.offset if guard.offset >= 0 else len(message) + guard.offset
+    part = message[start : start + guard.width] if start >= 0 else b""
+    if guard.mask is not None:
+        part = bytes(a & b for a, b in zip(part, guard.mask))
+    return len(part) == guard.width and part in guard.values
+
+
+class Reader:
+    """Reads one message along the elements of its type."""
+
+    def __init__(self, message):
+        self.message, self.leaves, self.numbers, self.ends, self.depth = message, [], {}, {}, 0
+
+    def read(self, elements, cursor, end, path):
+        for position, element in enumerate(elements):
+            kind = type(element)
+            if kind is Field:
+                cursor = self.field(element, elements[position + 1 :], cursor, end, path)
+            elif kind is Repeat:
+                cursor = self.repeat(element, elements[position + 1 :], cursor, end, path)
+            else:
+                case = self.case(element, cursor)
+                cursor = self.enter(case, cursor, end, path)
+        return cursor
+
+    def enter(self, holder, cursor, end, path):
+        if self.depth >= MAX_DEPTH:
+            raise Malformed(cursor, "nested too deeply")
+        self.depth += 1
+        elements = GROUPS[holder.group] if getattr(holder, "group", None) else holder.elements
+        cursor = self.read(elements, cursor, end, path)
+        self.depth -= 1
+        return cursor
+
+    def number(self, name, cursor):
+        if name not in self.numbers:
+            raise Malformed(cursor, f"{name} was not read")
+        return self.numbers[name]
+
+    def case(self, switch, cursor):
+        value = self.number(switch.field, cursor)
+        if switch.mask != -1:
+            value &= switch.mask
+        for case in switch.cases:
+            if value in case.values:
+                return case
+        return Case((), switch.default)
+
+    def width(self, field, following, cursor, end):
+        width, message = field.width, self.message
+        kind = type(width)
+        if kind is Fixed:
+            return width.size
+        if kind is FromLength:
+            amount = self.number(width.field, cursor) * width.scale + width.bias
+            if width.origin == "message":
+                return amount - cursor
+            return amount if width.origin == "self" else self.ends[width.field] + amount - cursor
+        if kind is Rest:
+            return end - cursor - sum(map(fixed_width, following))
+        if kind is Delimited:
+            found = [(at, -len(d)) for d in width.delimiters if (at := message.find(d, cursor, end)) >= 0]
+            if found:
+                at, negative = min(found)
+                return at - cursor - (negative if width.include else 0)
+            if width.required:
+                raise Malformed(cursor, f"no delimiter after {field.name}")
+            return end - cursor
+        if kind is Run:
+            members, stop = CLASSES[width.of], cursor
+            while stop < end and message[stop] in members:
+                stop += 1
+            if stop == cursor and width.required:
+                raise Malformed(cursor, f"no {width.of} for {field.name}")
+            return stop - cursor
+        return self_delimiting(width.form, message, cursor, end)
+
+    def field(self, field, following, cursor, end, path):
+        size = self.width(field, following, cursor, end)
+        if size < 0 or cursor + size > end:
+            raise Malformed(cursor, f"{field.name} does not fit")
+        stop = cursor + size
+        value = decode(field, self.message[cursor:stop])
+        if isinstance(value, int):
+            self.numbers[field.name], self.ends[field.name] = value, stop
+        name = path + (field.name,)
+        if field.elements or field.group:
+            after = self.enter(field, cursor, stop, name)
+            self.leaf(name, after, stop, "payload", None)
+        else:
+            self.leaf(name, cursor, stop, field.semantic, value)
+        return stop
+
+    def leaf(self, path, start, stop, semantic, value):
+        if len(self.leaves) >= MAX_LEAVES:
+            raise Malformed(start, "too many fields")
+        if stop > start:
+            self.leaves.append(Leaf(".".join(path), start, stop - start, semantic, value))
+
+    def repeat(self, repeat, following, cursor, end, path):
+        stop, items = repeat.stop, 0
+        limit = end - sum(map(fixed_width, following))
+        wanted = self.number(stop.field, cursor) + stop.bias if isinstance(stop, Times) else repeat.maximum
+        if isinstance(stop, Times) and not 0 <= wanted <= repeat.maximum:
+            raise Malformed(cursor, f"{wanted} items of {repeat.name}")
+        while items < wanted:
+            if not isinstance(stop, Times) and cursor >= limit:
+                break
+            if isinstance(stop, Until) and self.message.startswith(stop.bytes, cursor):
+                break
+            before = cursor
+            cursor = self.enter(repeat, cursor, limit, path + (repeat.name,))
+            items += 1
+            if cursor == before and not isinstance(stop, Times):
+                raise Malformed(cursor, f"{repeat.name} reads nothing")
+        return cursor
+
+
+def fixed_width(element):
+    """Return the bytes that an element always takes."""
+    return element.width.size if isinstance(element, Field) and isinstance(element.width, Fixed) else 0
+
+
+def self_delimiting(form, message, cursor, end):
+    """Return the width of a value that shows its own end."""
+    at = cursor
+    if form == "ber_length":
+        if at < end and message[at] & 0x80:
+            at += message[at] & 0x7F
+        return at + 1 - cursor
+    if form == "labels":
+        while at < end and message[at] and message[at] < 0xC0:
+            at += message[at] + 1
+        return at + (2 if at < end and message[at] >= 0xC0 else 1) - cursor
+    if form == "ber_tag":
+        if at < end and message[at] & 0x1F != 0x1F:
+            return 1
+        at += 1
+    while at < end and message[at] & 0x80 and at - cursor < 10:
+        at += 1
+    return at + 1 - cursor
+
+
+def decode(field, data):
+    """Return the value of a field: a number, text or bytes."""
+    order = field.endianness or "big"
+    if field.encoding in ("uint", "int"):
+        return int.from_bytes(data, order, signed=field.encoding == "int") if len(data) <= 8 else data
+    if field.encoding == "ber_length":
+        return int.from_bytes(data[1:], "big") if data[0] & 0x80 else data[0]
+    if field.encoding == "leb128":
+        return sum((byte & 0x7F) << 7 * place for place, byte in enumerate(data))
+    return data
+
+
+def parse(message):
+    """Return (type name, leaves, error): the leaves in order, and None or the Malformed that ended the reading."""
+    for kind in TYPES:
+        if all(guard_holds(guard, message) for guard in kind.guards):
+            break
+    else:
+        return "unknown", [Leaf("unknown", 0, len(message), "unknown", message)], None
+    reader, error, cursor = Reader(message), None, 0
+    try:
+        cursor = reader.read(kind.elements, 0, len(message), ())
+    except Malformed as malformed:
+        error, cursor = malformed, malformed.offset
+    if cursor < len(message):
+        reader.leaves.append(Leaf("unparsed", cursor, len(message) - cursor, "unknown", message[cursor:]))
+        error = error or Malformed(cursor, "bytes left over")
+    return kind.name, reader.leaves, error
+
+
+def main():
+    """Parse messages given as lines of hexadecimal digits on standard input."""
+    for line in sys.stdin:
+        name, leaves, error = parse(bytes.fromhex(line.strip()))
+        print(name, f"({error})" if error else "")
+        for leaf in leaves:
+            print(f"  {leaf.start:5} {leaf.length:5}  {leaf.path:32} {leaf.value!r}")

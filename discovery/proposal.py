@@ -1,0 +1,71 @@
+"""Propose a specification from a sample: types, relations, boundaries, layout, meaning, in that order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from .boundaries import default_segmenter
+from .layout import build_layouts
+from .relations import find_relations
+from .sample import Sample
+from .segmenter import Segmenter
+from .semantics import label_fields
+from .settings import DiscoverySettings
+from .spec import Field, MessageType, ProtocolSpec, Rest
+from .types import find_types
+
+
+class Report(Protocol):
+    """What a stage may write about itself."""
+
+    message: str
+
+
+Stage = Callable[[str], AbstractContextManager[Report]]
+
+
+def propose(
+    base: ProtocolSpec, sample: Sample, settings: DiscoverySettings, stage: Stage, segmenter: Segmenter | None = None
+) -> ProtocolSpec:
+    """
+    Return ``base`` filled with the types, layouts, constraints and evidence that the sample supports.
+
+    Args:
+        base: carries what is known before: name, framing, provenance.
+        sample: distinct messages in canonical order; nothing else is read.
+        stage: a context manager factory that each stage runs in (progress, cancellation, reports).
+        segmenter: what finds boundaries; the package's default where None.
+    """
+    if not len(sample.view):
+        return base
+    segmenter = segmenter or default_segmenter()
+    with stage("types") as report:
+        model = find_types(sample, settings)
+        type_of_row = model.assign(sample.view)
+        report.message = f"{len(model.types)} types"
+    with stage("relations") as report:
+        findings = find_relations(sample, type_of_row, len(model.types), settings)
+        report.message = f"{len(findings)} findings"
+    with stage("boundaries") as report:
+        probabilities = segmenter.boundary_probabilities(sample, type_of_row, findings)
+        report.message = segmenter.name
+    with stage("layout") as report:
+        layouts = build_layouts(sample, model, type_of_row, probabilities, findings, settings)
+        types = [
+            MessageType(name=t.name, label=t.label, guards=t.guards, elements=elements or [PAYLOAD])
+            for t, elements in zip(model.types, layouts.elements, strict=True)
+        ]
+        evidence = {**base.evidence, **model.evidence, **layouts.evidence}
+        spec = base.model_copy(
+            update={"types": types, "groups": layouts.groups, "key": model.key, "evidence": evidence}
+        )
+        report.message = f"{sum(len(t.elements) for t in types)} elements"
+    with stage("semantics") as report:
+        spec = label_fields(spec, sample, settings)
+        report.message = f"{len(spec.evidence)} claims"
+    return spec
+
+
+PAYLOAD = Field(name="payload", width=Rest(), semantic="payload")

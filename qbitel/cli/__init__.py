@@ -1,0 +1,89 @@
+"""
+The command ``qbitel``.
+
+Exit codes: 0 done; 1 the answer is "no" (messages that do not validate); 2 wrong usage;
+3 the input cannot be read; 4 a limit was passed; 5 no such protocol, type, message or claim, or a bad specification
+or rule; 6 a partial result was written; 7 something the command needs is not installed; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+EXIT_NO, EXIT_USAGE, EXIT_INPUT, EXIT_LIMIT, EXIT_NOT_FOUND, EXIT_PARTIAL, EXIT_MISSING = 1, 2, 3, 4, 5, 6, 7
+EXIT_INTERRUPTED = 130
+EXIT_CODES = {
+    "input": EXIT_INPUT,
+    "limit": EXIT_LIMIT,
+    "spec": EXIT_NOT_FOUND,
+    "rule": EXIT_NOT_FOUND,
+    "not-found": EXIT_NOT_FOUND,
+    "cancelled": EXIT_INTERRUPTED,
+}
+COMMANDS = {
+    "bench": ("bench", "Measure accuracy on labelled captures, or speed."),
+    "digest": ("digest", "Print the digest of a capture's statistics and the id of its specification."),
+    "discover": ("discover", "Find the specification of every protocol in captures."),
+    "doctor": ("doctor", "Say what is installed, what is missing and what cannot work."),
+    "export": ("inspect", "Write a parser, a Wireshark dissector, a JSON schema or a graph."),
+    "fields": ("use", "Print the field boundaries and meanings of every message."),
+    "parse": ("use", "Parse messages into columns."),
+    "serve": ("serve", "Serve discovery over HTTP on a local Ray."),
+    "show": ("inspect", "Show types and fields, or one message as hex and tree."),
+    "validate": ("use", "Judge messages against a specification."),
+    "why": ("inspect", "Show the evidence for a claim."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they run, and listed without being imported."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f".{COMMANDS[cmd_name][0]}", __name__)
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from the table above, so that help loads none of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.command(cls=LazyGroup, epilog="Exit codes: 0 done, 1 the answer is no, 2 usage, 3 input, 4 limit, "
+               "5 not found, 6 partial result, 7 not installed, 130 interrupted.")  # fmt: skip
+@click.version_option(package_name="qbitel")
+def cli() -> None:
+    """Find out what unknown traffic says: types, fields, meaning, a parser, a dissector."""
+
+
+def main() -> None:
+    """Run the command; errors of the engine are one line on standard error and a documented exit code."""
+    from ..discovery.errors import QbitelError
+
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("qbitel: interrupted", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output has gone (`qbitel fields … | head`): nothing is left to say.
+        sys.stderr.close()
+        sys.exit(0)
+    except QbitelError as error:
+        click.echo(f"qbitel: {error}", err=True)
+        sys.exit(EXIT_CODES.get(error.code, 1))

@@ -1,0 +1,5 @@
+"""Run the command as ``python -m qbitel.cli``."""
+
+from . import main
+
+main()

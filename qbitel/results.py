@@ -1,0 +1,157 @@
+"""
+The result folder: what ``qbitel discover --out DIR`` writes and every other command reads.
+
+``DIR/index.json`` lists the protocols. ``DIR/<protocol>/`` holds ``spec.json``, ``evidence.txt``, ``parser.py``,
+``dissector.lua``, ``schema.json``, ``types.dot``, ``statistics.bin`` (to learn on) and ``messages.arrow`` (a few
+messages of each type, to look at).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from .discovery.batch import MessageBatch
+from .discovery.errors import InputError, NotFoundError
+from .discovery.exports import FORMATS, export
+from .discovery.orchestrator import DiscoveryResult
+from .discovery.parser import Parser
+from .discovery.spec import ProtocolSpec
+from .discovery.statistics import MessageStatistics
+from .evidence_text import claim_lines
+
+EXAMPLES_PER_TYPE = 32
+INDEX = "index.json"
+
+
+@dataclass(frozen=True)
+class StoredProtocol:
+    """One protocol of a result folder."""
+
+    folder: Path
+    spec: ProtocolSpec
+
+    def messages(self) -> MessageBatch:
+        """Return the kept example messages; ``number`` is their place in the capture."""
+        with pa.memory_map(str(self.folder / "messages.arrow")) as source:
+            return MessageBatch(pa.ipc.open_file(source).read_all())
+
+    def statistics(self) -> MessageStatistics:
+        """Return the statistics that the specification was read from."""
+        return MessageStatistics.from_bytes((self.folder / "statistics.bin").read_bytes())
+
+
+def write_results(
+    out: Path, results: Sequence[tuple[DiscoveryResult, MessageBatch]], warnings: Sequence[str] = ()
+) -> list[Path]:
+    """
+    Write one folder a protocol and the index; return the folders.
+
+    Args:
+        results: each with the messages it was confirmed on.
+        warnings: what the readers had to say about the captures.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    try:
+        folders = [_write_protocol(out, result, messages) for result, messages in results]
+        entries = [
+            _entry(folder, result) for folder, (result, _) in zip(folders, results, strict=True)
+        ]
+        index = {"protocols": entries, "warnings": list(warnings)}
+        _write(out / INDEX, json.dumps(index, indent=2, sort_keys=True) + "\n")
+    except OSError as error:
+        raise InputError(f"cannot write: {error.strerror}", where=str(out)) from error
+    return folders
+
+
+def _write_protocol(out: Path, result: DiscoveryResult, messages: MessageBatch) -> Path:
+    spec = result.spec
+    folder = out / spec.protocol
+    folder.mkdir(parents=True, exist_ok=True)
+    document = json.dumps(json.loads(spec.to_bytes()), indent=1, sort_keys=True)
+    _write(folder / "spec.json", document + "\n")
+    lines = [line for claim in sorted(spec.evidence) for line in (*claim_lines(spec, claim), "")]
+    _write(folder / "evidence.txt", "\n".join(lines))
+    for name, (_, file) in FORMATS.items():
+        _write(folder / file, export(spec, name))
+    (folder / "statistics.bin").write_bytes(result.statistics.to_bytes())
+    kept = messages.take(_example_rows(spec, messages)).to_arrow()
+    with pa.OSFile(str(folder / "messages.arrow"), "wb") as sink, pa.ipc.new_file(sink, kept.schema) as writer:
+        writer.write_table(kept)
+    return folder
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _example_rows(spec: ProtocolSpec, messages: MessageBatch) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The first rows of each type, unknown included, in the order of the capture."""
+    head = messages.slice(0, 65536)
+    types = Parser(spec).parse_batch(head).type_index
+    rows = [np.flatnonzero(types == index)[:EXAMPLES_PER_TYPE] for index in range(-1, len(spec.types))]
+    return np.sort(np.concatenate(rows)).astype(np.int64)
+
+
+def _entry(folder: Path, result: DiscoveryResult) -> dict[str, Any]:
+    spec = result.spec
+    return {
+        "protocol": spec.protocol,
+        "folder": folder.name,
+        "id": spec.id,
+        "version": spec.version,
+        "types": len(spec.types),
+        "messages": spec.measures.messages,
+        "held_out_coverage": spec.measures.held_out_coverage,
+        "partial": spec.partial,
+        "notes": list(result.notes),
+    }
+
+
+def open_results(folder: Path, protocol: str | None = None) -> StoredProtocol:
+    """
+    Read one protocol of a result folder (or of a folder that itself holds a ``spec.json``).
+
+    Raises:
+        InputError: the folder has no index, or a file of it cannot be read.
+        NotFoundError: there are several protocols and none was named, or the named one is missing.
+    """
+    if (folder / "spec.json").is_file():
+        return _stored(folder)
+    names = protocols_of(folder)
+    if protocol is None and len(names) > 1:
+        raise NotFoundError(f"{len(names)} protocols", where=str(folder), hint=f"--protocol {' | '.join(names[:8])}")
+    name = protocol or (names[0] if names else "")
+    if name not in names:
+        listed = ", ".join(names[:8]) or "none"
+        raise NotFoundError(f"no protocol '{name}'", where=str(folder), hint=f"it holds: {listed}")
+    return _stored(folder / name)
+
+
+def protocols_of(folder: Path) -> list[str]:
+    """Return the names of the protocols of a result folder."""
+    try:
+        index = json.loads((folder / INDEX).read_bytes())
+        return [str(entry["folder"]) for entry in index["protocols"]]
+    except OSError as error:
+        hint = "make one with: qbitel discover CAPTURE --out DIR"
+        raise InputError("no result folder here", where=str(folder), hint=hint) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"the index is damaged: {error}", where=str(folder / INDEX)) from error
+
+
+def _stored(folder: Path) -> StoredProtocol:
+    path = folder / "spec.json"
+    try:
+        return StoredProtocol(folder, ProtocolSpec.from_bytes(path.read_bytes()))
+    except OSError as error:
+        raise InputError(f"cannot read: {error.strerror}", where=str(path)) from error
