@@ -1,0 +1,72 @@
+"""``qbitel doctor``: what is installed, what is missing, and what cannot work, in words."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from importlib import metadata
+
+import click
+
+from . import EXIT_MISSING
+from .console import out, print_json
+
+BASE = ("numpy", "pyarrow", "pydantic", "numba", "click", "rich")
+EXTRAS = {"cluster": ("ray", "fastapi", "pydantic-settings"), "train": ("torch",)}
+PROGRAMS = {
+    "tshark": "to run the exported dissector (Debian package tshark)",
+    "dot": "to draw the exported graph (Debian package graphviz)",
+}
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def doctor_command(as_json: bool) -> None:
+    """Check this installation; exit code 7 if the base is incomplete."""
+    checks = [*_packages(), *_programs(), *_machine()]
+    broken = [check for check in checks if check["status"] == "missing" and check["needed"]]
+    if as_json:
+        print_json({"checks": checks, "ok": not broken})
+    else:
+        for check in checks:
+            colour = {"ok": "green", "missing": "red" if check["needed"] else "yellow"}.get(str(check["status"]), "yellow")
+            out.print(f"[{colour}]{check['status']:8}[/]{check['name']:20}{check['detail']}", soft_wrap=True)
+    if broken:
+        sys.exit(EXIT_MISSING)
+
+
+def _packages() -> list[dict[str, object]]:
+    checks = [_package(name, True, "pip install qbitel") for name in BASE]
+    for extra, names in EXTRAS.items():
+        checks.extend(_package(name, False, f"pip install 'qbitel[{extra}]'") for name in names)
+    return checks
+
+
+def _package(name: str, needed: bool, how: str) -> dict[str, object]:
+    try:
+        version = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return {"name": name, "status": "missing", "needed": needed, "detail": f"not installed: {how}"}
+    return {"name": name, "status": "ok", "needed": needed, "detail": version}
+
+
+def _programs() -> list[dict[str, object]]:
+    checks: list[dict[str, object]] = []
+    for name, why in PROGRAMS.items():
+        path = shutil.which(name)
+        checks.append({"name": name, "status": "ok" if path else "missing", "needed": False, "detail": path or why})
+    return checks
+
+
+def _machine() -> list[dict[str, object]]:
+    python = platform.python_version()
+    checks: list[dict[str, object]] = [{"name": "python", "status": "ok", "needed": True, "detail": python}]
+    cores = os.cpu_count() or 1
+    detail = f"{cores}" if cores >= 2 else f"{cores}: the service starts its parts on fractions of a core, but slowly"
+    checks.append({"name": "processor cores", "status": "ok" if cores >= 2 else "low", "needed": False, "detail": detail})
+    free = shutil.disk_usage(os.getcwd()).free >> 20
+    status = "ok" if free > 1024 else "low"
+    checks.append({"name": "free disk", "status": status, "needed": False, "detail": f"{free} MiB"})
+    return checks

@@ -1,0 +1,157 @@
+"""``qbitel show``, ``qbitel why`` and ``qbitel export``: look into a result folder."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+from rich.text import Text
+
+from ..discovery.batch import MessageBatch
+from ..discovery.errors import NotFoundError
+from ..discovery.exports import FORMATS, export
+from ..discovery.parser import Parser, ParseTree
+from ..discovery.spec import MessageType, ProtocolSpec
+from ..evidence_text import claim_lines, resolve_claim
+from ..results import open_results
+from .console import out, print_json
+from .listing import COLOURS, summary_line, summary_table
+
+folder_argument = click.argument("folder", type=click.Path(path_type=Path))
+protocol_option = click.option("--protocol", help="Which protocol, where the folder holds several.")
+
+
+@click.command("show")
+@folder_argument
+@protocol_option
+@click.option("--type", "type_name", help="Only this message type (name, label or key value).")
+@click.option("--msg", "number", type=click.IntRange(0), help="Show the message of this number as hex and tree.")
+@click.option("--json", "as_json", is_flag=True, help="Print the specification, or the message's tree, as JSON.")
+def show_command(folder: Path, protocol: str | None, type_name: str | None, number: int | None, as_json: bool) -> None:
+    """Show the types and fields in FOLDER, or one of its messages as coloured hex and tree."""
+    stored = open_results(folder, protocol)
+    spec = stored.spec
+    chosen = find_type(spec, type_name) if type_name else None
+    if number is not None:
+        _show_message(spec, pick_message(spec, stored.messages(), chosen, number), as_json)
+    elif as_json:
+        sys.stdout.write((chosen.model_dump_json() if chosen else spec.to_bytes().decode()) + "\n")
+    else:
+        out.print(summary_line(spec), soft_wrap=True)
+        out.print(summary_table(spec, chosen))
+
+
+def find_type(spec: ProtocolSpec, text: str) -> MessageType:
+    """
+    Return the type that a person means: by name, label, or the key value in the label.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    for message_type in spec.types:
+        if text in (message_type.name, message_type.label, message_type.label.split("=")[-1]):
+            return message_type
+    names = ", ".join(f"{t.name} ({t.label})" if t.label else t.name for t in spec.types[:8])
+    raise NotFoundError(f"no message type '{text}'", hint=f"types: {names}")
+
+
+def pick_message(spec: ProtocolSpec, kept: MessageBatch, chosen: MessageType | None, number: int) -> bytes:
+    """
+    Return a kept message: the one with that number in its capture, or with a type, the number-th kept of that type.
+
+    Raises:
+        NotFoundError: no such message was kept.
+    """
+    view = kept.view()
+    rows = np.arange(len(view))
+    if chosen is not None:
+        rows = np.flatnonzero(Parser(spec).parse_batch(kept).type_index == spec.types.index(chosen))
+    by_number = rows[view.number[rows] == number]
+    if len(by_number):
+        return view.payload(int(by_number[0]))
+    if chosen is not None and number < len(rows):
+        return view.payload(int(rows[number]))
+    kept_numbers = ", ".join(map(str, view.number[rows][:12]))
+    raise NotFoundError(f"message {number} was not kept", hint=f"kept: {kept_numbers}, ...")
+
+
+def _show_message(spec: ProtocolSpec, message: bytes, as_json: bool) -> None:
+    tree = Parser(spec).parse(message)
+    if as_json:
+        print_json(tree.to_dict())
+        return
+    leaves = list(tree.leaves())
+    colours = [""] * len(message)
+    for leaf in leaves:
+        style = COLOURS.get(leaf.semantic, "")
+        colours[leaf.start : leaf.start + leaf.length] = [style] * leaf.length
+    starts = {leaf.start for leaf in leaves}
+    for line in range(0, len(message), 16):
+        out.print(_hex_line(message, line, colours, starts), soft_wrap=True)
+    out.print(Text(f"{tree.type_name}" + (f"  error at byte {tree.error_offset}: {tree.error}" if tree.error else "")))
+    _print_tree(tree, message)
+
+
+def _hex_line(message: bytes, line: int, colours: list[str], starts: set[int]) -> Text:
+    text = Text(f"{line:06x} ")
+    for offset in range(line, line + 16):
+        if offset < len(message):
+            # A bar marks where a field begins, so that the borders are seen without colour too.
+            text.append("|" if offset in starts else " ").append(f"{message[offset]:02x}", style=colours[offset])
+        else:
+            text.append("   ")
+    text.append("  ")
+    for offset in range(line, min(line + 16, len(message))):
+        byte = message[offset]
+        text.append(chr(byte) if 32 <= byte < 127 else ".", style=colours[offset])
+    return text
+
+
+def _print_tree(tree: ParseTree, message: bytes) -> None:
+    for depth, node in tree.walk():
+        line = Text("  " * depth + node.name, style="bold" if node.children else "")
+        line.append(f"  [{node.start}:{node.start + node.length}]", style="bright_black")
+        if not node.children:
+            line.append(f"  {node.semantic}", style=COLOURS.get(node.semantic, ""))
+            line.append(f"  {_value_text(node.value)}")
+        out.print(line, soft_wrap=True)
+
+
+def _value_text(value: object) -> str:
+    if isinstance(value, bytes):
+        return f"0x{value[:24].hex()}" + ("..." if len(value) > 24 else "")
+    if isinstance(value, int):
+        return f"{value} (0x{value:x})" if value >= 0 else str(value)
+    return ascii(value)
+
+
+@click.command("why")
+@folder_argument
+@click.argument("claim")
+@protocol_option
+@click.option("--json", "as_json", is_flag=True, help="Print the evidence as JSON.")
+def why_command(folder: Path, claim: str, protocol: str | None, as_json: bool) -> None:
+    """Show the evidence for CLAIM, for instance length:t03.length, type:t03, key:protocol or framing:stream."""
+    spec = open_results(folder, protocol).spec
+    name = resolve_claim(spec, claim)
+    if as_json:
+        print_json({"claim": name, **spec.evidence[name].model_dump(mode="json")})
+        return
+    for line in claim_lines(spec, name):
+        out.print(line, soft_wrap=True, markup=False)
+
+
+@click.command("export")
+@folder_argument
+@click.option("--to", "form", required=True, type=click.Choice(list(FORMATS)), help="What to write.")
+@protocol_option
+@click.option("--out", "target", type=click.Path(path_type=Path), help="File to write; standard output if not given.")
+def export_command(folder: Path, form: str, protocol: str | None, target: Path | None) -> None:
+    """Write the specification in FOLDER in another language."""
+    text = export(open_results(folder, protocol).spec, form)
+    if target is None:
+        sys.stdout.write(text)
+    else:
+        target.write_text(text, encoding="utf-8")

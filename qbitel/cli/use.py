@@ -1,0 +1,147 @@
+"""``qbitel parse``, ``qbitel validate`` and ``qbitel fields``: apply a specification to messages."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..api import load_messages
+from ..discovery.batch import MessageBatch
+from ..discovery.parser import ParsedBatch, Parser
+from ..discovery.spec import UNKNOWN_TYPE, ProtocolSpec
+from ..discovery.validator import LEVELS, MessageValidator, load_rules
+from ..results import open_results
+from . import EXIT_NO
+from .console import err, out, print_json
+
+CHUNK = 1 << 14
+
+folder_argument = click.argument("folder", type=click.Path(path_type=Path))
+input_argument = click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+protocol_option = click.option("--protocol", help="Which protocol, where the folder holds several.")
+
+
+def _open(folder: Path, protocol: str | None, source: Path) -> tuple[ProtocolSpec, MessageBatch]:
+    spec = open_results(folder, protocol).spec
+    batch, warnings = load_messages(source, spec)
+    for warning in warnings:
+        err.print(f"[yellow]warning[/]: {warning}", soft_wrap=True)
+    return spec, batch
+
+
+def _chunks(batch: MessageBatch) -> Iterator[tuple[int, MessageBatch]]:
+    for start in range(0, len(batch), CHUNK):
+        yield start, batch.slice(start, CHUNK)
+
+
+@click.command("parse")
+@folder_argument
+@input_argument
+@protocol_option
+@click.option("--format", "form", type=click.Choice(["ndjson", "arrow", "parquet"]), default="ndjson", show_default=True)
+@click.option("--out", "target", type=click.Path(path_type=Path), help="File to write; standard output if not given.")
+def parse_command(folder: Path, source: Path, protocol: str | None, form: str, target: Path | None) -> None:
+    """Parse the messages of INPUT: one JSON object a line, or Arrow columns, one row a message."""
+    spec, batch = _open(folder, protocol, source)
+    parser = Parser(spec)
+    sink = target.open("wb") if target else sys.stdout.buffer
+    try:
+        if form == "ndjson":
+            for start, chunk in _chunks(batch):
+                view = chunk.view()
+                for row in range(len(view)):
+                    document = {"row": start + row, **parser.parse(view.payload(row)).to_dict()}
+                    sink.write(json.dumps(document, ensure_ascii=True).encode() + b"\n")
+            return
+        tables = [parser.parse_batch(chunk).to_arrow() for _, chunk in _chunks(batch)]
+        table = pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
+        if form == "arrow":
+            with pa.ipc.new_stream(sink, table.schema) as writer:
+                writer.write_table(table)
+        else:
+            pq.write_table(table, sink)
+    finally:
+        sink.flush()
+        if target:
+            sink.close()
+
+
+@click.command("fields")
+@folder_argument
+@input_argument
+@protocol_option
+@click.option("--ndjson", is_flag=True, help="One JSON object a line (the only format; kept for clarity).")
+def fields_command(folder: Path, source: Path, protocol: str | None, ndjson: bool) -> None:
+    """Print type, field boundaries and meanings of every message of INPUT, in order, one JSON object a line."""
+    spec, batch = _open(folder, protocol, source)
+    parser = Parser(spec)
+    names = [*(t.name for t in spec.types), UNKNOWN_TYPE]
+    for start, chunk in _chunks(batch):
+        sys.stdout.writelines(_field_lines(start, chunk, parser.parse_batch(chunk), names))
+
+
+def _field_lines(start: int, chunk: MessageBatch, parsed: ParsedBatch, names: list[str]) -> Iterator[str]:
+    labels = [symbol.semantic for symbol in parsed.symbols]
+    lengths = chunk.view().lengths
+    first = np.searchsorted(parsed.leaf_row, np.arange(len(chunk) + 1))
+    for row in range(len(chunk)):
+        begins = parsed.leaf_start[first[row] : first[row + 1]].tolist()
+        sizes = parsed.leaf_length[first[row] : first[row + 1]].tolist()
+        symbols = parsed.leaf_symbol[first[row] : first[row + 1]].tolist()
+        known = [
+            {"start": begin, "length": size, "label": labels[symbol]}
+            for begin, size, symbol in zip(begins, sizes, symbols, strict=True)
+            if size and symbol >= 0 and labels[symbol] not in ("unknown", "payload")
+        ]
+        inner = sorted({begin for begin, size in zip(begins, sizes, strict=True) if size and 0 < begin < lengths[row]})
+        document = {
+            "row": start + row, "type": names[int(parsed.type_index[row])], "boundaries": inner, "semantics": known,
+        }  # fmt: skip
+        yield json.dumps(document) + "\n"
+
+
+@click.command("validate")
+@folder_argument
+@input_argument
+@protocol_option
+@click.option("--level", type=click.Choice(LEVELS), default="standard", show_default=True)
+@click.option("--rules", "rules_file", type=click.Path(path_type=Path), help="Custom rules (JSON or TOML).")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a message.")
+def validate_command(
+    folder: Path, source: Path, protocol: str | None, level: str, rules_file: Path | None, as_json: bool
+) -> None:
+    """Judge every message of INPUT; exit code 1 if any is invalid."""
+    spec, batch = _open(folder, protocol, source)
+    rules = load_rules(rules_file, spec) if rules_file else ()
+    validator = MessageValidator(spec, level, rules)
+    view = batch.view()
+    result = validator.validate_batch(batch)
+    invalid = 0
+    for row in range(len(batch)):
+        if result.valid[row]:
+            if as_json:
+                print_json({"row": row, "number": int(view.number[row]), "valid": True, "violations": []})
+            continue
+        invalid += 1
+        violations: list[dict[str, Any]] = [
+            {"rule": v.rule, "start": v.start, "length": v.length, "reason": v.reason, "field": v.field}
+            for v in result.verdict(row).violations
+        ]
+        if as_json:
+            print_json({"row": row, "number": int(view.number[row]), "valid": False, "violations": violations})
+        else:
+            for v in violations:
+                place = f"[{v['start']}:{v['start'] + v['length']}]"
+                out.print(f"message {row}: {v['rule']} {place} {v['reason']}", soft_wrap=True, markup=False)
+    if not as_json:
+        out.print(f"{len(batch) - invalid} of {len(batch)} messages valid at level {level}", highlight=False)
+    if invalid:
+        sys.exit(EXIT_NO)
