@@ -161,6 +161,24 @@ class ProtocolDiscoveryOrchestrator:
         statistics = self._read(MessageStatistics(self.settings), batches, runner)
         return self._infer((known or Known()).base(), statistics, _weighted(batches), runner)
 
+    def conclude(
+        self,
+        known: Known,
+        statistics: MessageStatistics,
+        messages: Mapping[str, MessageBatch],
+        *,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+        clock: Clock | None = None,
+    ) -> DiscoveryResult:
+        """
+        Find the specification from statistics that were taken elsewhere (by shards) and confirm it on the messages.
+
+        Raises:
+            CancelledError: the cancel token was set.
+        """
+        return self._infer(known.base(), statistics, _weighted(messages), StageRunner(progress, cancel, clock))
+
     def extend(
         self,
         spec: ProtocolSpec,

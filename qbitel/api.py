@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
 from time import perf_counter
+from typing import Any
+
+import numpy as np
 
 from .discovery.batch import MessageBatch
-from .discovery.captures import Capture, ProtocolGroup, frame_group, read_capture
+from .discovery.captured import CapturedProtocol, DiscoveredProtocol, discover_captures, protocols_in
+from .discovery.captures import Capture, read_capture
 from .discovery.errors import InputError, NotFoundError
-from .discovery.orchestrator import Cancel, DiscoveryResult, Known, Progress, ProtocolDiscoveryOrchestrator
+from .discovery.orchestrator import Known, Progress, ProtocolDiscoveryOrchestrator
 from .discovery.settings import DiscoverySettings
 from .discovery.spec import ProtocolSpec
-
-Source = "Capture | MessageBatch | str | PathLike[str] | Iterable[bytes]"
+from .discovery.statistics import StatisticalAnalyzer
+from .results import open_results, protocols_of
 
 
 def discover(
@@ -35,12 +40,121 @@ def discover(
         NotFoundError: it holds several protocols and none was named, or not the one that was named.
     """
     if isinstance(source, (str, PathLike)):
-        source = read_capture(source)
+        source = read_capture(Path(source))
     if isinstance(source, Capture):
-        group = pick_group(source, protocol)
-        return discover_all([source], only=group.name, settings=settings)[0][0].spec
+        chosen = the_one(protocols_in([source], protocol))
+        return ProtocolDiscoveryOrchestrator(settings).discover(chosen.batches, known=chosen.known).spec
     batch = source if isinstance(source, MessageBatch) else MessageBatch.from_payloads(source)
     if not len(batch):
         raise InputError("no messages to read")
-    known = Known(protocol=protocol or "protocol")
-    return ProtocolDiscoveryOrchestrator(settings).discover(batch, known=known, clock=perf_counter).spec
+    return ProtocolDiscoveryOrchestrator(settings).discover(batch, known=Known(protocol or "protocol")).spec
+
+
+def the_one(protocols: Sequence[CapturedProtocol]) -> CapturedProtocol:
+    """
+    Return the only protocol.
+
+    Raises:
+        NotFoundError: there are several.
+    """
+    if len(protocols) > 1:
+        names = ", ".join(f"{p.known.protocol} ({len(p.messages)})" for p in protocols[:12])
+        raise NotFoundError(f"the input holds {len(protocols)} protocols", hint=f"name one of: {names}")
+    return protocols[0]
+
+
+@dataclass(frozen=True)
+class Discovered:
+    """What was found in captures: every protocol, and what the readers had to say."""
+
+    protocols: tuple[DiscoveredProtocol, ...]
+    warnings: tuple[str, ...]
+
+
+def discover_all(
+    sources: Sequence[str | PathLike[str]],
+    *,
+    only: str | None = None,
+    port: int | None = None,
+    form: str | None = None,
+    group: bool = False,
+    settings: DiscoverySettings | None = None,
+    progress: Progress | None = None,
+    extend: Path | None = None,
+) -> Discovered:
+    """
+    Find the specification of every protocol in capture files.
+
+    Args:
+        only, port: read only this protocol group, only flows with this port.
+        form: format of the files where it should not be found out; group: regroup and reframe the rows of tables.
+        extend: a result folder to learn on: protocols that it holds are extended by these captures.
+
+    Raises:
+        InputError: a file cannot be read, or none holds messages.
+        NotFoundError: there is no group named ``only``.
+    """
+    captures = [read_capture(Path(s), port=port, format=form, group=group) for s in sources]
+    warnings = tuple(f"{s}: {w}" for s, capture in zip(sources, captures, strict=True) for w in capture.warnings)
+    if extend is None:
+        found = discover_captures(captures, only=only, settings=settings, progress=progress, clock=perf_counter)
+    else:
+        found = [_extended(extend, p, settings, progress) for p in protocols_in(captures, only)]
+    return Discovered(tuple(found), warnings)
+
+
+def _extended(
+    folder: Path, protocol: CapturedProtocol, settings: DiscoverySettings | None, progress: Progress | None
+) -> DiscoveredProtocol:
+    orchestrator = ProtocolDiscoveryOrchestrator(settings)
+    name = protocol.known.protocol
+    if name not in protocols_of(folder):
+        result = orchestrator.discover(protocol.batches, known=protocol.known, progress=progress, clock=perf_counter)
+        return DiscoveredProtocol(result, protocol.messages)
+    stored = open_results(folder, name)
+    result = orchestrator.extend(
+        stored.spec, stored.statistics(), protocol.batches, progress=progress, clock=perf_counter
+    )
+    return DiscoveredProtocol(result, MessageBatch.concatenate([stored.messages(), protocol.messages]))
+
+
+def load_messages(source: str | PathLike[str], spec: ProtocolSpec) -> tuple[MessageBatch, tuple[str, ...]]:
+    """
+    Read the messages of a specification's protocol from a file, framed as the specification says, and the warnings.
+
+    Raises:
+        InputError: the file cannot be read.
+        NotFoundError: it holds several protocols and none of the specification's name.
+    """
+    capture = read_capture(Path(source))
+    names = {group.name for group in capture.groups}
+    only = spec.protocol if spec.protocol in names else None
+    if not names:
+        return MessageBatch.from_payloads([]), tuple(capture.warnings)
+    return the_one(protocols_in([capture], only, spec.framing)).messages, tuple(capture.warnings)
+
+
+def digest_of(
+    source: str | PathLike[str],
+    *,
+    shards: int = 1,
+    shuffle: int | None = None,
+    port: int | None = None,
+    protocol: str | None = None,
+    settings: DiscoverySettings | None = None,
+) -> dict[str, Any]:
+    """
+    Return ``digest`` of the statistics and ``spec_id``, computed over so many shards and in a shuffled order.
+
+    Raises:
+        InputError, NotFoundError: as ``discover``.
+    """
+    settings = settings or DiscoverySettings()
+    capture = read_capture(Path(source), port=port)
+    chosen = the_one(protocols_in([capture], protocol))
+    (capture_hash, batch), = chosen.batches.items()
+    if shuffle is not None:
+        batch = batch.take(np.random.default_rng(shuffle).permutation(len(batch)).astype(np.int64))
+    statistics = StatisticalAnalyzer(settings).analyze_sharded(batch, shards, capture_hash)
+    result = ProtocolDiscoveryOrchestrator(settings).conclude(chosen.known, statistics, {capture_hash: batch})
+    return {"digest": statistics.digest(), "spec_id": result.spec.id, "shards": shards, "messages": len(batch)}

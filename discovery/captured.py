@@ -1,0 +1,113 @@
+"""From captures to messages to specifications: groups of the same name are framed and read together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .batch import MessageBatch
+from .captures import Capture, ProtocolGroup, messages_of
+from .errors import InputError, NotFoundError
+from .framing import infer_framing
+from .orchestrator import Cancel, Clock, DiscoveryResult, Known, Progress, ProtocolDiscoveryOrchestrator
+from .settings import DiscoverySettings
+from .spec import Carrier, DatagramFraming, Evidence, Framing
+
+
+@dataclass(frozen=True)
+class CapturedProtocol:
+    """The messages of one protocol group, by capture hash, and how they were framed."""
+
+    known: Known
+    batches: dict[str, MessageBatch]
+
+    @property
+    def messages(self) -> MessageBatch:
+        """Return all messages, capture after capture."""
+        return MessageBatch.concatenate(list(self.batches.values()))
+
+
+@dataclass(frozen=True)
+class DiscoveredProtocol:
+    """What was found of one protocol, and the messages it was found in."""
+
+    result: DiscoveryResult
+    messages: MessageBatch
+
+
+def protocols_in(
+    captures: Sequence[Capture], only: str | None = None, framing: Framing | None = None
+) -> list[CapturedProtocol]:
+    """
+    Frame the protocol groups of captures; groups of the same name in several captures are one protocol.
+
+    Args:
+        only: the name of the one group to read.
+        framing: a known framing, for instance of an earlier specification; inferred from the streams where None.
+
+    Raises:
+        NotFoundError: no group has the name ``only``.
+        InputError: the captures hold no messages at all.
+    """
+    by_name: dict[str, list[tuple[Capture, ProtocolGroup]]] = {}
+    for capture in captures:
+        for group in capture.groups:
+            by_name.setdefault(group.name, []).append((capture, group))
+    if only is not None:
+        if only not in by_name:
+            raise NotFoundError(f"no protocol group '{only}'", hint=f"there are: {', '.join(sorted(by_name)[:12])}")
+        by_name = {only: by_name[only]}
+    if not by_name:
+        raise InputError("no messages", hint="no packet carries a payload that this reader knows")
+    return [_framed(name, members, framing) for name, members in sorted(by_name.items())]
+
+
+def _framed(
+    name: str, members: Sequence[tuple[Capture, ProtocolGroup]], framing: Framing | None
+) -> CapturedProtocol:
+    first = members[0][1]
+    evidence: Evidence | None = None
+    if framing is None:
+        framing = DatagramFraming()
+        if first.stream:
+            framing, evidence = infer_framing([group.streams for _, group in members])
+    batches: dict[str, MessageBatch] = {}
+    for capture, group in members:
+        batch = messages_of(group, framing)
+        key = capture.sha256[:16]
+        batches[key] = MessageBatch.concatenate([batches[key], batch]) if key in batches else batch
+    return CapturedProtocol(Known(name, carrier_of(first), framing, evidence), batches)
+
+
+def carrier_of(group: ProtocolGroup) -> Carrier | None:
+    """Return what carries a group, where a port or a protocol number says so."""
+    kinds = {"udp": "udp", "tcp": "tcp", "ethertype": "ethertype", "ip": "ip"}
+    if group.port is None or group.transport not in kinds:
+        return None
+    return Carrier(kind=kinds[group.transport], number=group.port)  # type: ignore[arg-type]
+
+
+def discover_captures(
+    captures: Sequence[Capture],
+    *,
+    only: str | None = None,
+    settings: DiscoverySettings | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+    clock: Clock | None = None,
+) -> list[DiscoveredProtocol]:
+    """
+    Find the specification of every protocol group of the captures, in the order of their names.
+
+    Raises:
+        NotFoundError, InputError: as ``protocols_in``.
+        CancelledError: the cancel token was set.
+    """
+    orchestrator = ProtocolDiscoveryOrchestrator(settings)
+    found = []
+    for protocol in protocols_in(captures, only):
+        result = orchestrator.discover(
+            protocol.batches, known=protocol.known, progress=progress, cancel=cancel, clock=clock
+        )
+        found.append(DiscoveredProtocol(result, protocol.messages))
+    return found
