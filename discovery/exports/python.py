@@ -37,7 +37,7 @@ def render(value: object, indent: int) -> str:
     inner = indent + 4
     pad = "\n" + " " * inner
     if isinstance(value, Call):
-        parts = [_argument(key, render(item, inner)) for key, item in value.arguments]
+        parts = _arguments(value, [render(item, inner) for _, item in value.arguments])
         return f"{value.name}(" + "".join(f"{pad}{part}," for part in parts) + "\n" + " " * indent + ")"
     if isinstance(value, list):
         return "[" + "".join(f"{pad}{render(item, inner)}," for item in value) + "\n" + " " * indent + "]"
@@ -46,14 +46,20 @@ def render(value: object, indent: int) -> str:
 
 def _line(value: object) -> str:
     if isinstance(value, Call):
-        return f"{value.name}({', '.join(_argument(key, _line(item)) for key, item in value.arguments)})"
+        return f"{value.name}({', '.join(_arguments(value, [_line(item) for _, item in value.arguments]))})"
     if isinstance(value, list):
         return "[" + ", ".join(_line(item) for item in value) + "]"
     return repr(value)
 
 
-POSITIONAL = {"name", "width", "size", "encoding", "stop", "of", "form"}
+POSITIONAL = ("name", "width", "size", "encoding", "stop", "of", "form")
 
 
-def _argument(key: str, text: str) -> str:
-    return text if key in POSITIONAL else f"{key}={text}"
+def _arguments(call: Call, texts: list[str]) -> list[str]:
+    """The leading arguments that need no name, then the others as keywords."""
+    parts: list[str] = []
+    named = False
+    for (key, _), text in zip(call.arguments, texts, strict=True):
+        named = named or key not in POSITIONAL
+        parts.append(f"{key}={text}" if named else text)
+    return parts

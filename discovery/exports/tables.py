@@ -37,13 +37,17 @@ CONSTRUCTORS: dict[type[Model], tuple[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Call:
-    """A constructor with its named arguments, in order; ``optional`` trailing ones equal to their default are left out."""
+    """A constructor with its named arguments, in order; those equal to their default are left out."""
 
     name: str
     arguments: tuple[tuple[str, object], ...]
 
 
-DEFAULTS = {"elements": [], "group": None, "maximum": 65536, "default": []}
+# What a runtime assumes where an argument is absent.
+DEFAULTS: dict[str, object] = {
+    "elements": [], "group": None, "maximum": 65536, "default": [], "endianness": None, "semantic": "unknown",
+    "label": "", "mask": None, "include": False, "required": False, "fold_case": False,
+}  # fmt: skip
 
 
 def lower(value: object) -> object:
@@ -51,9 +55,7 @@ def lower(value: object) -> object:
     if isinstance(value, Model):
         name, arguments = CONSTRUCTORS[type(value)]
         lowered = [(argument, lower(getattr(value, argument))) for argument in arguments]
-        while lowered and lowered[-1][0] in DEFAULTS and lowered[-1][1] == DEFAULTS[lowered[-1][0]]:
-            lowered.pop()
-        return Call(name, tuple(lowered))
+        return Call(name, tuple((key, item) for key, item in lowered if key not in DEFAULTS or item != DEFAULTS[key]))
     if isinstance(value, list):
         return [lower(item) for item in value]
     return value

@@ -317,7 +317,7 @@ local function dissect(tvb, pinfo, root)
   local m = tvb:raw()
   local kind = type_of(m)
   local name = kind and kind.name or "unknown"
-  local tree = root:add(proto, tvb(), PROTOCOL .. ", " .. (kind and kind.label ~= "" and kind.label or name))
+  local tree = root:add(proto, tvb(), PROTOCOL .. ", " .. (kind and kind.label and kind.label or name))
   tree:add(fields.type, name):set_generated()
   pinfo.cols.protocol = ABBREVIATION
   pinfo.cols.info:append(" " .. name)
@@ -340,7 +340,7 @@ local function dissect(tvb, pinfo, root)
     inner:set_text(title)
     return inner
   end
-  local good, result = pcall(read, state, kind.elements, 0, #m, kind.name, tree)
+  local good, result = pcall(read, state, kind.elements or {}, 0, #m, kind.name, tree)
   local cursor, reason = 0, nil
   if good then
     cursor, reason = result, result < #m and "bytes left over" or nil

@@ -31,6 +31,12 @@ def _check_name(value: str) -> str:
     return value
 
 
+def _check_label(value: str) -> str:
+    if len(value) > 120 or any(not 32 <= ord(c) < 127 for c in value):
+        raise ValueError("a label is at most 120 printable ASCII characters")
+    return value
+
+
 def quantise(value: float) -> float:
     """Round to a multiple of 2**-16, so that a measure has the same bytes on every machine."""
     return round(value * QUANTUM) / QUANTUM
@@ -43,4 +49,5 @@ HexBytes = Annotated[
     WithJsonSchema({"type": "string", "pattern": "^([0-9a-f]{2})*$"}),
 ]
 Name = Annotated[str, AfterValidator(_check_name)]
+Label = Annotated[str, AfterValidator(_check_label)]
 Quantised = Annotated[float, AfterValidator(quantise)]

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field as Attribute, ValidationError
 
 from ..errors import LimitError, SpecError
-from .base import Model, Name, Quantised
+from .base import Label, Model, Name, Quantised
 from .evidence import Evidence
 from .framing import DatagramFraming, Framing
 from .grammar import Grammar, SequenceModel
@@ -33,7 +33,7 @@ class MessageType(Model):
     """
 
     name: Name
-    label: str = ""
+    label: Label = ""
     guards: list[Guard] = []
     elements: list[Element] = []
     messages: int = 0
