@@ -59,8 +59,8 @@ class MessageView:
         start = int(self.starts[row])
         return self.data[start : start + int(self.lengths[row])].tobytes()
 
-    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> MessageView:
-        """Return the chosen rows (indices or mask); the payload bytes are shared, not copied."""
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice) -> MessageView:
+        """Return the chosen rows (indices, mask or slice); the payload bytes are shared, not copied."""
         return replace(
             self,
             **{
@@ -68,6 +68,13 @@ class MessageView:
                 for name in ("starts", "lengths", "ts", "flow", "direction", "source", "number")
             },
         )
+
+    def gathered(self) -> NDArray[np.uint8]:
+        """Return the payload bytes of all rows, one after the other."""
+        offsets = np.cumsum(self.lengths) - self.lengths
+        index = np.arange(int(self.lengths.sum()), dtype=np.int64) + np.repeat(self.starts - offsets, self.lengths)
+        gathered: NDArray[np.uint8] = self.data[index]
+        return gathered
 
     def front(self, width: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Return the first ``width`` bytes of each message as (n, width) uint8 and the mask of bytes that exist."""
@@ -131,6 +138,19 @@ class MessageBatch:
             **{name: pa.array(values, SCHEMA.field(name).type) for name, values in columns.items()},
         }
         return cls(pa.table(dict(arrays)))
+
+    @classmethod
+    def from_view(cls, view: MessageView) -> MessageBatch:
+        """Make a batch that owns a copy of a view's messages; addresses and ports are not part of a view."""
+        gathered = view.gathered()
+        offsets = np.concatenate([[0], np.cumsum(view.lengths)]).astype(np.int64)
+        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(gathered)]
+        columns = {
+            "payload": pa.Array.from_buffers(pa.large_binary(), len(view), buffers),
+            "ts": pa.array(view.ts, from_pandas=True),  # NaN is a missing time
+            **{name: pa.array(getattr(view, name)) for name in ("flow", "direction", "source", "number")},
+        }
+        return cls(pa.table(columns))
 
     @classmethod
     def concatenate(cls, batches: Sequence[MessageBatch]) -> MessageBatch:

@@ -30,8 +30,21 @@ CHUNK = 1 << 16
 Progress = Callable[[str, float], None]
 Cancel = Callable[[], bool]
 Clock = Callable[[], float]
-# Messages and, where they stand for more than one each, their occurrences by direction (n, 3).
-Weighted = tuple[MessageView, NDArray[np.int64] | None]
+
+
+@dataclass(frozen=True)
+class Portion:
+    """
+    Messages to confirm a specification on.
+
+    Attributes:
+        view: the messages; captures: capture hash by source index.
+        directions: (n, 3) int64, occurrences by direction where a message stands for several; None for once each.
+    """
+
+    view: MessageView
+    captures: tuple[str, ...]
+    directions: NDArray[np.int64] | None = None
 
 
 @dataclass
@@ -159,7 +172,7 @@ class ProtocolDiscoveryOrchestrator:
         batches = {"": messages} if isinstance(messages, MessageBatch) else dict(messages)
         runner = StageRunner(progress, cancel, clock)
         statistics = self._read(MessageStatistics(self.settings), batches, runner)
-        return self._infer((known or Known()).base(), statistics, _weighted(batches), runner)
+        return self._infer((known or Known()).base(), statistics, _portions(batches), runner)
 
     def conclude(
         self,
@@ -177,7 +190,7 @@ class ProtocolDiscoveryOrchestrator:
         Raises:
             CancelledError: the cancel token was set.
         """
-        return self._infer(known.base(), statistics, _weighted(messages), StageRunner(progress, cancel, clock))
+        return self._infer(known.base(), statistics, _portions(messages), StageRunner(progress, cancel, clock))
 
     def extend(
         self,
@@ -202,13 +215,14 @@ class ProtocolDiscoveryOrchestrator:
         batches = {"": messages} if isinstance(messages, MessageBatch) else dict(messages)
         runner = StageRunner(progress, cancel, clock)
         earlier = statistics.sample()
-        merged = self._read(statistics, batches, runner)
+        # Merging with nothing makes a copy: the caller's statistics stay as they are.
+        merged = self._read(statistics.merge(MessageStatistics(statistics.settings)), batches, runner)
         known = Known(spec.protocol, spec.carrier, spec.framing, spec.evidence.get("framing:stream"))
         base = known.base()
         provenance = base.provenance.model_copy(update={"parent": spec.digest})
         base = base.model_copy(update={"version": spec.version + 1, "provenance": provenance})
-        weighted = [(earlier.view, earlier.directions), *_weighted(batches)]
-        result = self._infer(base, merged, weighted, runner)
+        again = Portion(earlier.view, earlier.capture_hashes, earlier.directions)
+        result = self._infer(base, merged, [again, *_portions(batches)], runner)
         return replace(result, changes=tuple(diff(spec, result.spec)))
 
     def _read(
@@ -228,7 +242,7 @@ class ProtocolDiscoveryOrchestrator:
         return statistics
 
     def _infer(
-        self, base: ProtocolSpec, statistics: MessageStatistics, messages: Sequence[Weighted], runner: StageRunner
+        self, base: ProtocolSpec, statistics: MessageStatistics, messages: Sequence[Portion], runner: StageRunner
     ) -> DiscoveryResult:
         provenance = base.provenance.model_copy(
             update={
@@ -249,7 +263,7 @@ class ProtocolDiscoveryOrchestrator:
         return DiscoveryResult(spec, statistics, tuple(runner.reports.values()), tuple(notes(spec)))
 
     def _rounds(
-        self, base: ProtocolSpec, sample: Sample, messages: Sequence[Weighted], runner: StageRunner
+        self, base: ProtocolSpec, sample: Sample, messages: Sequence[Portion], runner: StageRunner
     ) -> ProtocolSpec:
         spec = base
         for round_number in range(1, self.settings.confirm_rounds + 1):
@@ -267,24 +281,25 @@ class ProtocolDiscoveryOrchestrator:
             report.message = f"{len(spec.grammar.rules)} rules"
         return spec
 
-    def _confirm(self, spec: ProtocolSpec, messages: Sequence[Weighted], runner: StageRunner) -> Confirmation:
+    def _confirm(self, spec: ProtocolSpec, messages: Sequence[Portion], runner: StageRunner) -> Confirmation:
         confirmer = Confirmer(spec, self.settings)
         total = confirmer.empty()
-        count = sum(len(view) for view, _ in messages)
+        count = sum(len(portion.view) for portion in messages)
         done = 0
-        for view, directions in messages:
-            for start in range(0, len(view), CHUNK):
+        for portion in messages:
+            for start in range(0, len(portion.view), CHUNK):
                 runner.check()
-                rows = np.arange(start, min(start + CHUNK, len(view)))
-                weights = None if directions is None else directions[rows]
-                total = total.merge(confirmer.confirm(view.take(rows), weights))
-                done += len(rows)
+                rows = slice(start, start + CHUNK)
+                weights = None if portion.directions is None else portion.directions[rows]
+                view = portion.view.take(rows)
+                total = total.merge(confirmer.confirm(view, portion.captures, weights))
+                done += len(view)
                 runner.tell("confirm", done / count)
         return total
 
 
-def _weighted(batches: Mapping[str, MessageBatch]) -> list[Weighted]:
-    return [(batch.view(), None) for batch in batches.values()]
+def _portions(batches: Mapping[str, MessageBatch]) -> list[Portion]:
+    return [Portion(batch.view(), (capture_hash,)) for capture_hash, batch in batches.items()]
 
 
 def notes(spec: ProtocolSpec) -> Iterator[str]:

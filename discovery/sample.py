@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,3 +53,38 @@ class Sample:
     total: int
     complete: bool
     capture_hashes: tuple[str, ...] = ()
+
+    def joined(self, other: Sample) -> Sample:
+        """Return this sample with the messages of another that it lacks after its own; flows and totals are its own."""
+        mine = {self.view.payload(row) for row in range(len(self.view))}
+        new = np.array([r for r in range(len(other.view)) if other.view.payload(r) not in mine], dtype=np.int64)
+        hashes = tuple(sorted({*self.capture_hashes, *other.capture_hashes}))
+        first, second = _with_captures(self, hashes), _with_captures(other, hashes).take(new)
+        columns = {
+            name: np.concatenate([getattr(first, name), getattr(second, name)])
+            for name in ("lengths", "ts", "flow", "direction", "source", "number")
+        }
+        view = MessageView(
+            data=np.concatenate([first.data, second.data]),
+            starts=np.concatenate([first.starts, second.starts + len(first.data)]),
+            **columns,
+        )
+        flows = replace(self.flows, view=replace(self.flows.view, source=_recode(self.flows.view, self, hashes)))
+        return replace(
+            self,
+            view=view,
+            counts=np.concatenate([self.counts, other.counts[new]]),
+            directions=np.concatenate([self.directions, other.directions[new]]),
+            held_out=np.concatenate([self.held_out, other.held_out[new]]),
+            flows=flows,
+            capture_hashes=hashes,
+        )
+
+
+def _with_captures(sample: Sample, hashes: tuple[str, ...]) -> MessageView:
+    return replace(sample.view, source=_recode(sample.view, sample, hashes))
+
+
+def _recode(view: MessageView, sample: Sample, hashes: tuple[str, ...]) -> NDArray[np.int32]:
+    codes = np.array([hashes.index(h) for h in sample.capture_hashes], dtype=np.int32)
+    return codes[view.source] if len(codes) else view.source
