@@ -18,10 +18,10 @@ def sample_of(payloads: list[bytes], capture: str) -> Sample:
 def test_joined_adds_only_new_messages_and_keeps_their_captures() -> None:
     """The own messages stay first; a message that both hold stays once; each still names its capture."""
     first = sample_of([b"one", b"two"], "ff" * 8)
-    second = sample_of([b"two", b"three"], "00" * 8)
+    second = sample_of([b"two", b"three"], "0a" * 8)
     joined = first.joined(second)
     payloads = [joined.view.payload(row) for row in range(len(joined.view))]
     assert payloads[:2] == [first.view.payload(0), first.view.payload(1)]
     assert sorted(payloads) == [b"one", b"three", b"two"]
     captures = {p: joined.capture_hashes[joined.view.source[row]] for row, p in enumerate(payloads)}
-    assert captures == {b"one": "ff" * 8, b"two": "ff" * 8, b"three": "00" * 8}
+    assert captures == {b"one": "ff" * 8, b"two": "ff" * 8, b"three": "0a" * 8}
