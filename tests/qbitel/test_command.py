@@ -1,0 +1,196 @@
+"""The command does what its help says, in one process a call, with the documented exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_help_lists_every_command_and_loads_nothing_heavy(run: Run) -> None:
+    """``qbitel --help`` names all commands; neither Ray, torch, numba nor pyarrow is imported for it."""
+    text = run("--help").stdout
+    for name in ("discover", "show", "why", "parse", "validate", "fields", "export", "digest", "serve", "bench", "doctor"):
+        assert f"  {name} " in text
+    code = (
+        "import sys, contextlib, io\nimport qbitel\nfrom qbitel.cli import cli\n"
+        "with contextlib.redirect_stdout(io.StringIO()):\n    cli(['--help'], standalone_mode=False)\n"
+        "print([m for m in ('ray', 'torch', 'numba', 'pyarrow', 'pydantic') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_discover_writes_a_folder_that_other_commands_read(plant: Path) -> None:
+    """The index lists the protocol, and its folder holds the specification, the exports and the evidence."""
+    index = json.loads((plant / "index.json").read_text())
+    (entry,) = index["protocols"]
+    folder = plant / entry["folder"]
+    for name in ("spec.json", "evidence.txt", "parser.py", "dissector.lua", "schema.json", "types.dot", "messages.arrow"):
+        assert (folder / name).stat().st_size > 0, name
+    assert entry["held_out_coverage"] > 0.9
+
+
+def test_show_lists_types_and_fields(plant: Path, run: Run) -> None:
+    """The summary names the key field and the meaning of fields; the JSON is the specification."""
+    text = run("show", plant).stdout
+    assert "key field @2" in text and "length" in text and "checksum" in text
+    assert json.loads(run("show", plant, "--json").stdout)["schema_version"] == 1
+
+
+def test_show_prints_one_message_as_hex_and_tree(plant: Path, run: Run) -> None:
+    """A message of a type is shown with its bytes, and as JSON with its fields."""
+    name = json.loads(run("show", plant, "--json").stdout)["types"][0]["name"]
+    text = run("show", plant, "--type", name, "--msg", "0").stdout
+    assert "000000 " in text and "50" in text
+    assert json.loads(run("show", plant, "--type", name, "--msg", "0", "--json").stdout)["type"] == name
+
+
+def test_why_gives_support_and_rivals(plant: Path, run: Run) -> None:
+    """Every claim of the specification can be asked for, and an unknown one lists near ones."""
+    claims = json.loads(run("show", plant, "--json").stdout)["evidence"]
+    assert any(claim.startswith("length:") for claim in claims)
+    for claim in list(claims)[:6]:
+        assert "held out" in run("why", plant, claim).stdout
+    assert "no claim" in run("why", plant, "length:nowhere.f", expect=5).stderr
+
+
+def test_parse_gives_a_line_a_message_and_the_same_rows_as_arrow(plant: Path, plant_file: Path, run: Run, tmp_path: Path) -> None:
+    """NDJSON, Arrow and Parquet hold one row for each message, in order, with the same types."""
+    lines = [json.loads(line) for line in run("parse", plant, plant_file).stdout.splitlines()]
+    assert [line["row"] for line in lines] == list(range(300))
+    run("parse", plant, plant_file, "--format", "parquet", "--out", tmp_path / "x.parquet")
+    run("parse", plant, plant_file, "--format", "arrow", "--out", tmp_path / "x.arrow")
+    parquet = pq.read_table(tmp_path / "x.parquet")
+    with pa.ipc.open_stream(str(tmp_path / "x.arrow")) as reader:
+        arrow = reader.read_all()
+    assert parquet.column("type").to_pylist() == arrow.column("type").to_pylist() == [line["type"] for line in lines]
+
+
+def test_fields_gives_every_row_in_order(plant: Path, plant_file: Path, run: Run) -> None:
+    """One object a message: row, type, inner boundaries, meanings that lie inside the message."""
+    payloads = pq.read_table(plant_file).column("payload").to_pylist()
+    lines = [json.loads(line) for line in run("fields", plant, plant_file, "--ndjson").stdout.splitlines()]
+    assert [line["row"] for line in lines] == list(range(len(payloads)))
+    for line, payload in zip(lines, payloads, strict=True):
+        assert line["boundaries"] == sorted({b for b in line["boundaries"] if 0 < b < len(payload)})
+        assert all(0 <= s["start"] and s["start"] + s["length"] <= len(payload) for s in line["semantics"])
+    # Magic and type are constant within a type; the boundary before the counter has to be there in nearly all.
+    assert sum(3 in line["boundaries"] for line in lines) > 280
+
+
+def test_validate_accepts_the_capture_and_names_what_is_wrong(plant: Path, plant_file: Path, run: Run, tmp_path: Path) -> None:
+    """The messages it was learned from are valid; a flipped checksum is invalid at level strict and names the field."""
+    run("validate", plant, plant_file, "--level", "standard")
+    payloads = pq.read_table(plant_file).column("payload").to_pylist()
+    broken = tmp_path / "broken.hex"
+    broken.write_text(payloads[0].hex() + "\n" + (payloads[1][:-1] + bytes([payloads[1][-1] ^ 1])).hex() + "\n")
+    lines = run("validate", plant, broken, "--level", "strict", "--json", expect=1).stdout.splitlines()
+    verdicts = [json.loads(line) for line in lines]
+    assert [v["valid"] for v in verdicts] == [True, False]
+    assert any("checksum" in v["rule"] for v in verdicts[1]["violations"])
+
+
+def test_digest_is_the_same_for_any_shards_and_order(plant_file: Path, run: Run) -> None:
+    """One, three and sixty-four shards, shuffled or not: one digest, one specification."""
+    found = [
+        json.loads(run("digest", plant_file, *options, "--json").stdout)
+        for options in ((), ("--shards", "3"), ("--shards", "64", "--shuffle", "5"))
+    ]
+    assert len({f["digest"] for f in found}) == 1
+    assert len({f["spec_id"] for f in found}) == 1 and found[0]["spec_id"]
+
+
+def test_extend_learns_on_and_says_what_changed(plant_file: Path, run: Run, tmp_path: Path) -> None:
+    """A second capture gives version 2 with the counts of both."""
+    folder = tmp_path / "grown"
+    payloads = pq.read_table(plant_file).column("payload").to_pylist()
+    for name, part in (("a.hex", payloads[:200]), ("b.hex", payloads[200:])):
+        (tmp_path / name).write_text("\n".join(p.hex() for p in part) + "\n")
+    run("discover", tmp_path / "a.hex", "--out", folder)
+    run("discover", tmp_path / "b.hex", "--out", folder, "--extend")
+    (entry,) = json.loads((folder / "index.json").read_text())["protocols"]
+    assert (entry["version"], entry["messages"]) == (2, 300)
+
+
+@pytest.mark.parametrize("form", ["python", "wireshark", "json-schema", "dot"])
+def test_export_writes_what_the_folder_holds(plant: Path, run: Run, form: str) -> None:
+    """Each export is printed on standard output."""
+    assert len(run("export", plant, "--to", form).stdout) > 100
+
+
+def test_same_input_gives_the_same_bytes(plant_file: Path, plant: Path, run: Run, tmp_path: Path) -> None:
+    """A second discovery writes byte for byte the same files."""
+    run("discover", plant_file, "--out", tmp_path)
+    for path in sorted(plant.rglob("*")):
+        if path.is_file():
+            assert (tmp_path / path.relative_to(plant)).read_bytes() == path.read_bytes(), path.name
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "words"),
+    [
+        (None, 3, "missing.pcap"),
+        (b"", 3, "empty"),
+        (b"\x00\x01\x02garbage that is no capture" * 3, 3, "format"),
+    ],
+)
+def test_bad_input_is_one_line_and_an_exit_code(
+    content: bytes | None, code: int, words: str, run: Run, tmp_path: Path
+) -> None:
+    """A missing, empty or unknown file is told in one line on standard error."""
+    path = tmp_path / "missing.pcap"
+    if content is not None:
+        path.write_bytes(content)
+    done = run("discover", path, "--out", tmp_path / "out", expect=code)
+    assert len(done.stderr.strip().splitlines()) == 1 and words in done.stderr
+
+
+def test_random_bytes_give_no_fields(run: Run, tmp_path: Path) -> None:
+    """Random messages end well: no structure is found, said so, and no boundary is invented."""
+    import numpy as np
+
+    rng = np.random.default_rng(1)
+    path = tmp_path / "random.hex"
+    path.write_text("".join(rng.bytes(int(n)).hex() + "\n" for n in rng.integers(20, 80, 200)))
+    assert "no structure found" in run("discover", path, "--out", tmp_path / "out").stdout
+    lines = [json.loads(line) for line in run("fields", tmp_path / "out", path).stdout.splitlines()]
+    assert len(lines) == 200 and not any(line["boundaries"] for line in lines)
+
+
+def test_several_protocols_have_to_be_named(plant: Path, run: Run, tmp_path: Path) -> None:
+    """A folder without results, and a protocol that it lacks, are told with what to do."""
+    assert "qbitel discover" in run("show", tmp_path, expect=3).stderr
+    assert "it holds" in run("show", plant, "--protocol", "nothing", expect=5).stderr
+
+
+def test_doctor_says_what_is_installed(run: Run) -> None:
+    """The base is complete here, and the JSON says so."""
+    assert json.loads(run("doctor", "--json").stdout)["ok"] is True
+
+
+def test_import_and_help_are_fast() -> None:
+    """The best of five runs of ``import qbitel`` and of ``--help`` stays under 0.3 s of processor time."""
+    for code in ("import qbitel", "from qbitel.cli import cli; cli(['--help'], standalone_mode=False)"):
+        best = min(_processor_seconds(code) for _ in range(5))
+        assert best < 0.3, f"{code}: {best:.2f} s"
+
+
+def _processor_seconds(code: str) -> float:
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return min(used, time.perf_counter() - start)
