@@ -1,4 +1,4 @@
-"""The statistics monoid: what is counted over all messages, mergeable in any order, and the samples that inference reads."""
+"""The statistics monoid: counts over all messages, mergeable in any order, and the samples that inference reads."""
 
 from .analyzer import StatisticalAnalyzer
 from .message_statistics import MessageStatistics

@@ -28,7 +28,7 @@ class StatisticalAnalyzer:
         return statistics
 
     def analyze_sharded(self, batch: MessageBatch, shards: int, capture_hash: str = "") -> MessageStatistics:
-        """Return the statistics of a batch taken in so many shards, split by flow (without a flow: by content), then merged."""
+        """Return the statistics of a batch split over shards by flow (by content where there is none), then merged."""
         view = batch.view()
         content = hash_contents(view.data, view.starts, view.lengths, key(self.settings.seed, CONTENT))
         owner = np.where(view.flow > 0, mix(view.flow, key(self.settings.seed, FLOW)), content) % np.uint64(shards)

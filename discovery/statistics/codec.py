@@ -28,7 +28,7 @@ def encode(settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> tuple[b
     layout, buffers = [], []
     for name, array in arrays.items():
         array = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-        buffer = memoryview(array.reshape(-1).view(np.uint8))
+        buffer = memoryview(array.reshape(-1).view(np.uint8).data)
         checksum.update(buffer)
         buffers.append(buffer)
         layout.append([name, array.dtype.str, list(array.shape)])

@@ -21,7 +21,13 @@ def read_endpoints(table: pa.Table, rows: NDArray[np.int64]) -> dict[str, NDArra
     alike = (src_length == dst_length) | (src_length == 0) | (dst_length == 0)
     src[~alike], dst[~alike] = 0, 0
     length = np.where(alike, np.maximum(src_length, dst_length), 0).astype(np.int8)
-    return {"src": src, "dst": dst, "address_length": length, "sport": _ports(chosen, "sport"), "dport": _ports(chosen, "dport")}
+    return {
+        "src": src,
+        "dst": dst,
+        "address_length": length,
+        "sport": _ports(chosen, "sport"),
+        "dport": _ports(chosen, "dport"),
+    }
 
 
 def _addresses(column: pa.ChunkedArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -125,7 +125,7 @@ class FlowStatistic:
         rows = np.flatnonzero(keep)
         if not len(rows):
             return
-        columns = {
+        columns: dict[str, NDArray[Any]] = {
             "priority": priority[rows], "ts": chunk.ts[rows], "capture": chunk.capture[rows],
             "number": chunk.number[rows], "content": chunk.content[rows], "flow": chunk.flow[rows],
             "direction": chunk.direction[rows], "length": chunk.lengths[rows], "cut": np.zeros(len(rows), np.int8),
@@ -194,7 +194,9 @@ def _sort_keys(columns: dict[str, NDArray[Any]]) -> tuple[NDArray[Any], ...]:
     """Return the sort keys, the last one first; ties of all but the last are broken by everything that is kept."""
     rest = np.zeros(len(columns["priority"]), np.uint64)
     words = np.concatenate([columns["src"], columns["dst"]], axis=1).view(np.uint64)
-    numbers = [columns[name].astype(np.int64).view(np.uint64) for name in ("direction", "address_length", "sport", "dport")]
+    numbers = [
+        columns[name].astype(np.int64).view(np.uint64) for name in ("direction", "address_length", "sport", "dport")
+    ]
     for word in [*words.T, *numbers]:
         rest = mix(rest ^ word, np.uint64(0x9E3779B97F4A7C15))
     return (rest, columns["content"], columns["number"], columns["capture"], columns["ts"], columns["priority"])

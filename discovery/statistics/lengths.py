@@ -27,7 +27,9 @@ class Lengths:
     """
 
     name: ClassVar[str] = "lengths"
-    error_bound: ClassVar[str] = "0 up to 4096 bytes, then a factor of 2; bytes in all, longest and cut messages are exact"
+    error_bound: ClassVar[str] = (
+        "0 up to 4096 bytes, then a factor of 2; bytes in all, longest and cut messages are exact"
+    )
     cap: ClassVar[str] = "4097 lengths and 52 buckets, 33 KB"
 
     def __init__(self, settings: DiscoverySettings) -> None:
@@ -45,7 +47,8 @@ class Lengths:
             exponent = np.frexp((long - 1).astype(np.float64))[1]  # lengths are below 2**53: exact in float64
             self.buckets += np.bincount(exponent - 13, minlength=BUCKETS)
         if len(lengths):
-            self.totals += (lengths.sum(), 0, np.count_nonzero(lengths > self._limit))
+            self.totals[0] += lengths.sum()
+            self.totals[2] += np.count_nonzero(lengths > self._limit)
             self.totals[1] = max(self.totals[1], lengths.max())
 
     def merge(self, other: Self) -> Self:

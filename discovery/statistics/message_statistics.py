@@ -21,10 +21,11 @@ from .chunk import chunks
 from .codec import decode, encode
 from .directions import Directions
 from .flow_sample import FlowStatistic
-from .hashing import HELD_OUT, key, mix
+from .hashing import HELD_OUT, MASK, key, mix
 from .lengths import Lengths
 from .message_sample import MessageSample
 from .pairs import PairCounts
+from .payloads import Payloads
 from .statistic import Statistic
 
 COMPONENTS: tuple[type[Statistic], ...] = (
@@ -69,7 +70,7 @@ class MessageStatistics:
     @property
     def complete(self) -> bool:
         """Whether every distinct payload is in the sample."""
-        return self.messages.limit == np.uint64(2**64 - 1)
+        return bool(self.messages.limit == np.uint64(MASK))
 
     def update(self, batch: MessageBatch, capture_hash: str | Sequence[str] = "") -> None:
         """
@@ -153,19 +154,19 @@ class MessageStatistics:
         return hashlib.sha256(header).hexdigest()
 
     def sample(self) -> Sample:
-        """Return what inference reads: distinct messages by priority, flows in their order, both with capture indices."""
+        """Return what inference reads: distinct messages by priority, and flows in their own order."""
         messages, flows = self.messages, self.flows
         kept = flows.columns["cut"] == 0
         ordered = np.flatnonzero(kept)[np.argsort(flows.columns["flow"][kept], kind="stable")]
         own = {name: column[ordered] for name, column in flows.columns.items()}
         hashes = np.unique(np.concatenate([messages.columns["capture"], own["capture"]]))
         return Sample(
-            view=_view(messages.columns, messages.payloads.data, messages.payloads.starts, messages.payloads.lengths, hashes),
+            view=_view(messages.columns, messages.payloads, slice(None), hashes),
             counts=messages.columns["counts"],
             directions=messages.columns["directions"],
             held_out=self._held_out(),
             flows=FlowSample(
-                view=_view(own, flows.payloads.data, flows.payloads.starts[ordered], flows.payloads.lengths[ordered], hashes),
+                view=_view(own, flows.payloads, ordered, hashes),
                 src=own["src"], dst=own["dst"], address_length=own["address_length"],
                 sport=own["sport"], dport=own["dport"],
             ),
@@ -183,16 +184,12 @@ class MessageStatistics:
 
 
 def _view(
-    columns: dict[str, NDArray[Any]],
-    data: NDArray[np.uint8],
-    starts: NDArray[np.int64],
-    lengths: NDArray[np.int64],
-    hashes: NDArray[np.uint64],
+    columns: dict[str, NDArray[Any]], payloads: Payloads, rows: slice | NDArray[np.int64], hashes: NDArray[np.uint64]
 ) -> MessageView:
     return MessageView(
-        data=data,
-        starts=starts,
-        lengths=lengths,
+        data=payloads.data,
+        starts=payloads.starts[rows],
+        lengths=payloads.lengths[rows],
         ts=np.where(np.isinf(columns["ts"]), np.nan, columns["ts"]),
         flow=columns["flow"],
         direction=columns["direction"],

@@ -116,7 +116,7 @@ class PairCounts:
         return self._distinct > EXACT
 
     def at(self, offset: int) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
-        """Return the pairs (first byte in the high half; cell numbers where ``hashed``) of an offset, and their counts."""
+        """Return the pairs of an offset (first byte in the high half; cells where ``hashed``) and their counts."""
         slots = np.flatnonzero(self._counts[offset])
         names = slots.astype(np.uint16) if self.hashed[offset] else self._keys[offset][slots]
         order = np.argsort(names)

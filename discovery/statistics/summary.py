@@ -28,7 +28,7 @@ class StatisticsSummary:
         offsets: (n,) int64, 0… from the front, then -64…-1 from the end; the arrays below have a row for each.
         reached: messages that have a byte there; values: distinct byte values; entropy: bits, 0 to 8.
         printable: share of printable ASCII, tab, CR, LF; commonest, commonest_share: the most frequent byte.
-        bit_set, bit_change: (n, 8) shares, bit 0 is the lowest; NaN from the end. ``bit_change``: unlike the byte before.
+        bit_set, bit_change: (n, 8) shares, bit 0 is the lowest; NaN from the end; changed is unlike the byte before.
         mutual_information: bits that the byte tells about the next one; NaN where pairs are not counted exactly.
     """
 
@@ -53,7 +53,10 @@ class StatisticsSummary:
 
     def to_arrow(self) -> pa.Table:
         """Return a table of one row an offset; the counts of the whole are in the schema's metadata."""
-        names = ("offsets", "reached", "values", "entropy", "printable", "commonest", "commonest_share", "mutual_information")
+        names = (
+            "offsets", "reached", "values", "entropy", "printable", "commonest", "commonest_share",
+            "mutual_information",
+        )  # fmt: skip
         table = pa.table({"offset" if name == "offsets" else name: getattr(self, name) for name in names})
         for name in ("bit_set", "bit_change"):
             bits = pa.FixedSizeListArray.from_arrays(pa.array(getattr(self, name).reshape(-1)), 8)
