@@ -111,7 +111,8 @@ def main() -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     head = {
         "machine": processor(), "python": platform.python_version(), "numpy": np.__version__,
-        "numba": numba.__version__, "pyarrow": pa.__version__, "command": " ".join(sys.argv), "peak_rss_mb": round(peak),
+        "numba": numba.__version__, "pyarrow": pa.__version__, "command": " ".join(sys.argv),
+        "peak_rss_mb": round(peak),
     }  # fmt: skip
     if arguments.json:
         print(json.dumps({**head, "results": results}, indent=1))

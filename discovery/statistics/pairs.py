@@ -52,14 +52,18 @@ def _insert(offset, pair, weight, keys, counts, distinct, shift):  # type: ignor
 
 @njit(cache=True, nogil=True)
 def _count_offset(offset, data, starts, lengths, keys, counts, distinct, shift):  # type: ignore[no-untyped-def]
+    held, times = 0, 0  # a run of equal pairs is added at once: constant columns are common
     for row in range(len(starts)):
         if lengths[row] > offset + 1:
             at = starts[row] + offset
             pair = np.int64(data[at]) << 8 | np.int64(data[at + 1])
-            if distinct[offset] > EXACT:
-                counts[offset, _slot(pair, shift)] += 1
-            else:
-                _insert(offset, np.uint16(pair), 1, keys, counts, distinct, shift)
+            if pair != held and times:
+                _insert(offset, np.uint16(held), times, keys, counts, distinct, shift)
+                times = 0
+            held = pair
+            times += 1
+    if times:
+        _insert(offset, np.uint16(held), times, keys, counts, distinct, shift)
 
 
 @njit(cache=True, nogil=True)
