@@ -1,0 +1,344 @@
+"""
+Headers of links, networks and transports: one compiled pass that says of each packet who sent what to whom.
+
+Layouts: IEEE 802.3, 802.1Q and 802.11, the LINKTYPE list of tcpdump.org (cooked v1 and v2, radiotap, prism, PPI),
+RFC 791, 8200, 4302 (headers before the payload), 768 and 9293.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from .packets import PacketIndex, u16, u32
+
+# What a packet turned out to be.
+IGNORED, LINK, LLC, ETHER, IP, UDP, TCP, FRAGMENT = range(8)
+# Why it was ignored: the number of an ignored packet.
+DAMAGED, NO_DATA, ENCRYPTED, FRAGMENT_PART, FRAGMENT_LOST = 1, 2, 3, 4, 5
+
+PACKET = np.dtype(
+    [
+        ("at", np.int64),  # payload: data[at:stop], of which wire - stop more bytes were sent and not captured
+        ("stop", np.int64),
+        ("wire", np.int64),
+        ("src0", np.uint64),  # address, high and low half
+        ("src1", np.uint64),
+        ("dst0", np.uint64),
+        ("dst1", np.uint64),
+        ("seq", np.uint32),
+        ("ack", np.uint32),
+        ("ident", np.uint32),
+        ("offset", np.int32),  # of a fragment, in bytes
+        ("number", np.int32),  # EtherType, IP protocol, DSAP, LINKTYPE, or why it was ignored
+        ("sport", np.int32),
+        ("dport", np.int32),
+        ("kind", np.uint8),
+        ("width", np.uint8),  # bytes of an address: 4, 6, 16, or 0
+        ("flags", np.uint8),  # of TCP
+        ("more", np.uint8),  # fragments follow
+        ("extra", np.uint8),  # the payload lies in the buffer of reassembled datagrams
+    ],
+    align=True,
+)
+Packets = NDArray[np.void]
+
+# What lies at the cursor when a link header has been read; other values are EtherTypes.
+_DONE, _LLC, _IP = -1, -2, -3
+
+
+@njit(cache=True, nogil=True)
+def _ignore(p, reason):  # type: ignore[no-untyped-def]
+    p.kind = IGNORED
+    p.number = reason
+    return _DONE
+
+
+@njit(cache=True, nogil=True)
+def _mac(data, at):  # type: ignore[no-untyped-def]
+    return np.uint64((u16(data, at, True) << 32) | u32(data, at + 2, True))
+
+
+@njit(cache=True, nogil=True)
+def _long(data, at):  # type: ignore[no-untyped-def]
+    return (np.uint64(u32(data, at, True)) << np.uint64(32)) | np.uint64(u32(data, at + 4, True))
+
+
+@njit(cache=True, nogil=True)
+def _ethertype(data, p):  # type: ignore[no-untyped-def]
+    """Read an EtherType or 802.3 length and VLAN tags (802.1Q, 802.1ad) at the cursor."""
+    for _ in range(8):
+        if p.stop - p.at < 2:
+            return _ignore(p, DAMAGED)
+        kind = u16(data, p.at, True)
+        p.at += 2
+        if kind != 0x8100 and kind != 0x88A8 and kind != 0x9100 and kind != 0x9200:
+            break
+        p.at += 2
+    if kind >= 1536:
+        return kind
+    p.wire = min(p.wire, p.at + kind)  # what follows is padding
+    p.stop = min(p.stop, p.wire)
+    return _LLC
+
+
+@njit(cache=True, nogil=True)
+def _ethernet(data, p):  # type: ignore[no-untyped-def]
+    if p.stop - p.at < 14:
+        return _ignore(p, DAMAGED)
+    p.dst1, p.src1, p.width = _mac(data, p.at), _mac(data, p.at + 6), 6
+    p.at += 12
+    return _ethertype(data, p)
+
+
+@njit(cache=True, nogil=True)
+def _cooked(data, p, header, type_at, address_at):  # type: ignore[no-untyped-def]
+    if p.stop - p.at < header:
+        return _ignore(p, DAMAGED)
+    kind = u16(data, p.at + type_at, True)
+    p.src1, p.width = _mac(data, p.at + address_at), 6
+    p.at += header
+    if kind == 0x8100 or kind == 0x88A8:
+        p.at += 2
+        return _ethertype(data, p)
+    if kind == 4:
+        return _LLC
+    return kind
+
+
+@njit(cache=True, nogil=True)
+def _loopback(data, p):  # type: ignore[no-untyped-def]
+    """BSD loopback: the family as a 32-bit number in the endianness of the machine that captured."""
+    if p.stop - p.at < 4:
+        return _ignore(p, DAMAGED)
+    family = u32(data, p.at, True)
+    if family > 0xFFFF:
+        family = u32(data, p.at, False)
+    p.at += 4
+    if family == 2 or family == 24 or family == 28 or family == 30 or family == 10 or family == 23:
+        return _IP
+    return _ignore(p, NO_DATA)
+
+
+@njit(cache=True, nogil=True)
+def _wireless_address(data, at, p, flags):  # type: ignore[no-untyped-def]
+    """Set source and destination by the to-DS and from-DS bits; return the length of the address part."""
+    ways = flags & 3
+    p.width = 6
+    p.dst1 = _mac(data, at + (16 if ways & 1 else 4))
+    p.src1 = _mac(data, at + (10 if ways < 2 else (16 if ways == 2 else 24)))
+    return 30 if ways == 3 else 24
+
+
+@njit(cache=True, nogil=True)
+def _wireless(data, p):  # type: ignore[no-untyped-def]
+    """802.11: data frames that carry LLC, in the clear."""
+    if p.stop - p.at < 32:
+        return _ignore(p, NO_DATA)
+    control, flags = data[p.at], data[p.at + 1]
+    if control & 0x0F != 0x08 or control & 0x40:  # no data frame, or one without data
+        return _ignore(p, NO_DATA)
+    if flags & 0x40:
+        return _ignore(p, ENCRYPTED)
+    header = _wireless_address(data, p.at, p, flags)
+    if control & 0x80:  # quality of service
+        if data[p.at + header] & 0x80:  # an aggregate of several frames
+            return _ignore(p, NO_DATA)
+        header += 2 + (4 if flags & 0x80 else 0)
+    p.at += header
+    return _LLC
+
+
+@njit(cache=True, nogil=True)
+def _radio(data, p, link):  # type: ignore[no-untyped-def]
+    """Skip the radio header before an 802.11 frame: radiotap, PPI, prism or AVS."""
+    if p.stop - p.at < 8:
+        return _ignore(p, DAMAGED)
+    if link == 119:
+        avs = u32(data, p.at, True) & 0xFFFFF000 == 0x80211000
+        length = u32(data, p.at + 4, avs)
+    else:
+        length = u16(data, p.at + 2, False)
+    if length < 8 or length > p.stop - p.at:
+        return _ignore(p, DAMAGED)
+    p.at += length
+    return _wireless(data, p)
+
+
+@njit(cache=True, nogil=True)
+def _other_link(data, p, link):  # type: ignore[no-untyped-def]
+    if link == 105:
+        return _wireless(data, p)
+    if link == 127 or link == 119 or link == 192:
+        return _radio(data, p, link)
+    p.kind, p.number, p.width = LINK, link, 0
+    return _DONE
+
+
+@njit(cache=True, nogil=True)
+def _link(data, p, link):  # type: ignore[no-untyped-def]
+    """Read the link header; return the EtherType or one of _DONE, _LLC, _IP."""
+    if link == 1:
+        return _ethernet(data, p)
+    if link == 113:
+        return _cooked(data, p, 16, 14, 6)
+    if link == 276:
+        return _cooked(data, p, 20, 0, 12)
+    if link == 0 or link == 108:
+        return _loopback(data, p)
+    if link == 101 or link == 12 or link == 14 or link == 228 or link == 229:
+        return _IP
+    return _other_link(data, p, link)
+
+
+@njit(cache=True, nogil=True)
+def _llc(data, p):  # type: ignore[no-untyped-def]
+    """802.2: SNAP with an EtherType leads on; anything else is a protocol named by its DSAP."""
+    left = p.stop - p.at
+    if left >= 8 and data[p.at] == 0xAA and data[p.at + 1] == 0xAA and u32(data, p.at + 2, True) == 0x03000000:
+        kind = u16(data, p.at + 6, True)
+        p.at += 8
+        return kind
+    if left < 3:
+        return _ignore(p, DAMAGED if p.wire > p.stop else NO_DATA)
+    p.kind, p.number = LLC, data[p.at]
+    if data[p.at] != 0xFF:  # Novell's raw 802.3 has no LLC header
+        p.at += 3 if data[p.at + 2] & 3 == 3 else 4
+        p.at = min(p.at, p.stop)
+    return _DONE
+
+
+@njit(cache=True, nogil=True)
+def _tcp(data, p):  # type: ignore[no-untyped-def]
+    header = (data[p.at + 12] >> 4) * 4 if p.stop - p.at >= 20 else 0
+    if header < 20 or p.wire - p.at < header:
+        return _ignore(p, DAMAGED)
+    p.kind = TCP
+    p.sport, p.dport = u16(data, p.at, True), u16(data, p.at + 2, True)
+    p.seq, p.ack, p.flags = u32(data, p.at + 4, True), u32(data, p.at + 8, True), data[p.at + 13]
+    p.at += header
+    p.stop = max(p.at, p.stop)
+    return _DONE
+
+
+@njit(cache=True, nogil=True)
+def _udp(data, p):  # type: ignore[no-untyped-def]
+    if p.stop - p.at < 8:
+        return _ignore(p, DAMAGED)
+    p.kind = UDP
+    p.sport, p.dport = u16(data, p.at, True), u16(data, p.at + 2, True)
+    length = u16(data, p.at + 4, True)
+    if length >= 8:  # 0 is a jumbogram or an offloaded length
+        p.wire = min(p.wire, p.at + length)
+        p.stop = min(p.stop, p.wire)
+    p.at += 8
+    return _DONE
+
+
+@njit(cache=True, nogil=True)
+def transport(data, p, protocol):  # type: ignore[no-untyped-def]
+    """Read what an IP packet carries."""
+    if protocol == 6:
+        return _tcp(data, p)
+    if protocol == 17:
+        return _udp(data, p)
+    p.kind, p.number = IP, protocol
+    return _DONE
+
+
+@njit(cache=True, nogil=True)
+def _fragment(p, protocol, offset, more, ident):  # type: ignore[no-untyped-def]
+    p.kind, p.number, p.offset, p.more, p.ident = FRAGMENT, protocol, offset, more, ident
+    return _DONE
+
+
+@njit(cache=True, nogil=True)
+def _ipv4(data, p):  # type: ignore[no-untyped-def]
+    header = (data[p.at] & 15) * 4 if p.stop - p.at >= 20 else 0
+    if header < 20 or p.wire - p.at < header:
+        return _ignore(p, DAMAGED)
+    total = u16(data, p.at + 2, True)
+    if total >= header:  # 0 where the sender's card was to fill it in
+        p.wire = min(p.wire, p.at + total)
+        p.stop = min(p.stop, p.wire)
+    p.src0 = p.dst0 = np.uint64(0)
+    p.src1, p.dst1, p.width = u32(data, p.at + 12, True), u32(data, p.at + 16, True), 4
+    fragment, protocol, ident = u16(data, p.at + 6, True), data[p.at + 9], u16(data, p.at + 4, True)
+    p.at = min(p.at + header, p.stop)
+    if fragment & 0x3FFF:
+        return _fragment(p, protocol, (fragment & 0x1FFF) * 8, (fragment >> 13) & 1, ident)
+    return transport(data, p, protocol)
+
+
+@njit(cache=True, nogil=True)
+def _skip_extensions(data, p, following):  # type: ignore[no-untyped-def]
+    """Step over IPv6 extension headers and AH; return what follows, or -1 where it is cut, or 44 at a fragment header."""
+    for _ in range(16):
+        if following != 0 and following != 43 and following != 60 and following != 51 and following != 135:
+            return following
+        if p.stop - p.at < 8:
+            return -1
+        size = data[p.at + 1]
+        kind, following = following, data[p.at]
+        p.at += (size + 2) * 4 if kind == 51 else (size + 1) * 8
+        if p.at > p.stop:
+            return -1
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def _ipv6(data, p):  # type: ignore[no-untyped-def]
+    if p.stop - p.at < 40:
+        return _ignore(p, DAMAGED)
+    length = u16(data, p.at + 4, True)
+    if length:  # 0 is a jumbogram
+        p.wire = min(p.wire, p.at + 40 + length)
+        p.stop = min(p.stop, p.wire)
+    p.src0, p.src1 = _long(data, p.at + 8), _long(data, p.at + 16)
+    p.dst0, p.dst1, p.width = _long(data, p.at + 24), _long(data, p.at + 32), 16
+    following = np.int64(data[p.at + 6])
+    p.at += 40
+    following = _skip_extensions(data, p, following)
+    if following == 44 and p.stop - p.at >= 8:
+        protocol, word, ident = data[p.at], u16(data, p.at + 2, True), u32(data, p.at + 4, True)
+        p.at += 8
+        if word & 0xFFF9:
+            return _fragment(p, protocol, word & 0xFFF8, word & 1, ident)
+        following = _skip_extensions(data, p, np.int64(protocol))
+    if following < 0 or following == 44:
+        return _ignore(p, DAMAGED)
+    return transport(data, p, following)
+
+
+@njit(cache=True, nogil=True)
+def _network(data, p, kind):  # type: ignore[no-untyped-def]
+    if kind == _LLC:
+        kind = _llc(data, p)
+    if kind == _DONE:
+        return _DONE
+    if kind == _IP or kind == 0x0800 or kind == 0x86DD:
+        version = data[p.at] >> 4 if p.stop > p.at else 0
+        if version == 4:
+            return _ipv4(data, p)
+        if version == 6:
+            return _ipv6(data, p)
+        return _ignore(p, DAMAGED)
+    p.kind, p.number = ETHER, kind
+    return _DONE
+
+
+@njit(cache=True, nogil=True)
+def _decode(data, start, captured, wire, link, packets):  # type: ignore[no-untyped-def]
+    for row in range(len(packets)):
+        p = packets[row]
+        p.at, p.stop, p.wire = start[row], start[row] + captured[row], start[row] + wire[row]
+        p.sport = p.dport = -1
+        _network(data, p, _link(data, p, link[row]))
+
+
+def decode(data: NDArray[np.uint8], index: PacketIndex) -> Packets:
+    """Return a ``PACKET`` record for each packet of the index."""
+    packets = np.zeros(len(index), PACKET)
+    _decode(data, index.start, index.captured, index.wire, index.link, packets)
+    return packets

@@ -1,0 +1,155 @@
+"""read_capture: from a path or bytes to protocol groups."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from .capture import Capture, Counters, ProtocolGroup
+from .flows import find_flows
+from .fragments import Fragments, join_fragments
+from .grouping import Grouping, Traffic, group_datagrams, group_streams
+from .headers import DAMAGED, ENCRYPTED, FRAGMENT_LOST, IGNORED, NO_DATA, TCP, UDP, Packets, decode
+from .limits import DEFAULT_LIMITS, CaptureLimits
+from .packets import MAGICS, PacketIndex, index_pcap
+from .pcapng import index_pcapng
+from .source import Source, open_source
+from .tables import read_table
+from .tcp import Reassembly
+from .text import read_hex_lines, read_json_lines
+
+FORMATS = ("pcap", "pcapng", "hex", "jsonl", "parquet", "arrow")
+PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
+_REASONS = {
+    DAMAGED: "packets have a header that is cut or damaged",
+    NO_DATA: "frames carry no data that is read (radio management, unknown families)",
+    ENCRYPTED: "radio frames are encrypted",
+    FRAGMENT_LOST: "IP fragments belong to datagrams of which a part is missing",
+}
+
+
+def read_capture(
+    source: str | PathLike[str] | bytes,
+    *,
+    port: int | None = None,
+    group: Grouping | None = None,
+    limits: CaptureLimits = DEFAULT_LIMITS,
+    format: str | None = None,
+) -> Capture:
+    """
+    Read a capture, a table or lines of messages.
+
+    Args:
+        source: a path or the content: pcap, pcapng, lines of hexadecimal digits, JSON lines, Parquet, or an Arrow
+            stream or file; gzip or zstd around it is taken off.
+        port: keep only UDP and TCP flows with this port, and take it for the service's.
+        group: ``port`` (one protocol per service port, EtherType or IP protocol; the default for packets) or
+            ``transport`` (one for all of UDP, one for all of TCP). The rows of tables and lines are the messages of
+            one protocol and are regrouped (and TCP rows joined to streams) only if this is given.
+        format: one of ``FORMATS``; found from the content if None.
+
+    Returns:
+        The capture; what was damaged or left out is in its warnings and counters.
+
+    Raises:
+        InputError: the input is missing, empty, or of no known format.
+        LimitError: it is larger than the limits.
+    """
+    opened = open_source(source, limits)
+    form = format or detect_format(opened)
+    if form not in FORMATS:
+        raise InputError(f"unknown format '{form}'", where=opened.name, hint=f"one of {', '.join(FORMATS)}")
+    if form == "pcap" and opened.head(4) not in MAGICS or form == "pcapng" and opened.head(4) != PCAPNG_MAGIC:
+        raise InputError(f"no {form} file: it starts with {opened.head(4).hex(' ')}", where=opened.name)
+    if form in ("pcap", "pcapng"):
+        return _read_packets(opened, form, port, group or "port", limits)
+    readers = {"hex": read_hex_lines, "jsonl": read_json_lines, "parquet": read_table, "arrow": read_table}
+    groups, counters = readers[form](opened, port, group, limits)
+    return Capture(opened.name, opened.sha256, form, groups, counters, opened.warnings)
+
+
+def detect_format(source: Source) -> str:
+    """
+    Return the format of an opened input.
+
+    Raises:
+        InputError: it looks like none that is known.
+    """
+    head = source.head(4096)
+    if head[:4] in MAGICS:
+        return "pcap"
+    if head[:4] == PCAPNG_MAGIC:
+        return "pcapng"
+    if head[:4] == b"PAR1":
+        return "parquet"
+    if head[:6] == b"ARROW1" or head[:4] == b"\xff\xff\xff\xff":
+        return "arrow"
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text[:1] == b"{":
+        return "jsonl"
+    if text and all(byte in b"0123456789abcdefABCDEFxX:#;-_., \t\r\n" for byte in text.split(b"#")[0]):
+        return "hex"
+    hint = "pcap, pcapng, hex lines, JSON lines, Parquet and Arrow are read, each also as gzip or zstd"
+    raise InputError(f"no known format: it starts with {head[:8].hex(' ')}", where=source.name, hint=hint)
+
+
+def _read_packets(source: Source, form: str, port: int | None, by: Grouping, limits: CaptureLimits) -> Capture:
+    data = source.array()
+    index = index_pcap(data, limits) if form == "pcap" else index_pcapng(data, limits)
+    packets = decode(data, index)
+    fragments = join_fragments(data, packets)
+    filtered = _filter(packets, port)
+    flows = find_flows(packets, port)
+    traffic = Traffic(data, fragments.extra, packets, index.time, flows)
+    streams, reassembly = group_streams(traffic, by, limits.pending_segments)
+    groups = sorted(group_datagrams(traffic, by) + streams, key=lambda g: (-g.packets, g.name))
+    counters = _account(index, packets, fragments, reassembly, groups, filtered)
+    warnings = [*source.warnings, *index.warnings, *_warn(packets, counters)]
+    return Capture(source.name, source.sha256, form, groups, counters, warnings)
+
+
+def _filter(packets: Packets, port: int | None) -> int:
+    """Ignore what is not of the port; return how many packets that were."""
+    if port is None:
+        return 0
+    ported = (packets["kind"] == UDP) | (packets["kind"] == TCP)
+    out = ~(ported & ((packets["sport"] == port) | (packets["dport"] == port))) & (packets["kind"] != IGNORED)
+    packets["kind"][out], packets["number"][out] = IGNORED, 0
+    return int(out.sum())
+
+
+def _account(
+    index: PacketIndex, packets: Packets, fragments: Fragments, reassembly: Reassembly, groups: list[ProtocolGroup],
+    filtered: int,
+) -> Counters:  # fmt: skip
+    payloads = sum(group.packets for group in groups)
+    cut = (packets["wire"] > packets["stop"]) & (packets["kind"] != IGNORED)
+    datagrams = cut & (packets["kind"] != TCP)
+    lost = int((packets["wire"] - packets["stop"])[datagrams].sum())
+    lost += int(reassembly.pieces["gap"].sum() + reassembly.tail_gap.sum())
+    return Counters(
+        packets=len(index),
+        payloads=payloads,
+        ignored=len(index) - payloads - filtered,
+        truncated=int((index.wire > index.captured).sum()),
+        fragments=fragments.count,
+        fragments_lost=fragments.lost,
+        lost_bytes=lost,
+        duplicate_bytes=reassembly.duplicate_bytes,
+        filtered=filtered,
+    )
+
+
+def _warn(packets: Packets, counters: Counters) -> list[str]:
+    reasons: NDArray[np.int64] = np.bincount(packets["number"][packets["kind"] == IGNORED], minlength=8)
+    warnings = [f"{reasons[reason]} {text}" for reason, text in _REASONS.items() if reasons[reason]]
+    if counters.truncated:
+        warnings.append(f"{counters.truncated} packets were captured in part only (snap length)")
+    if counters.lost_bytes:
+        warnings.append(f"{counters.lost_bytes} payload bytes were sent but are not in the capture")
+    if not counters.packets:
+        warnings.append("the capture holds no packets")
+    return warnings

@@ -1,0 +1,132 @@
+"""The bytes of an input: mapped or given, hashed, and decompressed within a bound."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import zlib
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ..errors import InputError, LimitError
+from .limits import CaptureLimits
+
+GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+CHUNK = 1 << 20
+
+
+@dataclass
+class Source:
+    """
+    An opened input.
+
+    Attributes:
+        name: what a person calls it: the path, or ``<bytes>``.
+        data: the decompressed content.
+        sha256: of the input as it was given, before decompression (64 hexadecimal digits).
+        warnings: what went wrong on the way.
+    """
+
+    name: str
+    data: bytes | bytearray | mmap.mmap
+    sha256: str
+    warnings: list[str] = field(default_factory=list)
+
+    def array(self) -> NDArray[np.uint8]:
+        """Return the content as uint8 without copying it."""
+        return np.frombuffer(self.data, np.uint8)
+
+    def head(self, size: int = 64) -> bytes:
+        """Return the first bytes."""
+        return bytes(self.data[:size])
+
+
+def open_source(source: str | PathLike[str] | bytes, limits: CaptureLimits) -> Source:
+    """
+    Open a path or a byte string.
+
+    Raises:
+        InputError: the file is missing, unreadable, not a file, or empty.
+        LimitError: it has, or decompresses to, more bytes than the limits allow.
+    """
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        name, raw = "<bytes>", bytes(source)
+    else:
+        name, raw = str(source), _map(Path(source))  # type: ignore[assignment]
+    if not len(raw):
+        raise InputError("the input is empty", where=name, hint="give a capture with at least one packet")
+    if len(raw) > limits.input_bytes:
+        raise LimitError(f"{len(raw)} bytes, at most {limits.input_bytes} are read", where=name)
+    opened = Source(name, raw, hashlib.sha256(raw).hexdigest())
+    if raw[:2] == GZIP:
+        opened.data = _gunzip(opened, limits.expanded_bytes)
+    elif raw[:4] == ZSTD:
+        opened.data = _unzstd(opened, limits.expanded_bytes)
+    if not len(opened.data):
+        raise InputError("the compressed input is empty or damaged", where=name)
+    return opened
+
+
+def _map(path: Path) -> bytes | mmap.mmap:
+    try:
+        with path.open("rb") as file:
+            if not os.fstat(file.fileno()).st_size:
+                return file.read()  # a pipe or an empty file
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(f"cannot read: {reason}", where=str(path)) from error
+
+
+def _too_large(name: str, limit: int) -> LimitError:
+    return LimitError(f"decompresses to more than {limit} bytes", where=name, hint="decompress and split it first")
+
+
+def _gunzip(source: Source, limit: int) -> bytearray:
+    """Inflate every member (RFC 1952); a damaged or missing tail ends the output with a warning."""
+    out, view = bytearray(), memoryview(source.data)
+    try:
+        position = 0
+        while position < len(view) and bytes(view[position : position + 2]) == GZIP:
+            position = _inflate_member(view, position, out, limit, source)
+        if position < len(view):
+            source.warnings.append(f"{len(view) - position} bytes after the end of the gzip data were left out")
+    except zlib.error as error:
+        source.warnings.append(f"gzip data is damaged after {len(out)} bytes of content: {error}")
+    return out
+
+
+def _inflate_member(view: memoryview, position: int, out: bytearray, limit: int, source: Source) -> int:
+    stream = zlib.decompressobj(wbits=31)
+    pending = b""
+    while not stream.eof:
+        if not pending:
+            pending = bytes(view[position : position + CHUNK])
+            position += len(pending)
+            if not pending:
+                source.warnings.append(f"gzip data ends early, after {len(out)} bytes of content")
+                return position
+        out += stream.decompress(pending, CHUNK)
+        pending = stream.unconsumed_tail
+        if len(out) > limit:
+            raise _too_large(source.name, limit)
+    return position - len(stream.unused_data)
+
+
+def _unzstd(source: Source, limit: int) -> bytearray:
+    out = bytearray()
+    try:
+        with pa.CompressedInputStream(pa.BufferReader(pa.py_buffer(source.data)), "zstd") as stream:
+            while chunk := stream.read(CHUNK):
+                out += chunk
+                if len(out) > limit:
+                    raise _too_large(source.name, limit)
+    except OSError as error:
+        source.warnings.append(f"zstd data is damaged after {len(out)} bytes of content: {error}")
+    return out
