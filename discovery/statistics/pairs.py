@@ -51,7 +51,15 @@ def _insert(offset, pair, weight, keys, counts, distinct, shift):  # type: ignor
 
 
 @njit(cache=True, nogil=True)
-def _count_offset(offset, data, starts, lengths, keys, counts, distinct, shift):  # type: ignore[no-untyped-def]
+def _count_hashed(offset, data, starts, lengths, cells, shift):  # type: ignore[no-untyped-def]
+    for row in range(len(starts)):
+        if lengths[row] > offset + 1:
+            at = starts[row] + offset
+            cells[_slot(np.int64(data[at]) << 8 | np.int64(data[at + 1]), shift)] += 1
+
+
+@njit(cache=True, nogil=True)
+def _count_exact(offset, data, starts, lengths, keys, counts, distinct, shift):  # type: ignore[no-untyped-def]
     held, times = 0, 0  # a run of equal pairs is added at once: constant columns are common
     for row in range(len(starts)):
         if lengths[row] > offset + 1:
@@ -72,7 +80,10 @@ def _count(data, starts, lengths, keys, counts, distinct, shift):  # type: ignor
     for first in range(0, len(starts), BLOCK):
         block_starts, block_lengths = starts[first : first + BLOCK], lengths[first : first + BLOCK]
         for offset in range(min(block_lengths.max() - 1, OFFSETS)):
-            _count_offset(offset, data, block_starts, block_lengths, keys, counts, distinct, shift)
+            if distinct[offset] > EXACT:
+                _count_hashed(offset, data, block_starts, block_lengths, counts[offset], shift)
+            else:
+                _count_exact(offset, data, block_starts, block_lengths, keys, counts, distinct, shift)
 
 
 @njit(cache=True, nogil=True)
