@@ -1,0 +1,80 @@
+"""Where and with what a figure was measured: printed above every table."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+PACKAGES = ("qbitel", "numpy", "numba", "pyarrow")
+
+
+def machine_lines(packages: Sequence[str] = PACKAGES) -> list[str]:
+    """Return lines that name processor, cores, memory, Python, package versions and the command."""
+    versions = ", ".join(f"{name} {_version(name)}" for name in packages)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
+    return [
+        f"machine: {_processor()}, {os.cpu_count()} cores, {memory} GiB, {platform.system()} {platform.release()}",
+        f"versions: Python {platform.python_version()}, {versions}",
+        f"command: {Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}".rstrip(),
+    ]
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of the repeats of one run."""
+
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """The middle repeat."""
+        return statistics.median(self.seconds)
+
+    def quantile(self, share: float) -> float:
+        """The repeat that this share of the repeats does not exceed."""
+        ordered = sorted(self.seconds)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+    def __str__(self) -> str:
+        return f"{self.median:.4f} s ({min(self.seconds):.4f} to {max(self.seconds):.4f})"
+
+
+def timed(run: Callable[[], object], repeats: int, warmups: int = 1) -> Timing:
+    """Return the seconds of each repeat, after warm-ups that do not count."""
+    for _ in range(warmups):
+        run()
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    return Timing(tuple(seconds))
+
+
+def peak_mebibytes() -> int:
+    """Return the largest resident size of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
