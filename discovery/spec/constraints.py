@@ -67,8 +67,10 @@ class Checksum(Model):
 
     ``start`` counts from the front of the message, ``end`` from the front where positive, from the end of the message
     where zero or negative. Where the region covers the field itself, ``own_bytes`` says how it is treated. ``sum``
-    and ``xor`` work on units of the field's width; the Rocksoft parameters apply to ``crc`` (width = 8 * field width)
-    and ``init``/``xorout`` also to ``sum`` and ``xor``. Byte order is the field's endianness.
+    and ``xor`` work on units of ``unit`` bytes (0: the field's width), a last unit filled up with zeros; the Rocksoft
+    parameters apply to ``crc`` (width = 8 * field width) and ``init``/``xorout`` also to ``sum``, ``xor`` and
+    ``internet``. ``fletcher`` has units of half the field's width and the modulus ``poly``, 2**bits - 1 where it is 0;
+    its second sum is the high half. Byte order is the field's endianness, of the units too (``internet`` is big).
     """
 
     kind: Literal["checksum"] = "checksum"
@@ -76,6 +78,7 @@ class Checksum(Model):
     start: int = Attribute(0, ge=0)
     end: int = 0
     own_bytes: Literal["excluded", "zeroed", "outside"] = "outside"
+    unit: int = Attribute(0, ge=0, le=8)
     poly: int = 0
     init: int = 0
     refin: bool = False
