@@ -1,4 +1,4 @@
-"""Exact falsification: a claim is refuted where the messages kept back prove its violation rate above epsilon."""
+"""Whether messages refute a claim: the exact (Clopper-Pearson, 1934) one-sided bound of a violation rate."""
 
 from __future__ import annotations
 
@@ -8,19 +8,25 @@ from functools import lru_cache
 from .settings import DiscoverySettings
 from .spec import quantise
 
+_STEPS = 40  # halvings: far below the quantum of 2**-16
+
 
 @lru_cache(maxsize=65536)
 def violation_lower_bound(violations: int, trials: int, confidence: float) -> float:
     """
-    Return the one-sided lower bound of the violation rate, a multiple of 2**-16.
+    Return the lower end of the exact one-sided interval of the violation rate, a multiple of 2**-16.
 
-    The exact binomial bound of C. Clopper and E. Pearson (1934): the smallest rate at which so many violations or more
-    have a probability of at least ``1 - confidence``; 0 without violations.
+    It is the rate at which as many violations or more would be seen with probability 1 - ``confidence``; 0 where there
+    are none.
+
+    Args:
+        violations: trials in which the claim failed, at most ``trials``.
+        confidence: between 0 and 1.
     """
-    if violations <= 0 or trials <= 0:
+    if violations <= 0:
         return 0.0
-    low, high = 0.0, 1.0
-    for _ in range(40):
+    low, high = 0.0, violations / trials
+    for _ in range(_STEPS):
         middle = (low + high) / 2
         if _tail(violations, trials, middle) < 1 - confidence:
             low = middle
@@ -35,13 +41,22 @@ def refuted(violations: int, trials: int, settings: DiscoverySettings) -> bool:
 
 
 def _tail(violations: int, trials: int, rate: float) -> float:
-    """Return P(X >= violations) for X binomial of this rate, summed over the shorter side."""
-    below = violations <= trials - violations
-    values = range(violations) if below else range(violations, trials + 1)
-    log_rate, log_rest = math.log(rate), math.log1p(-rate)
-    whole = math.lgamma(trials + 1)
-    total = math.fsum(
-        math.exp(whole - math.lgamma(k + 1) - math.lgamma(trials - k + 1) + k * log_rate + (trials - k) * log_rest)
-        for k in values
+    """Return P(X >= violations) of a binomial variable; the shorter side is summed, from its largest term outwards."""
+    if rate <= 0:
+        return 0.0
+    if rate >= 1:
+        return 1.0
+    term = math.exp(
+        math.lgamma(trials + 1)
+        - math.lgamma(violations + 1)
+        - math.lgamma(trials - violations + 1)
+        + violations * math.log(rate)
+        + (trials - violations) * math.log1p(-rate)
     )
-    return 1 - total if below else total
+    total, odds = 0.0, rate / (1 - rate)
+    for k in range(violations, trials + 1):  # rate <= violations / trials: terms fall from here on
+        total += term
+        if term < total * 2.0**-50:
+            break
+        term *= (trials - k) / (k + 1) * odds
+    return total
