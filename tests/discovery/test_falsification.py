@@ -16,7 +16,7 @@ def test_no_violation_refutes_nothing() -> None:
     assert violation_lower_bound(0, 1000, 0.95) == 0
 
 
-@pytest.mark.parametrize(("violations", "trials"), [(1, 1), (1, 20), (3, 50), (50, 50), (400, 4000)])
+@pytest.mark.parametrize(("violations", "trials"), [(1, 1), (1, 20), (3, 50), (50, 50), (40, 400)])
 def test_bound_solves_the_binomial_tail(violations: int, trials: int) -> None:
     """At the bound, as many violations or more have probability 1 - confidence."""
     rate = violation_lower_bound(violations, trials, 0.95)
