@@ -62,29 +62,27 @@ def protocols_in(
     return [_framed(name, members, framing) for name, members in sorted(by_name.items())]
 
 
-def _framed(
-    name: str, members: Sequence[tuple[Capture, ProtocolGroup]], framing: Framing | None
-) -> CapturedProtocol:
-    first = members[0][1]
+def _framed(name: str, members: Sequence[tuple[Capture, ProtocolGroup]], framing: Framing | None) -> CapturedProtocol:
+    # The framing is a property of the protocol: the capture with the most bytes of it shows it best.
+    richest = max((group for _, group in members), key=lambda group: group.size)
     evidence: Evidence | None = None
     if framing is None:
         framing = DatagramFraming()
-        if first.stream:
-            framing, evidence = infer_framing([group.streams for _, group in members])
+        if richest.stream:
+            framing, evidence = infer_framing(richest.streams)
     batches: dict[str, MessageBatch] = {}
     for capture, group in members:
         batch = messages_of(group, framing)
-        key = capture.sha256[:16]
+        key = capture.hash
         batches[key] = MessageBatch.concatenate([batches[key], batch]) if key in batches else batch
-    return CapturedProtocol(Known(name, carrier_of(first), framing, evidence), batches)
+    return CapturedProtocol(Known(name, carrier_of(richest), framing, evidence), batches)
 
 
 def carrier_of(group: ProtocolGroup) -> Carrier | None:
     """Return what carries a group, where a port or a protocol number says so."""
-    kinds = {"udp": "udp", "tcp": "tcp", "ethertype": "ethertype", "ip": "ip"}
-    if group.port is None or group.transport not in kinds:
+    if group.port is None or group.transport not in ("udp", "tcp", "ethertype", "ip"):
         return None
-    return Carrier(kind=kinds[group.transport], number=group.port)  # type: ignore[arg-type]
+    return Carrier(kind=group.transport, number=group.port)
 
 
 def discover_captures(

@@ -14,6 +14,7 @@ import numpy as np
 from .discovery.batch import MessageBatch
 from .discovery.captured import CapturedProtocol, DiscoveredProtocol, discover_captures, protocols_in
 from .discovery.captures import Capture, read_capture
+from .discovery.captures.grouping import Grouping
 from .discovery.errors import InputError, NotFoundError
 from .discovery.orchestrator import Known, Progress, ProtocolDiscoveryOrchestrator
 from .discovery.settings import DiscoverySettings
@@ -77,7 +78,7 @@ def discover_all(
     only: str | None = None,
     port: int | None = None,
     form: str | None = None,
-    group: bool = False,
+    group: Grouping | None = None,
     settings: DiscoverySettings | None = None,
     progress: Progress | None = None,
     extend: Path | None = None,
@@ -87,7 +88,7 @@ def discover_all(
 
     Args:
         only, port: read only this protocol group, only flows with this port.
-        form: format of the files where it should not be found out; group: regroup and reframe the rows of tables.
+        form: format of the files where it should not be found out; group: by ``port`` or ``transport``; regroups and reframes the rows of tables.
         extend: a result folder to learn on: protocols that it holds are extended by these captures.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -24,13 +24,13 @@ from .listing import summary_line, summary_table
 @click.option("--port", type=click.IntRange(0, 65535), help="Read only flows with this UDP or TCP port.")
 @click.option("--protocol", help="Read only the protocol group of this name, for instance udp_20547.")
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), help="Format of the input; found out if not given.")
-@click.option("--group", is_flag=True, help="Group the rows of a table by flow endpoints and frame them again.")
+@click.option("--group", type=click.Choice(["port", "transport"]), help="How to group; tables are regrouped only with it.")
 @click.option("--extend", is_flag=True, help="Learn on: add these captures to what the folder already holds.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of samples and splits.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def discover_command(
-    captures: tuple[Path, ...], folder: Path, port: int | None, protocol: str | None, form: str | None, group: bool,
-    extend: bool, seed: int, as_json: bool,
+    captures: tuple[Path, ...], folder: Path, port: int | None, protocol: str | None, form: str | None,
+    group: Literal["port", "transport"] | None, extend: bool, seed: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Find the specification of every protocol in CAPTURES and write it to a folder."""
     settings = DiscoverySettings(seed=seed)
