@@ -2,6 +2,7 @@
 
 from .capture import Capture, Counters, ProtocolGroup, Transport
 from .limits import DEFAULT_LIMITS, CaptureLimits
+from .messages import messages_of, stream_messages
 from .reader import FORMATS, read_capture
 
 __all__ = [
@@ -12,5 +13,7 @@ __all__ = [
     "Counters",
     "ProtocolGroup",
     "Transport",
+    "messages_of",
     "read_capture",
+    "stream_messages",
 ]

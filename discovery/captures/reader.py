@@ -35,7 +35,7 @@ def read_capture(
     source: str | PathLike[str] | bytes,
     *,
     port: int | None = None,
-    group: Grouping | None = None,
+    group: Grouping | bool | None = None,
     limits: CaptureLimits = DEFAULT_LIMITS,
     format: str | None = None,
 ) -> Capture:
@@ -48,7 +48,7 @@ def read_capture(
         port: keep only UDP and TCP flows with this port, and take it for the service's.
         group: ``port`` (one protocol per service port, EtherType or IP protocol; the default for packets) or
             ``transport`` (one for all of UDP, one for all of TCP). The rows of tables and lines are the messages of
-            one protocol and are regrouped (and TCP rows joined to streams) only if this is given.
+            one protocol and are regrouped (and TCP rows joined to streams) only if this is given. True means ``port``.
         format: one of ``FORMATS``; found from the content if None.
 
     Returns:
@@ -64,10 +64,11 @@ def read_capture(
         raise InputError(f"unknown format '{form}'", where=opened.name, hint=f"one of {', '.join(FORMATS)}")
     if form == "pcap" and opened.head(4) not in MAGICS or form == "pcapng" and opened.head(4) != PCAPNG_MAGIC:
         raise InputError(f"no {form} file: it starts with {opened.head(4).hex(' ')}", where=opened.name)
+    by: Grouping | None = "port" if group is True else group or None
     if form in ("pcap", "pcapng"):
-        return _read_packets(opened, form, port, group or "port", limits)
+        return _read_packets(opened, form, port, by or "port", limits)
     readers = {"hex": read_hex_lines, "jsonl": read_json_lines, "parquet": read_table, "arrow": read_table}
-    groups, counters = readers[form](opened, port, group, limits)
+    groups, counters = readers[form](opened, port, by, limits)
     return Capture(opened.name, opened.sha256, form, groups, counters, opened.warnings)
 
 
