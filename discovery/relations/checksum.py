@@ -1,0 +1,175 @@
+"""Checksums: candidate places and regions, every known algorithm, and algebra for unknown CRCs, in a counted budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..checksums import checksum_values
+from ..findings import Finding
+from .additive import Proposal, additive
+from .claims import evidence_of, rival, stands, tolerated, types_that_hold
+from .columns import Columns, Group, numbers
+from .crc import differences_of, from_catalogue, generators, parameters_of
+from .regions import MOST_ROWS, Place, Region, places_of, regions_of
+
+_PROBES = 12
+_FEWEST = 8
+_GROUPS = 9
+_DETECTOR = "checksum"
+
+
+@dataclass
+class _Budget:
+    """Bytes that may still be hashed."""
+
+    left: int
+
+    def spend(self, columns: Columns, rows: NDArray[np.int64], times: int) -> bool:
+        """Take the bytes of these rows so many times; return whether they were left."""
+        self.left -= int(columns.lengths[rows].sum()) * times
+        return self.left >= 0
+
+
+@dataclass
+class _Search:
+    """One group's search and what it found."""
+
+    columns: Columns
+    group: Group
+    budget: _Budget
+    findings: list[Finding] = field(default_factory=list)
+
+    def run(self) -> list[Finding]:
+        """Try every place, the end of the message first; a place that has a checksum is not claimed again."""
+        for place in places_of(self.columns, self.group):
+            if any(_overlap(place, f) for f in self.findings):
+                continue
+            finding = self._at(place)
+            if finding is not None:
+                self.findings.append(finding)
+        return self.findings
+
+    def _at(self, place: Place) -> Finding | None:
+        """Return the most usual checksum that all messages of some types have at this place."""
+        proposals = sorted(self._proposals(place), key=lambda p: (p.strangeness, p.constraint.start))
+        lost = []
+        for proposal in proposals[:8]:
+            finding = self._judged(place, proposal)
+            if finding is None:
+                continue
+            if stands(finding.evidence, self.columns.settings):
+                kept = finding.evidence.model_copy(update={"rivals": lost})
+                return Finding(
+                    finding.types, place.start, place.width, "checksum", proposal.constraint, finding.endianness, kept
+                )
+            lost.append(rival(finding.evidence.statement, "refuted", finding.evidence))
+        return None
+
+    def _proposals(self, place: Place) -> Iterator[Proposal]:
+        columns, view = self.columns, self.columns.sample.view
+        rows = self.group.proposing[:MOST_ROWS]
+        rows = rows[columns.lengths[rows] >= (place.start + place.width if place.start >= 0 else -place.start)]
+        probes = rows[:_PROBES]
+        if len(rows) < _FEWEST or _copies(columns, rows, place):
+            return
+        found = False
+        for region in regions_of(place):
+            if not self.budget.spend(columns, probes, 16):
+                return
+            for proposal in additive(view, probes, place, region):
+                found = True
+                yield proposal
+        if not found and place.mixed:
+            yield from self._crcs(place, rows)
+
+    def _crcs(self, place: Place, rows: NDArray[np.int64]) -> Iterator[Proposal]:
+        """Propose CRCs; regions that differ only in their start share the differences of messages that differ late."""
+        view = self.columns.sample.view
+        known: dict[bytes, list[tuple[object, int]]] = {}
+        for region in regions_of(place):
+            if not self.budget.spend(self.columns, rows, 2):
+                return
+            found = differences_of(view, rows, place, region)
+            if len(found.lengths) < 4 and not found.impossible:
+                yield from from_catalogue(view, rows, place, region)
+                continue
+            key = found.covered.tobytes() + found.fields.tobytes()
+            if key not in known:
+                known[key] = list(generators(found, place.width))
+            for ordering, generator in known[key]:
+                yield from parameters_of(view, rows, place, region, ordering, generator)  # type: ignore[arg-type]
+
+    def _judged(self, place: Place, proposal: Proposal) -> Finding | None:
+        """Compute the checksum of every message and return the finding for the types in which it holds."""
+        columns, view = self.columns, self.columns.sample.view
+        needed = place.start + place.width if place.start >= 0 else -place.start
+        rows = np.flatnonzero(columns.lengths >= needed)
+        probe = self.group.proposing[columns.lengths[self.group.proposing] >= needed]
+        if not self._fits(place, proposal, probe) or not self.budget.spend(columns, rows, 1):
+            return None
+        holds = np.zeros(len(columns.lengths), np.bool_)
+        wanted = checksum_values(
+            view, rows, proposal.constraint, place.offsets(view, rows), place.width, proposal.little
+        )
+        holds[rows] = place.values(view, rows, proposal.little) == wanted
+        types = types_that_hold(columns, holds, range(columns.n_types))
+        support = np.flatnonzero(holds & np.isin(columns.type_of_row, np.asarray(types, np.int32)))
+        if len(support) < _FEWEST or len(np.unique(place.values(view, support, False))) < 4:
+            return None
+        order = None if place.width == 1 else "little" if proposal.little else "big"
+        evidence = evidence_of(columns, holds, types, _DETECTOR, _statement(place, proposal))
+        return Finding(types, place.start, place.width, "checksum", proposal.constraint, order, evidence)  # type: ignore[arg-type]
+
+    def _fits(self, place: Place, proposal: Proposal, rows: NDArray[np.int64]) -> bool:
+        """Return whether it holds in up to 64 proposing messages: most proposals end here."""
+        view, rows = self.columns.sample.view, rows[:64]
+        wanted = checksum_values(
+            view, rows, proposal.constraint, place.offsets(view, rows), place.width, proposal.little
+        )
+        violations = int((place.values(view, rows, proposal.little) != wanted).sum())
+        return violations <= max(tolerated(len(rows), self.columns.settings), 1)
+
+
+def find_checksums(columns: Columns) -> list[Finding]:
+    """Return the checksums of all messages together, then those of the largest types that have none."""
+    findings: list[Finding] = []
+    budget = _Budget(columns.settings.checksum_budget)
+    for group in columns.groups[:_GROUPS]:
+        if len(group.proposing) < _FEWEST or any(set(group.types) <= set(f.types) for f in findings):
+            continue
+        findings.extend(_Search(columns, group, budget).run())
+    return findings
+
+
+def _copies(columns: Columns, rows: NDArray[np.int64], place: Place) -> bool:
+    """Return whether the value is that of another place up to a constant: then it is no checksum but a copy."""
+    value = place.values(columns.sample.view, rows[:32], False)
+    for start in range(min(64, int(columns.lengths[rows].min()) - place.width + 1)):
+        if start == place.start:
+            continue
+        other = numbers(columns.front[rows[:32]], start, place.width, False)
+        if len(np.unique(value - other)) == 1 or len(np.unique(value ^ other)) == 1:
+            # the tail of the shortest message may be the place itself
+            return not _same_bytes(columns, rows[:32], place, start)
+    return False
+
+
+def _same_bytes(columns: Columns, rows: NDArray[np.int64], place: Place, start: int) -> bool:
+    return place.start < 0 and bool((columns.lengths[rows] + place.start == start).all())
+
+
+def _overlap(place: Place, finding: Finding) -> bool:
+    if (place.start < 0) != (finding.start < 0):
+        return False
+    return place.start < finding.start + finding.width and finding.start < place.start + place.width
+
+
+def _statement(place: Place, proposal: Proposal) -> str:
+    c = proposal.constraint
+    end = f"{c.end}" if c.end else "end"
+    name = c.name or (f"CRC-{8 * place.width} poly 0x{c.poly:x}" if c.algorithm == "crc" else c.algorithm)
+    return f"{name} of bytes [{c.start}, {end}) at {place.start}, own bytes {c.own_bytes}"

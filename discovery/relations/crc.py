@@ -1,0 +1,231 @@
+"""CRCs of any generator, recovered by algebra: the generator from differences, then init and xorout from lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..batch import MessageView
+from ..checksums import checksum_values, reflect
+from ..crc_catalogue import CATALOGUE, catalogue_name
+from .additive import Proposal
+from .gf2 import common_generator, multiply, power_of_x, quotient, solve
+from .regions import Place, Region
+
+PAIRS = 10
+LONGEST = 768
+_SLACK = 8
+_SOLVING_ROWS = 64
+_CATALOGUE_ROWS = 6
+
+
+class Differences(NamedTuple):
+    """
+    XOR of pairs of messages of equal length that differ late, shortest first.
+
+    Attributes:
+        covered: (k, m) uint8, differences of the covered bytes, right-aligned; lengths: int64, how many of each count.
+        fields: (k, width) uint8, differences of the checksums.
+        impossible: equal covered bytes carry different checksums.
+    """
+
+    covered: NDArray[np.uint8]
+    lengths: NDArray[np.int64]
+    fields: NDArray[np.uint8]
+    impossible: bool
+
+
+class Ordering(NamedTuple):
+    """How bits and bytes are ordered: input bytes, result, and the bytes of the field."""
+
+    refin: bool
+    refout: bool
+    little: bool
+
+
+def orderings(width: int) -> list[Ordering]:
+    """Return every ordering, the usual ones (both reflections alike) first."""
+    all_orders = [Ordering(*order) for order in product((False, True), repeat=3) if width > 1 or not order[2]]
+    return sorted(all_orders, key=lambda order: order.refin != order.refout)
+
+
+def differences_of(view: MessageView, rows: NDArray[np.int64], place: Place, region: Region) -> Differences:
+    """Return up to ``PAIRS`` different differences among the rows."""
+    first, last = region.bounds(view, rows)
+    position = view.starts[rows] + place.offsets(view, rows)
+    size = last - first
+    pairs: dict[bytes, tuple[bytes, bytes]] = {}
+    impossible = False
+    for length in _common_lengths(size):
+        chosen = np.flatnonzero(size == length)[:_SOLVING_ROWS]
+        covered = _matrix(view.data, first[chosen], length)
+        fields = _matrix(view.data, position[chosen], place.width)
+        covered = _without_own(covered, position[chosen] - first[chosen], place.width, region.own_bytes)
+        contents = [row.tobytes() for row in covered]
+        order = sorted(range(len(chosen)), key=contents.__getitem__)
+        delta = covered[order[1:]] ^ covered[order[:-1]]
+        field_delta = fields[order[1:]] ^ fields[order[:-1]]
+        same = ~delta.any(axis=1)
+        impossible = impossible or bool((same & field_delta.any(axis=1)).sum() > 1)
+        for d, f in zip(delta[~same], field_delta[~same], strict=True):
+            stripped = d.tobytes().lstrip(b"\0")
+            pairs.setdefault(stripped + f.tobytes(), (stripped, f.tobytes()))
+    shortest = sorted(pairs.values(), key=lambda pair: (len(pair[0]), pair))[:PAIRS]
+    widest = max((len(d) for d, _ in shortest), default=0)
+    covered = np.zeros((len(shortest), widest), np.uint8)
+    for k, (d, _) in enumerate(shortest):
+        covered[k, widest - len(d) :] = np.frombuffer(d, np.uint8)
+    fields = np.frombuffer(b"".join(f for _, f in shortest), np.uint8).reshape(-1, place.width)
+    return Differences(covered, np.array([len(d) for d, _ in shortest], np.int64), fields, impossible)
+
+
+def _common_lengths(size: NDArray[np.int64]) -> list[int]:
+    values, counts = np.unique(size, return_counts=True)
+    usable = (counts > 1) & (values > 0) & (values <= LONGEST)
+    return [int(v) for v in values[usable][np.argsort(-counts[usable], kind="stable")][:8]]
+
+
+def _matrix(data: NDArray[np.uint8], start: NDArray[np.int64], width: int) -> NDArray[np.uint8]:
+    matrix: NDArray[np.uint8] = data[start[:, None] + np.arange(width)]
+    return matrix
+
+
+def _without_own(covered: NDArray[np.uint8], own: NDArray[np.int64], width: int, mode: str) -> NDArray[np.uint8]:
+    """Leave out or zero the field's own bytes, which lie at the same place of each row."""
+    if mode == "outside":
+        return covered
+    start = int(own[0])
+    if mode == "excluded":
+        return np.ascontiguousarray(np.delete(covered, np.s_[start : start + width], axis=1))
+    covered[:, start : start + width] = 0
+    return covered
+
+
+def generators(found: Differences, width: int) -> Iterator[tuple[Ordering, int]]:
+    """Yield (ordering, generator with its leading term) for which every difference is a multiple of the generator."""
+    least = 5 if width == 1 else 4
+    count = len(found.lengths)
+    if found.impossible or count < least:
+        return
+    halves = [slice(None)] if count < 2 * least else [slice(0, None, 2), slice(1, None, 2)]
+    for ordering in orderings(width):
+        for half in halves:
+            lengths = np.ascontiguousarray(found.lengths[half])
+            covered, fields = np.ascontiguousarray(found.covered[half]), np.ascontiguousarray(found.fields[half])
+            degree, value = common_generator(covered, fields, lengths, *ordering, _SLACK)
+            if degree >= 0:
+                yield from ((ordering, g) for g in _factors(int(value), 8 * width) if g != (1 << (8 * width)) | 1)
+                break
+
+
+def _factors(polynomial: int, degree: int) -> Iterator[int]:
+    """Yield the factors of this degree with a constant term."""
+    left = polynomial.bit_length() - 1 - degree
+    for cofactor in range((1 << left) | 1, 2 << left, 2):
+        factor = quotient(polynomial, cofactor)
+        if factor is not None and factor & 1:
+            yield factor
+
+
+def parameters_of(
+    view: MessageView, rows: NDArray[np.int64], place: Place, region: Region, ordering: Ordering, generator: int
+) -> Iterator[Proposal]:
+    """
+    Yield the checksum of this generator whose init and xorout fit the messages, the most usual pair only.
+
+    The register after a message of n bytes is that of init 0 plus ``init * x**8n``; so each length gives the sum of
+    that term and xorout, and two lengths give linear equations for init.
+    """
+    bits = 8 * place.width
+    poly = generator ^ (1 << bits)
+    bare = region.constraint("crc", poly=poly, refin=ordering.refin, refout=ordering.refout)
+    rows = rows[:_SOLVING_ROWS]
+    values = checksum_values(view, rows, bare, place.offsets(view, rows), place.width)
+    rest = values ^ place.values(view, rows, ordering.little)
+    terms = _terms(_covered_lengths(view, rows, place, region), rest, bits, ordering.refout)
+    if terms is None:
+        return
+    for init in _inits(terms, bits, generator, ordering):
+        sums = {_plus_init(init, length, generator) ^ term for length, term in terms.items()}
+        if len(sums) != 1:
+            continue
+        last = sums.pop()
+        xorout = reflect(last, bits) if ordering.refout else last
+        name = catalogue_name(bits, poly, init, ordering.refin, ordering.refout, xorout)
+        constraint = bare.model_copy(update={"init": init, "xorout": xorout, "name": name})
+        yield Proposal(constraint, ordering.little, _strangeness(name, init, xorout, bits, ordering))
+
+
+def _covered_lengths(
+    view: MessageView, rows: NDArray[np.int64], place: Place, region: Region
+) -> NDArray[np.int64]:
+    first, last = region.bounds(view, rows)
+    return last - first - (place.width if region.own_bytes == "excluded" else 0)
+
+
+def _terms(
+    lengths: NDArray[np.int64], rest: NDArray[np.uint64], bits: int, refout: bool
+) -> dict[int, int] | None:
+    """Return for each length what init and xorout add, None where the messages of a length mostly disagree."""
+    terms: dict[int, int] = {}
+    agreeing = 0
+    for length in np.unique(lengths):
+        values, counts = np.unique(rest[lengths == length], return_counts=True)
+        best = int(np.argmax(counts))
+        agreeing += int(counts[best])
+        if counts[best] * 2 > counts.sum() and len(terms) < 8:
+            value = int(values[best])
+            terms[int(length)] = reflect(value, bits) if refout else value
+    return terms if terms and agreeing * 10 >= 9 * len(rest) else None
+
+
+def _plus_init(init: int, length: int, generator: int) -> int:
+    return multiply(power_of_x(8 * length, generator), init, generator)
+
+
+def _inits(terms: dict[int, int], bits: int, generator: int, ordering: Ordering) -> list[int]:
+    """Return the values of init to try: those in use for this generator, the usual ones, then the solved one."""
+    full = (1 << bits) - 1
+    poly = generator ^ (1 << bits)
+    used = [c.init for c in CATALOGUE if (c.width, c.poly, c.refin) == (bits, poly, ordering.refin)]
+    tried = [*used, 0, full]
+    if len(terms) > 1:
+        (base, base_term), *others = sorted(terms.items())
+        start = power_of_x(8 * base, generator)
+        factors = [power_of_x(8 * length, generator) ^ start for length, _ in others]
+        columns = [
+            sum(multiply(factor, 1 << bit, generator) << (bits * k) for k, factor in enumerate(factors))
+            for bit in range(bits)
+        ]
+        solved = solve(columns, [term ^ base_term for _, term in others], bits)
+        if solved is not None:
+            tried.append(solved)
+    return list(dict.fromkeys(tried))
+
+
+def _strangeness(name: str, init: int, xorout: int, bits: int, ordering: Ordering) -> int:
+    """Return how unusual the parameters are: 0 for the catalogue's."""
+    usual = (0, (1 << bits) - 1)
+    return 0 if name else 1 + (init not in usual) + 2 * (xorout not in usual) + 4 * (ordering.refin != ordering.refout)
+
+
+def from_catalogue(
+    view: MessageView, rows: NDArray[np.int64], place: Place, region: Region
+) -> Iterator[Proposal]:
+    """Yield the catalogue's algorithms that fit a few messages: the way where no two messages have the same length."""
+    rows = rows[:_CATALOGUE_ROWS]
+    own = place.offsets(view, rows)
+    fields = {little: place.values(view, rows, little) for little in ((False, True) if place.width > 1 else (False,))}
+    for entry in CATALOGUE:
+        if entry.width != 8 * place.width:
+            continue
+        parameters = {name: getattr(entry, name) for name in ("poly", "init", "refin", "refout", "xorout", "name")}
+        constraint = region.constraint("crc", **parameters)
+        values = checksum_values(view, rows, constraint, own, place.width)
+        for little, field in fields.items():
+            if (values == field).sum() >= len(rows) - 1:
+                yield Proposal(constraint, little, 0)

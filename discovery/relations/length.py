@@ -1,0 +1,191 @@
+"""Lengths: numbers near the front that are an affine function of the message's length."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from ..findings import Finding
+from ..spec import Length, Rival
+from .claims import evidence_of, rival, stands, tolerated, types_that_hold
+from .columns import FRONT, Columns, Group, numbers
+
+_SHAPES = [(1, False), (2, False), (2, True), (3, False), (3, True), (4, False), (4, True)]
+_PLACES = np.array([(o, w, e) for o in range(FRONT) for w, e in _SHAPES], np.int64)
+_SCALES = np.array([1, 2, 4, 8], np.int64)
+_CHANCE_BITS = 8.0  # an exact length of the message or of the rest
+_CHANCE_BITS_HEADER = 14.0  # counted from a place in the front
+_CHANCE_BITS_FREE = 18.0
+_DETECTOR = "length"
+
+
+@dataclass(frozen=True)
+class Affine:
+    """``value * scale + bias`` is the message's length, for the number at ``start``."""
+
+    start: int
+    width: int
+    little: bool
+    scale: int
+    bias: int
+
+    def claim(self) -> str:
+        """Return the relation in words."""
+        order = "" if self.width == 1 else " little-endian" if self.little else " big-endian"
+        return f"message length = {self.scale} * u{8 * self.width}{order} at {self.start} + {self.bias}"
+
+    def holds(self, columns: Columns) -> NDArray[np.bool_]:
+        """Return in which rows it holds."""
+        value = numbers(columns.front, self.start, self.width, self.little).astype(np.int64)
+        fits = columns.lengths >= self.start + self.width
+        return fits & (value * self.scale + self.bias == columns.lengths)
+
+    def constraint(self) -> Length:
+        """Return the relation to the rest or to the message, whichever needs the smaller bias."""
+        of_rest = self.bias - self.start - self.width
+        if abs(of_rest) <= abs(self.bias):
+            return Length(of="rest", scale=self.scale, bias=of_rest)
+        return Length(of="message", scale=self.scale, bias=self.bias)
+
+
+@njit(cache=True, nogil=True)
+def _affine(front, lengths, rows, places, scales, limit):  # type: ignore[no-untyped-def]
+    """Return (place, scale, bias) of each affine relation that at most ``limit`` of the rows violate."""
+    found = np.zeros((256, 3), np.int64)
+    count = 0
+    for p in range(len(places)):
+        offset, width, little = places[p]
+        for s in range(len(scales)):
+            tried = np.zeros(3, np.int64)
+            for guess in range(min(3, len(rows))):
+                bias = lengths[rows[guess]] - scales[s] * _read(front, rows[guess], offset, width, little)
+                tried[guess] = bias
+                if guess and (bias == tried[0] or (guess == 2 and bias == tried[1])):
+                    continue
+                violations = 0
+                for row in rows:
+                    value = scales[s] * _read(front, row, offset, width, little) + bias
+                    if value != lengths[row] or lengths[row] < offset + width:
+                        violations += 1
+                        if violations > limit:
+                            break
+                if violations <= limit and count < len(found):
+                    found[count, 0], found[count, 1], found[count, 2] = p, scales[s], bias
+                    count += 1
+                    break
+    return found[:count]
+
+
+@njit(cache=True, nogil=True)
+def _read(front, row, offset, width, little):  # type: ignore[no-untyped-def]
+    value = 0
+    for i in range(width):
+        value = value * 256 + np.int64(front[row, offset + (width - 1 - i if little else i)])
+    return value
+
+
+def find_lengths(columns: Columns) -> list[Finding]:
+    """Return the lengths that hold in all types together, then those of single types."""
+    findings: list[Finding] = []
+    for group in columns.groups:
+        known = {(f.start + i, t) for f in findings for i in range(f.width) for t in f.types}
+        for relation, rivals in _proposed(columns, group):
+            touched = {(relation.start + i, t) for i in range(relation.width) for t in group.types}
+            if touched & known:
+                continue
+            finding = _finding(columns, relation, rivals)
+            if finding is not None:
+                findings.append(finding)
+                known |= touched
+    return findings
+
+
+def _proposed(columns: Columns, group: Group) -> list[tuple[Affine, list[Rival]]]:
+    """Return the relations of one group that chance does not explain, with the readings that lost to them."""
+    rows = group.proposing
+    if len(rows) < 4 or np.ptp(columns.lengths[rows]) == 0:
+        return []
+    limit = tolerated(len(rows), columns.settings)
+    found = _affine(columns.front, columns.lengths, rows, _PLACES, _SCALES, limit)
+    relations = [
+        Affine(int(_PLACES[p, 0]), int(_PLACES[p, 1]), bool(_PLACES[p, 2]), int(scale), int(bias))
+        for p, scale, bias in found
+    ]
+    relations = [r for r in relations if _beyond_chance(columns, r, rows)]
+    zero = (columns.front[rows] == 0).all(axis=0)
+    relations.sort(key=lambda r: (_strangeness(r, zero), r.start))
+    return _separated(columns, relations)
+
+
+def _separated(columns: Columns, relations: list[Affine]) -> list[tuple[Affine, list[Rival]]]:
+    """Keep the first reading of any byte that is not refuted; the others become its rivals."""
+    chosen: list[tuple[Affine, list[Rival]]] = []
+    lost: list[Affine] = []
+    for relation in relations:
+        same = [r for r, _ in chosen if _overlap(r, relation)]
+        if not same:
+            chosen.append((relation, []))
+        else:
+            lost.append(relation)
+    for relation in lost:
+        for winner, rivals in chosen:
+            if _overlap(winner, relation):
+                rivals.append(rival(relation.claim(), "another reading of the same bytes"))
+    return chosen
+
+
+def _overlap(one: Affine, other: Affine) -> bool:
+    return one.start < other.start + other.width and other.start < one.start + one.width
+
+
+def _finding(columns: Columns, relation: Affine, rivals: list[Rival]) -> Finding | None:
+    """Extend a relation to every type in which it holds, and let the held-out messages judge it."""
+    holds = relation.holds(columns)
+    types = types_that_hold(columns, holds, range(columns.n_types))
+    if not types:
+        return None
+    evidence = evidence_of(columns, holds, types, _DETECTOR, relation.claim(), rivals)
+    if not stands(evidence, columns.settings):
+        return None
+    order: str | None = None if relation.width == 1 else "little" if relation.little else "big"
+    return Finding(types, relation.start, relation.width, "length", relation.constraint(), order, evidence)  # type: ignore[arg-type]
+
+
+def _beyond_chance(columns: Columns, relation: Affine, rows: NDArray[np.int64]) -> bool:
+    """
+    Return whether as many different lengths as these would hardly fit by chance.
+
+    Each distinct length beyond those that fix the free parameters is worth the logarithm of the range of lengths.
+    Rows count only by their distinct lengths: a type's number and its fixed length rise and fall together.
+    """
+    lengths = np.unique(columns.lengths[rows[relation.holds(columns)[rows]]])
+    if len(lengths) < 2:
+        return False
+    span = min(max((int(lengths[-1]) - int(lengths[0])) // relation.scale + 1, 2), 256)
+    exact = relation.scale == 1 and relation.bias in (0, relation.start + relation.width)
+    bits = (len(lengths) - (0 if exact else 1)) * math.log2(span)
+    if exact:
+        return bits >= _CHANCE_BITS
+    return bits >= (_CHANCE_BITS_HEADER if 0 < relation.bias <= FRONT else _CHANCE_BITS_FREE)
+
+
+def _strangeness(relation: Affine, zero: NDArray[np.bool_]) -> float:
+    """
+    Return how unusual a reading is: the tie-breaker between readings that the messages cannot tell apart.
+
+    They differ only in bytes that are always zero. Numbers of two and four bytes lie at multiples of their width more
+    often than not, and a zero byte on the high side of a number mostly belongs to it.
+    """
+    start, width = relation.start, relation.width
+    aligned = start % width == 0
+    base = {1: 1.0, 2: 0.0 if aligned else 0.6, 3: 1.2, 4: -0.2 if aligned else 2.0}[width]
+    high = start + width if relation.little else start - 1
+    if width == 1 and start + 1 < len(zero):
+        base += 0.8 * bool(zero[start + 1] or (start > 0 and zero[start - 1]))
+    elif width == 2 and not aligned and high >= 0:
+        base += 0.3 * bool(zero[high])
+    return base + 0.25 * (relation.scale > 1) + 0.1 * relation.little

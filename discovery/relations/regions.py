@@ -1,0 +1,124 @@
+"""Where a checksum may lie and what it may cover."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..batch import MessageView
+from ..spec import Checksum
+from .columns import Columns, Group
+
+FRONT_PLACES = 32
+MOST_ROWS = 256
+_TAIL_WIDTHS = (1, 2, 3, 4)
+_FRONT_WIDTHS = (1, 2, 4)
+_STARTS = (0, 1, 2, 3, 4)
+
+
+@dataclass(frozen=True)
+class Place:
+    """
+    A run of bytes that may be a checksum.
+
+    Attributes:
+        start: offset from the front, or from the end where negative; width: bytes.
+        mixed: every byte of it takes about as many values as random bytes would.
+    """
+
+    start: int
+    width: int
+    mixed: bool
+
+    def offsets(self, view: MessageView, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return where it starts in each of these messages."""
+        lengths = view.lengths[rows]
+        return lengths + self.start if self.start < 0 else np.full_like(lengths, self.start)
+
+    def values(self, view: MessageView, rows: NDArray[np.int64], little: bool) -> NDArray[np.uint64]:
+        """Return its value in each of these messages, which must be long enough."""
+        position = view.starts[rows] + self.offsets(view, rows)
+        value = np.zeros(len(rows), np.uint64)
+        for i in range(self.width):
+            place = i if little else self.width - 1 - i
+            value |= view.data[position + i].astype(np.uint64) << np.uint64(8 * place)
+        return value
+
+
+@dataclass(frozen=True)
+class Region:
+    """The bytes ``[start, end)`` that a checksum may cover, in the notation of ``Checksum``."""
+
+    start: int
+    end: int
+    own_bytes: Literal["excluded", "zeroed", "outside"]
+
+    def bounds(self, view: MessageView, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the first byte and the byte after the last one, as positions in the view's data."""
+        begin, lengths = view.starts[rows], view.lengths[rows]
+        end = np.minimum(np.full_like(lengths, self.end), lengths) if self.end > 0 else lengths + self.end
+        first = np.minimum(self.start, lengths)
+        return begin + first, begin + np.maximum(end, first)
+
+    def constraint(self, algorithm: str, **parameters: object) -> Checksum:
+        """Return a checksum over this region."""
+        region = {"start": self.start, "end": self.end, "own_bytes": self.own_bytes}
+        return Checksum.model_validate({"algorithm": algorithm, **region, **parameters})
+
+
+def regions_of(place: Place) -> list[Region]:
+    """Return the regions that a checksum at this place may cover."""
+    if place.start < 0:
+        return [Region(start, place.start, "outside") for start in _STARTS]
+    behind = place.start + place.width
+    whole = [Region(start, 0, own) for own in ("zeroed", "excluded") for start in _STARTS[:3] if start <= place.start]
+    before = [Region(start, place.start, "outside") for start in (0, 1) if place.start - start >= 2]
+    return [*whole, Region(behind, 0, "outside"), *before]  # type: ignore[list-item]
+
+
+def places_of(columns: Columns, group: Group) -> list[Place]:
+    """Return the places of a group whose values are diverse enough for a checksum, the last bytes first."""
+    rows = group.proposing[:MOST_ROWS]
+    shortest = int(columns.lengths[rows].min())
+    back, _ = columns.sample.view.take(rows).back(8)
+    tail = _distinct(back)
+    front = _distinct(columns.front[rows, : min(FRONT_PLACES, shortest)])
+    trailer = int(np.argmax(tail[::-1][:3] != 1)) if (tail[::-1][:3] != 1).any() else 0  # constant bytes at the end
+    places = []
+    for skip in range(trailer + 1):
+        for width in _TAIL_WIDTHS:
+            start = -width - skip
+            counts = tail[8 + start : 8 + start + width]
+            if shortest >= width + skip + 2 and _diverse(counts, len(rows)):
+                places.append(Place(start, width, _mixed(counts, len(rows))))
+    for width in _FRONT_WIDTHS:
+        for start in range(len(front) - width + 1):
+            counts = front[start : start + width]
+            if _mixed(counts, len(rows)):
+                places.append(Place(start, width, True))
+    return places
+
+
+def _distinct(matrix: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return how many values each column takes."""
+    n_columns = matrix.shape[1]
+    seen = np.zeros(n_columns * 256, np.bool_)
+    seen[(matrix + np.arange(n_columns, dtype=np.int64) * 256).ravel()] = True
+    counts: NDArray[np.int64] = seen.reshape(n_columns, 256).sum(axis=1)
+    return counts
+
+
+def _expected(rows: int) -> float:
+    """Return how many values a uniformly random byte takes in so many rows."""
+    return float(256 * (1 - (1 - 1 / 256) ** rows))
+
+
+def _diverse(counts: NDArray[np.int64], rows: int) -> bool:
+    return bool(counts.max() >= max(4, _expected(rows) / 8))
+
+
+def _mixed(counts: NDArray[np.int64], rows: int) -> bool:
+    return bool(counts.min() >= max(4, _expected(rows) * 0.5))
