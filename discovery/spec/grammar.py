@@ -8,11 +8,17 @@ from .base import Model, Quantised
 
 
 class GrammarRule(Model):
-    """``left`` → ``right`` with a probability; symbols that are no left side of any rule are terminals."""
+    """
+    ``left`` → ``right`` with a probability; symbols that are no left side of any rule are terminals.
+
+    ``constraints`` names the claims (keys of the specification's evidence, such as ``length:t03.size``) that relate
+    the values of the rule's fields and that no context-free rule can say: sizes, counts, checksums, key → body.
+    """
 
     left: str
     right: list[str]
     probability: Quantised
+    constraints: list[str] = []
 
 
 class Grammar(Model):
@@ -24,6 +30,7 @@ class Grammar(Model):
     flat_bits_per_message: Quantised = 0.0
     held_out_coverage: Quantised = 0.0
     likelihoods: list[Quantised] = []  # held-out bits per message after each EM iteration
+    messages_cut: int = 0  # messages of more tokens than are read
 
 
 class Transition(Model):

@@ -1,0 +1,189 @@
+"""
+Structure from sequences alone: merging of a grammar that begins with one rule a sequence.
+
+Stolcke and Omohundro, "Inducing probabilistic grammars by Bayesian model merging", ICGI 1994, with a description length
+in place of their prior: bits of the rules plus bits of the derivations. Moves: fold a run of symbols into a non-terminal
+(new, or one that exists: repeats and recursion come from there), or merge two non-terminals (choices). The best move
+is taken until none shortens the description or the budget is spent.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from math import log2
+
+from .rules import Rule
+
+Counts = dict[Rule, float]
+Move = tuple[int, tuple[int, ...]]  # fold the run into this left side; an empty run: merge `run target` (see `_apply`)
+
+_LONGEST_RUN = 4
+_RUNS = 12  # candidate runs weighed at each step
+_QUANTUM = 256
+
+
+class Induction:
+    """
+    A grammar that shrinks move by move.
+
+    Args:
+        sequences: distinct token tuples; weights: of each; terminals: token ids there are.
+        budget: symbols that may be touched; what is found by then is the result.
+
+    Attributes:
+        counts: rule → how often the derivations use it; left side 0 is the start.
+    """
+
+    def __init__(
+        self, sequences: Sequence[tuple[int, ...]], weights: Sequence[float], terminals: int, budget: int
+    ) -> None:
+        self.counts: Counts = {(0, s): float(w) for s, w in zip(sequences, weights, strict=True)}
+        self._terminals = terminals
+        self._budget = budget
+        self._fresh = 1
+
+    def run(self) -> Counts:
+        """Take moves while they shorten the description; return the counts."""
+        length = self._length(self.counts)
+        while self._budget > 0:
+            best: Counts | None = None
+            for counts in self._neighbours():
+                shorter = self._length(counts)
+                if shorter < length:
+                    length, best = shorter, counts
+                if self._budget <= 0:
+                    break
+            if best is None:
+                break
+            self.counts = best
+            self._fresh = 1 + max((left for left, _ in best), default=0)
+        return self.counts
+
+    def _length(self, counts: Counts) -> int:
+        """Return the description length in 1/256 bits."""
+        totals: Counter[int] = Counter()
+        symbols = 0
+        for (left, right), count in counts.items():
+            totals[left] += count  # type: ignore[assignment]
+            symbols += len(right) + 1
+        self._budget -= symbols
+        model = symbols * log2(self._terminals + len(totals) + 1)
+        data = sum(n * log2(n) for n in totals.values() if n > 0) - sum(c * log2(c) for c in counts.values() if c > 0)
+        return round((model + data) * _QUANTUM)
+
+    def _neighbours(self) -> Iterator[Counts]:
+        lefts = sorted({left for left, _ in self.counts})
+        for left, run in self._folds(lefts):
+            folded = fold(self.counts, left, run)
+            if folded is not None:
+                yield folded
+                yield self._closed(folded, left)
+        for i, kept in enumerate(lefts):
+            for gone in lefts[i + 1 :]:
+                merged = merge(self.counts, kept, gone)
+                if merged is not None:
+                    yield merged
+
+    def _closed(self, counts: Counts, left: int) -> Counts:
+        """Return what repeats and nesting make of a fold: its own rules folded in turn, while that is shorter."""
+        length = self._length(counts)
+        tried: set[tuple[int, ...]] = set()
+        while self._budget > 0:
+            nested = [right for head, right in counts if head == left and ~left in right and len(right) <= _LONGEST_RUN]
+            run = next((run for run in [(~left, ~left), *sorted(nested)] if run not in tried), None)
+            if run is None:
+                break
+            tried.add(run)
+            folded = self._exhausted(counts, left, run)
+            if folded is not None and (shorter := self._length(folded)) < length:
+                counts, length = folded, shorter
+                tried.clear()
+        return counts
+
+    def _exhausted(self, counts: Counts, left: int, run: tuple[int, ...]) -> Counts | None:
+        """Return the fold repeated until the run no longer occurs: of nesting, only the whole is shorter."""
+        result = None
+        while self._budget > 0 and (folded := fold(counts, left, run)) is not None:
+            self._budget -= sum(len(right) for _, right in folded)
+            result = counts = folded
+        return result
+
+    def _folds(self, lefts: list[int]) -> Iterator[Move]:
+        for left, right in list(self.counts):
+            if len(right) <= _LONGEST_RUN:
+                yield left, right
+        gain: Counter[tuple[int, ...]] = Counter()
+        for _, right in self.counts:
+            for size in range(2, _LONGEST_RUN + 1):
+                for start in range(len(right) - size + 1):
+                    gain[right[start : start + size]] += size - 1
+        self._budget -= sum(len(right) for _, right in self.counts) * _LONGEST_RUN
+        for run, _ in sorted(gain.items(), key=lambda item: (-item[1], item[0]))[:_RUNS]:
+            for left in (*lefts, self._fresh):
+                yield left, run
+
+
+def fold(counts: Counts, left: int, run: tuple[int, ...]) -> Counts | None:
+    """Return the grammar with each occurrence of the run replaced by ``left`` and a rule left → run; None if nothing changes."""
+    folded: Counts = {}
+    uses = counts.get((left, run), 0.0)
+    changed = 0.0
+    for (head, right), count in counts.items():
+        if (head, right) == (left, run):
+            continue
+        shorter, times = _replace(right, run, ~left)
+        if shorter == (~head,):  # the rule says what left → run says
+            changed += count
+            continue
+        folded[head, shorter] = folded.get((head, shorter), 0.0) + count
+        changed += times * count
+    if not changed:
+        return None
+    folded[left, run] = folded.get((left, run), 0.0) + uses + changed
+    return None if _unary_cycle(folded) else folded
+
+
+def merge(counts: Counts, kept: int, gone: int) -> Counts | None:
+    """Return the grammar with one non-terminal in place of two; None where a unary cycle would come of it."""
+    merged: Counts = {}
+    for (head, right), count in counts.items():
+        head = kept if head == gone else head
+        right = tuple(~kept if symbol == ~gone else symbol for symbol in right)
+        if right != (~head,):
+            merged[head, right] = merged.get((head, right), 0.0) + count
+    return None if _unary_cycle(merged) else merged
+
+
+def _replace(right: tuple[int, ...], run: tuple[int, ...], by: int) -> tuple[tuple[int, ...], int]:
+    if run[0] not in right:
+        return right, 0
+    out: list[int] = []
+    at = times = 0
+    while at < len(right):
+        if right[at : at + len(run)] == run:
+            out.append(by)
+            at += len(run)
+            times += 1
+        else:
+            out.append(right[at])
+            at += 1
+    return tuple(out), times
+
+
+def _unary_cycle(counts: Counts) -> bool:
+    above: dict[int, set[int]] = {}
+    for head, right in counts:
+        if len(right) == 1 and right[0] < 0:
+            above.setdefault(~right[0], set()).add(head)
+    for first in above:
+        seen: set[int] = set()
+        todo = list(above[first])
+        while todo:
+            node = todo.pop()
+            if node == first:
+                return True
+            if node not in seen:
+                seen.add(node)
+                todo.extend(above.get(node, ()))
+    return False

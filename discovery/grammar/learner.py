@@ -1,0 +1,160 @@
+"""GrammarLearner: from token sequences to a probabilistic context-free grammar."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..settings import DiscoverySettings
+from ..spec import Grammar
+from .em import train
+from .escape import Escape, flat_logs
+from .forest import MAX_TOKENS, Forests
+from .induce import Induction
+from .rules import Rule, RuleSet, by_left
+
+START = "S"
+CUT, EMPTY = "message_cut", "message_empty"  # tokens of sequences that are too long, and of none
+MAX_DISTINCT = 4096
+INDUCTION_BUDGET = 4_000_000
+RESIDUE_BUDGET = 60_000
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """
+    Distinct token sequences in a canonical order with their weights.
+
+    Attributes:
+        sequences: int64 arrays of 1 to 128 tokens, sorted.
+        proposing, held_out: float64 weights; cut: messages whose sequences were cut short.
+        left_out: weight of the sequences beyond the 4,096 commonest distinct ones.
+    """
+
+    sequences: list[NDArray[np.int64]]
+    proposing: NDArray[np.float64]
+    held_out: NDArray[np.float64]
+    cut: int
+    left_out: int
+
+
+def collapse(
+    sequences: Sequence[NDArray[np.int64]],
+    counts: NDArray[np.int64],
+    held_out: NDArray[np.bool_],
+    cut_token: int,
+    empty_token: int,
+) -> Corpus:
+    """Return the distinct sequences; long ones end in ``cut_token`` at 128 tokens, empty ones become ``empty_token``."""
+    weights: dict[tuple[int, ...], list[int]] = {}
+    cut = 0
+    for sequence, count, held in zip(sequences, counts.tolist(), held_out.tolist(), strict=True):
+        tokens = tuple(sequence.tolist()) if len(sequence) else (empty_token,)
+        if len(tokens) > MAX_TOKENS:
+            tokens = (*tokens[: MAX_TOKENS - 1], cut_token)
+            cut += count
+        weights.setdefault(tokens, [0, 0])[int(held)] += count
+    common = sorted(weights, key=lambda tokens: (-sum(weights[tokens]), tokens))[:MAX_DISTINCT]
+    left_out = sum(map(sum, weights.values())) - sum(sum(weights[tokens]) for tokens in common)
+    common.sort()
+    table = np.array([weights[tokens] for tokens in common], np.float64).reshape(-1, 2)
+    arrays = [np.array(tokens, np.int64) for tokens in common]
+    return Corpus(arrays, table[:, 0].copy(), table[:, 1].copy(), cut, left_out)
+
+
+class GrammarLearner:
+    """Learns a grammar: structure given or found, probabilities by inside–outside EM judged on held-out sequences."""
+
+    def __init__(self, settings: DiscoverySettings | None = None) -> None:
+        self.settings = settings or DiscoverySettings()
+
+    def learn(
+        self,
+        sequences: Sequence[NDArray[np.int64]],
+        vocabulary: Sequence[str],
+        *,
+        counts: NDArray[np.int64] | None = None,
+        held_out: NDArray[np.bool_] | None = None,
+        initial: RuleSet | None = None,
+        fields: NDArray[np.int64] | None = None,
+    ) -> Grammar:
+        """
+        Return the grammar of token sequences.
+
+        Args:
+            sequences: token ids below ``len(vocabulary)``; of more than 128 the first 127 are read.
+            vocabulary: names of the tokens.
+            counts: how often each sequence occurs (1 each); held_out: which are kept from proposing (none).
+            initial: structure to begin with; proposing sequences that it does not derive get rules of their own,
+                found by merging. Without it the whole structure is found by merging.
+            fields: token → field, for the flat grammar that this one is compared with (each token its own).
+
+        Raises:
+            SpecError: the initial rules have an empty right side or a unary cycle.
+            LimitError: the derivations take more than two million edges.
+        """
+        names = [*vocabulary, CUT, EMPTY]
+        counts = np.ones(len(sequences), np.int64) if counts is None else counts
+        held_out = np.zeros(len(sequences), np.bool_) if held_out is None else held_out
+        corpus = collapse(sequences, counts, held_out, len(names) - 2, len(names) - 1)
+        if not corpus.sequences:
+            return Grammar(start=START)
+        fields = np.arange(len(vocabulary)) if fields is None else fields
+        fields = np.concatenate([fields, len(names) + np.arange(2)])
+        start = self._structure(corpus, len(names), initial)
+        forests = Forests(start.rules, len(start.names), len(names), corpus.sequences)
+        escape = Escape(corpus.sequences, corpus.proposing, len(names))
+        trained = train(start, forests, escape, corpus.proposing, corpus.held_out, self.settings.em_iterations)
+        judge = corpus.held_out if corpus.held_out.any() else corpus.proposing
+        learned = RuleSet(start.names, start.rules, trained.probabilities, start.constraints)
+        flat = flat_logs(corpus.sequences, corpus.proposing, _dense(fields))
+        return Grammar(
+            start=start.names[0],
+            rules=learned.to_rules(names),
+            bits_per_message=trained.likelihoods[-1],
+            flat_bits_per_message=escape.bits_per_message(flat, judge),
+            held_out_coverage=float(judge[forests.parsed].sum() / max(judge.sum(), 1.0)),
+            likelihoods=trained.likelihoods,
+            messages_cut=corpus.cut,
+        )
+
+    def _structure(self, corpus: Corpus, terminals: int, initial: RuleSet | None) -> RuleSet:
+        """Return rules that derive every proposing sequence, with probabilities to begin with."""
+        proposing = corpus.proposing > 0
+        if initial is None or not initial.rules:
+            found = self._merged(corpus, proposing, terminals, INDUCTION_BUDGET)
+            names = [START, *(f"{START}_{i}" for i in range(1, 1 + max((left for left, _ in found), default=0)))]
+            return RuleSet.uniform(names, found, self.settings.seed)
+        covered = Forests(initial.rules, len(initial.names), terminals, corpus.sequences).parsed
+        residue = proposing & ~covered
+        if not residue.any():
+            return initial
+        found = self._merged(corpus, residue, terminals, RESIDUE_BUDGET)
+        base = len(initial.names)
+        names = [*initial.names, *(f"other_{i}" for i in range(1 + max(left for left, _ in found)))]
+        weight = float(corpus.proposing[covered].sum()) or 1.0
+        counts = {rule: p * weight for rule, p in zip(initial.rules, initial.probabilities, strict=True)}
+        counts[0, (~base,)] = float(corpus.proposing[residue].sum())
+        for (left, right), count in found.items():
+            counts[left + base, tuple(s if s >= 0 else ~(~s + base) for s in right)] = count
+        return _counted(names, counts, initial.constraints)
+
+    def _merged(
+        self, corpus: Corpus, chosen: NDArray[np.bool_], terminals: int, budget: int
+    ) -> dict[Rule, float]:
+        rows = np.flatnonzero(chosen)
+        sequences = [tuple(corpus.sequences[row].tolist()) for row in rows]
+        return Induction(sequences, corpus.proposing[rows].tolist(), terminals, budget).run()
+
+
+def _counted(names: Sequence[str], counts: dict[Rule, float], constraints: dict[Rule, list[str]]) -> RuleSet:
+    rules = list(counts)
+    weights = np.array([counts[rule] for rule in rules]) + 0.5
+    return RuleSet(list(names), rules, by_left(rules, len(names), weights), constraints)
+
+
+def _dense(fields: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.unique(fields, return_inverse=True)[1].astype(np.int64)
