@@ -148,7 +148,8 @@ def timed(read: Callable[[Path], tuple[int, int]], path: Path, repeats: int) -> 
 def measure_alone(path: Path, repeats: int) -> dict[str, object]:
     """Measure our reader in a process of its own, so that its peak memory is its own."""
     command = [sys.executable, __file__, "--child", str(path), "--repeats", str(repeats)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "NUMBA_NUM_THREADS": "1"})
+    environment = {**os.environ, "NUMBA_NUM_THREADS": "1"}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     found: dict[str, object] = json.loads(done.stdout)
     return found
 
@@ -203,8 +204,9 @@ def main() -> None:
         return
     for name in ("machine", "versions", "command"):
         print(f"{name:10}{report[name]}")
-    print(f"traffic   {ours['packets']:,} packets, mean frame {mean:.0f} bytes, half TCP in {CONNECTIONS:,} connections")
-    print(f"qbitel    {spread(ours['rates'])} packets/s, peak {ours['peak_mb']:,.0f} MB, first run {ours['first_s']:.1f} s")
+    print(f"traffic   {ours['packets']:,} packets, mean {mean:.0f} bytes, half TCP in {CONNECTIONS:,} connections")
+    print(f"qbitel    {spread(ours['rates'])} packets/s, peak {ours['peak_mb']:,.0f} MB")
+    print(f"first run {ours['first_s']:.1f} s (with compiling, or loading what was compiled)")
     print(f"on {ours_small['packets']:,} packets of the same kind:")
     print(f"qbitel    {spread(ours_small['rates'])} packets/s")
     print(f"dpkt      {spread(dpkt_rates)} packets/s")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +64,7 @@ class StreamSet:
         """Return the segments of one stream, for tests and small results."""
         first, last = self.segment_bounds[index], self.segment_bounds[index + 1]
         borders = [*self.segment_start[first:last].tolist(), int(self.bounds[index + 1])]
-        return [self.data[a:b].tobytes() for a, b in zip(borders[:-1], borders[1:], strict=True)]
+        return [self.data[a:b].tobytes() for a, b in pairwise(borders)]
 
     def span(self, first: int, last: int) -> StreamSet:
         """Return streams ``first`` to ``last`` (excluded); bytes are shared, not copied."""

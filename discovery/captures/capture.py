@@ -94,6 +94,7 @@ class Counters:
         fragments: IP fragments; fragments_lost: of datagrams that never became complete.
         lost_bytes: payload bytes that were sent and are not in the capture, as far as it shows.
         duplicate_bytes: TCP payload that was sent more than once; one copy is kept.
+        early_bytes: TCP payload from before the first packet seen of its sender, which arrived late and is left out.
         filtered: packets left out by the port that was asked for.
     """
 
@@ -105,6 +106,7 @@ class Counters:
     fragments_lost: int = 0
     lost_bytes: int = 0
     duplicate_bytes: int = 0
+    early_bytes: int = 0
     filtered: int = 0
 
 

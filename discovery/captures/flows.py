@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ..batch import CLIENT_TO_SERVER, SERVER_TO_CLIENT
-from .headers import FRAGMENT, IGNORED, TCP, UDP, Packets
+from .headers import IGNORED, TCP, UDP, Packets
 
 SYN, ACK = 2, 16
 KEYS = (np.uint64(0x51B17E1F10A5C0DE), np.uint64(0x2B7E151628AED2A6))
@@ -84,32 +84,51 @@ def _siphash(words, v):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _sender_is_higher(p):  # type: ignore[no-untyped-def]
+    if p.src0 != p.dst0:
+        return p.src0 > p.dst0
+    return p.src1 > p.dst1 if p.src1 != p.dst1 else p.sport > p.dport
+
+
+@njit(cache=True, nogil=True)
+def _carrier(p):  # type: ignore[no-untyped-def]
+    """Return one number for what carries the payload: kind, width of the addresses, and protocol number."""
+    number = 0 if p.kind == TCP or p.kind == UDP else p.number
+    return (np.int64(p.kind) << 40) | (np.int64(p.width) << 32) | np.int64(number)
+
+
+@njit(cache=True, nogil=True)
 def _endpoints(p, words):  # type: ignore[no-untyped-def]
     """Write the endpoints in ascending order and what carries them; return the side of the sender."""
-    swap = p.src0 > p.dst0 or (
-        p.src0 == p.dst0 and (p.src1 > p.dst1 or (p.src1 == p.dst1 and p.sport > p.dport))
-    )
-    low, high = (p.dport, p.sport) if swap else (p.sport, p.dport)
-    words[0], words[1] = (p.dst0, p.dst1) if swap else (p.src0, p.src1)
-    words[2], words[3] = (p.src0, p.src1) if swap else (p.dst0, p.dst1)
-    number = p.number if p.kind != TCP and p.kind != UDP else 0
+    side = 1 if _sender_is_higher(p) else 0
+    low, high = (p.dport, p.sport) if side else (p.sport, p.dport)
+    words[0], words[1] = (p.dst0, p.dst1) if side else (p.src0, p.src1)
+    words[2], words[3] = (p.src0, p.src1) if side else (p.dst0, p.dst1)
     words[4] = np.uint64(((low & 0xFFFF) << 16) | (high & 0xFFFF))
-    words[5] = np.uint64((np.int64(p.kind) << 40) | (np.int64(p.width) << 32) | np.int64(number))
-    return 1 if swap else 0
+    words[5] = np.uint64(_carrier(p))
+    return side
+
+
+@njit(cache=True, nogil=True)
+def _same_way(a, b):  # type: ignore[no-untyped-def]
+    """Whether two packets went from the same endpoint to the same endpoint."""
+    same = a.src0 == b.src0 and a.src1 == b.src1 and a.sport == b.sport
+    return same and a.dst0 == b.dst0 and a.dst1 == b.dst1 and a.dport == b.dport
+
+
+@njit(cache=True, nogil=True)
+def _other_way(a, b):  # type: ignore[no-untyped-def]
+    """Whether two packets went between the same endpoints in opposite directions."""
+    same = a.src0 == b.dst0 and a.src1 == b.dst1 and a.sport == b.dport
+    return same and a.dst0 == b.src0 and a.dst1 == b.src1 and a.dport == b.sport
 
 
 @njit(cache=True, nogil=True)
 def _same(a, b, side_a, side_b):  # type: ignore[no-untyped-def]
     """Whether two packets have the same normalised endpoints."""
-    if a.kind != b.kind or a.width != b.width:
+    if _carrier(a) != _carrier(b):
         return False
-    if a.kind != TCP and a.kind != UDP and a.number != b.number:
-        return False
-    if side_a == side_b:
-        return a.src0 == b.src0 and a.src1 == b.src1 and a.dst0 == b.dst0 and a.dst1 == b.dst1 \
-            and a.sport == b.sport and a.dport == b.dport  # fmt: skip
-    return a.src0 == b.dst0 and a.src1 == b.dst1 and a.dst0 == b.src0 and a.dst1 == b.src1 \
-        and a.sport == b.dport and a.dport == b.sport  # fmt: skip
+    return _same_way(a, b) if side_a == side_b else _other_way(a, b)
 
 
 @njit(cache=True, nogil=True)
@@ -123,7 +142,7 @@ def _learn_base(p, side, flow, base, known):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _reused(p, side, flow, base, known):  # type: ignore[no-untyped-def]
-    """Whether a SYN starts a new connection on old endpoints: its sequence number is not the one this side began with."""
+    """Whether a SYN starts a new connection on old endpoints: this side began with another sequence number."""
     return p.flags & SYN != 0 and known[flow, side] and base[flow, side] != p.seq
 
 
@@ -141,12 +160,20 @@ def _find_slot(packets, row, side, sides, digest, table, first):  # type: ignore
 
 
 @njit(cache=True, nogil=True)
+def _learn(p, side, flow, opener, base, known):  # type: ignore[no-untyped-def]
+    """Note what a TCP packet tells about its flow: initial sequence numbers and who opened it."""
+    _learn_base(p, side, flow, base, known)
+    if p.flags & SYN and opener[flow] < 0:
+        opener[flow] = 1 - side if p.flags & ACK else side
+
+
+@njit(cache=True, nogil=True)
 def _assign(packets, table, of, sides, hashes, first, opener, base, known):  # type: ignore[no-untyped-def]
     words, v = np.zeros(6, np.uint64), np.zeros(4, np.uint64)
     flows = 0
     for row in range(len(packets)):
         p = packets[row]
-        if p.kind == IGNORED or p.kind == FRAGMENT:
+        if p.kind == IGNORED:
             continue
         side = _endpoints(p, words)
         sides[row] = side
@@ -161,9 +188,7 @@ def _assign(packets, table, of, sides, hashes, first, opener, base, known):  # t
             flows += 1
             table[slot], hashes[flow], first[flow], opener[flow] = flow, digest, row, -1
         if p.kind == TCP:
-            _learn_base(p, side, flow, base, known)
-            if p.flags & SYN and opener[flow] < 0:
-                opener[flow] = 1 - side if p.flags & ACK else side
+            _learn(p, side, flow, opener, base, known)
         of[row] = flow
     return flows
 
@@ -200,7 +225,8 @@ def _roles(
 
     def rank(ports: NDArray[np.int64]) -> NDArray[np.int64]:
         wanted = (ports == (-2 if port is None else port)).astype(np.int64)
-        return (((wanted * 2 + (ports < 1024)) << 32) + usage[which, ports]) * 65536 + (65535 - ports)
+        grade: NDArray[np.int64] = ((wanted * 2 + (ports < 1024)) << 32) + usage[which, ports]
+        return grade * 65536 + (65535 - ports)
 
     by_port = np.where(rank(src) > rank(dst), 1 - side, side)  # the first sender holds the better port: it serves
     client = np.where(opener >= 0, opener, by_port).astype(np.int8)

@@ -171,7 +171,7 @@ def group_streams(traffic: Traffic, by: Grouping, pending: int) -> tuple[list[Pr
     packets, flows = traffic.packets, traffic.flows
     rows = np.flatnonzero(packets["kind"] == TCP)
     rows = rows[np.argsort(flows.of[rows], kind="stable")]
-    reassembly = reassemble(packets, rows, flows.of, flows.side, len(flows.hash), pending)
+    reassembly = reassemble(packets, rows, flows.of, flows.side, flows=len(flows.hash), most=pending)
     pieces = reassembly.pieces
     heads = np.concatenate(([True], np.diff(pieces["stream"]) != 0)) if len(pieces) else np.zeros(0, np.bool_)
     stream = pieces["stream"][heads]

@@ -73,7 +73,7 @@ def _ethertype(data, p):  # type: ignore[no-untyped-def]
             return _ignore(p, DAMAGED)
         kind = u16(data, p.at, True)
         p.at += 2
-        if kind != 0x8100 and kind != 0x88A8 and kind != 0x9100 and kind != 0x9200:
+        if kind not in (0x8100, 0x88A8, 0x9100, 0x9200):
             break
         p.at += 2
     if kind >= 1536:
@@ -99,7 +99,7 @@ def _cooked(data, p, header, type_at, address_at):  # type: ignore[no-untyped-de
     kind = u16(data, p.at + type_at, True)
     p.src1, p.width = _mac(data, p.at + address_at), 6
     p.at += header
-    if kind == 0x8100 or kind == 0x88A8:
+    if kind in (0x8100, 0x88A8):
         p.at += 2
         return _ethertype(data, p)
     if kind == 4:
@@ -116,7 +116,7 @@ def _loopback(data, p):  # type: ignore[no-untyped-def]
     if family > 0xFFFF:
         family = u32(data, p.at, False)
     p.at += 4
-    if family == 2 or family == 24 or family == 28 or family == 30 or family == 10 or family == 23:
+    if family in (2, 10, 23, 24, 28, 30):
         return _IP
     return _ignore(p, NO_DATA)
 
@@ -167,12 +167,12 @@ def _radio(data, p, link):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _other_link(data, p, link):  # type: ignore[no-untyped-def]
+def _radio_link(data, p, link):  # type: ignore[no-untyped-def]
     if link == 105:
         return _wireless(data, p)
-    if link == 127 or link == 119 or link == 192:
+    if link in (119, 127, 192):
         return _radio(data, p, link)
-    p.kind, p.number, p.width = LINK, link, 0
+    p.kind, p.number, p.width = LINK, link, 0  # a link that is not known: its frames are the messages
     return _DONE
 
 
@@ -185,11 +185,11 @@ def _link(data, p, link):  # type: ignore[no-untyped-def]
         return _cooked(data, p, 16, 14, 6)
     if link == 276:
         return _cooked(data, p, 20, 0, 12)
-    if link == 0 or link == 108:
+    if link in (0, 108):
         return _loopback(data, p)
-    if link == 101 or link == 12 or link == 14 or link == 228 or link == 229:
+    if link in (12, 14, 101, 228, 229):
         return _IP
-    return _other_link(data, p, link)
+    return _radio_link(data, p, link)
 
 
 @njit(cache=True, nogil=True)
@@ -273,9 +273,9 @@ def _ipv4(data, p):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _skip_extensions(data, p, following):  # type: ignore[no-untyped-def]
-    """Step over IPv6 extension headers and AH; return what follows, or -1 where it is cut, or 44 at a fragment header."""
+    """Step over IPv6 extension headers and AH; return what follows (44: a fragment header), or -1 where it is cut."""
     for _ in range(16):
-        if following != 0 and following != 43 and following != 60 and following != 51 and following != 135:
+        if following not in (0, 43, 51, 60, 135):
             return following
         if p.stop - p.at < 8:
             return -1
@@ -317,7 +317,7 @@ def _network(data, p, kind):  # type: ignore[no-untyped-def]
         kind = _llc(data, p)
     if kind == _DONE:
         return _DONE
-    if kind == _IP or kind == 0x0800 or kind == 0x86DD:
+    if kind in (_IP, 0x0800, 0x86DD):
         version = data[p.at] >> 4 if p.stop > p.at else 0
         if version == 4:
             return _ipv4(data, p)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 from numba import njit
+from numpy.typing import NDArray
 
 from ..batch import SCHEMA, MessageBatch
 from ..framing import Cuts, cut_streams
@@ -56,9 +59,9 @@ def stream_messages(streams: StreamSet, cuts: Cuts) -> MessageBatch:
     return MessageBatch(pa.table(columns, schema=SCHEMA))
 
 
-def _address(values: list[bytes]) -> pa.Array:  # type: ignore[type-arg]
+def _address(values: Sequence[bytes]) -> pa.Array:
     return pa.array([value or None for value in values], pa.binary())
 
 
-def _port(ports: np.ndarray) -> pa.Array:  # type: ignore[type-arg]
+def _port(ports: NDArray[np.int32]) -> pa.Array:
     return pa.array(ports, pa.int32(), mask=ports < 0)

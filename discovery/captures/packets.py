@@ -53,14 +53,14 @@ class PacketIndex:
 
 
 @njit(cache=True, nogil=True)
-def u16(data: NDArray[np.uint8], at: int, big: bool) -> int:
+def u16(data: NDArray[np.uint8], at: int, big: bool) -> np.int64:
     """Return two bytes as an unsigned number."""
     a, b = np.int64(data[at]), np.int64(data[at + 1])
     return (a << 8) | b if big else (b << 8) | a
 
 
 @njit(cache=True, nogil=True)
-def u32(data: NDArray[np.uint8], at: int, big: bool) -> int:
+def u32(data: NDArray[np.uint8], at: int, big: bool) -> np.int64:
     """Return four bytes as an unsigned number."""
     a, b = u16(data, at, big), u16(data, at + 2, big)
     return (a << 16) | b if big else (b << 16) | a
@@ -111,9 +111,15 @@ def damage(reason: int, packets: int, end: int, size: int) -> list[str]:
     """Return the warning about a walk that ended early, if it did."""
     if reason == COMPLETE:
         return []
-    return [f"{REASONS[reason]}: {packets} packets were read, the {size - end} bytes from offset {end} on were left out"]
+    left_out = f"the {size - end} bytes from offset {end} on were left out"
+    return [f"{REASONS[reason]}: {packets} packets were read, {left_out}"]
 
 
 def _index(table: NDArray[np.int64], link: int, warnings: list[str]) -> PacketIndex:
-    columns = [np.ascontiguousarray(table[:, column]) for column in range(4)]
-    return PacketIndex(*columns, link=np.full(len(table), link, np.int32), warnings=warnings)
+    return packet_index(table, np.full(len(table), link, np.int32), warnings)
+
+
+def packet_index(table: NDArray[np.int64], link: NDArray[np.int32], warnings: list[str]) -> PacketIndex:
+    """Make an index from a table of start, captured, wire, time."""
+    start, captured, wire, time = (np.ascontiguousarray(table[:, column]) for column in range(4))
+    return PacketIndex(start, captured, wire, time, link, warnings)

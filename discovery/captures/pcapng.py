@@ -1,4 +1,4 @@
-"""The index of the packets of a pcapng file (draft-ietf-opsawg-pcapng): sections, interfaces, three kinds of packet block."""
+"""The index of the packets of a pcapng file (draft-ietf-opsawg-pcapng): sections, interfaces, packet blocks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,19 @@ from numba import njit
 from numpy.typing import NDArray
 
 from .limits import CaptureLimits
-from .packets import BAD_BLOCK, COMPLETE, CUT_HEADER, CUT_PACKET, NO_TIME, TOO_MANY, PacketIndex, damage, u16, u32
+from .packets import (
+    BAD_BLOCK,
+    COMPLETE,
+    CUT_HEADER,
+    CUT_PACKET,
+    NO_TIME,
+    TOO_MANY,
+    PacketIndex,
+    damage,
+    packet_index,
+    u16,
+    u32,
+)
 
 SECTION, INTERFACE, OLD_PACKET, SIMPLE_PACKET, ENHANCED_PACKET = 0x0A0D0D0A, 1, 2, 3, 6
 _IF_TSRESOL, _IF_TSOFFSET = 9, 14
@@ -56,18 +68,16 @@ def _walk_blocks(data, limit, out):  # type: ignore[no-untyped-def]
     while at < len(data):
         if len(data) - at >= 12 and u32(data, at, True) == SECTION:
             big = _byte_order(data, at)
-            if big < 0:
-                return rows, packets, BAD_BLOCK, at
             section += 1
-        length = _check_block(data, at, big == 1)
+        length = _check_block(data, at, big == 1) if big >= 0 else -BAD_BLOCK
         if length < 0:
             return rows, packets, -length, at
         kind = u32(data, at, big == 1)
-        if kind == OLD_PACKET or kind == SIMPLE_PACKET or kind == ENHANCED_PACKET:
-            if packets == limit:
-                return rows, packets, TOO_MANY, at
+        if kind in (OLD_PACKET, SIMPLE_PACKET, ENHANCED_PACKET):
             packets += 1
-        if kind == SECTION or kind == INTERFACE or kind == OLD_PACKET or kind == SIMPLE_PACKET or kind == ENHANCED_PACKET:
+        if packets > limit:
+            return rows, limit, TOO_MANY, at
+        if kind in (SECTION, INTERFACE, OLD_PACKET, SIMPLE_PACKET, ENHANCED_PACKET):
             if rows < len(out):
                 out[rows, 0], out[rows, 1], out[rows, 2], out[rows, 3], out[rows, 4] = kind, at, length, section, big
             rows += 1
@@ -89,20 +99,22 @@ def _options(data: NDArray[np.uint8], at: int, end: int, big: bool) -> dict[int,
 
 def _read_interfaces(data: NDArray[np.uint8], blocks: NDArray[np.int64]) -> _Interfaces:
     rows = []
-    for kind, at, length, section, big in blocks[blocks[:, 0] == INTERFACE][:_MAX_INTERFACES].tolist():
+    for _, at, length, section, endian in blocks[blocks[:, 0] == INTERFACE][:_MAX_INTERFACES].tolist():
+        big = bool(endian)
         if length < 20:
             rows.append((section, -1, 0, 6, 0))
             continue
-        options = _options(data, at + 16, at + length - 4, bool(big))
+        options = _options(data, at + 16, at + length - 4, big)
         resolution = options.get(_IF_TSRESOL, b"\x06")[:1] or b"\x06"
         offset = int.from_bytes(options.get(_IF_TSOFFSET, b""), "big" if big else "little", signed=True)
         offset = offset if abs(offset) < 1 << 33 else 0
-        rows.append((section, int(u16(data, at + 8, bool(big))), int(u32(data, at + 12, bool(big))), resolution[0], offset))
+        link, snap = int(u16(data, at + 8, big)), int(u32(data, at + 12, big))
+        rows.append((section, link, snap, resolution[0], offset))
     table = np.array(rows, np.int64).reshape(-1, 5)
     sections = int(blocks[:, 3].max()) + 1 if len(blocks) else 0
     first = np.searchsorted(table[:, 0], np.arange(sections + 1))
-    columns = [np.ascontiguousarray(table[:, column]) for column in range(1, 5)]
-    return _Interfaces(*columns, first=first.astype(np.int64))
+    links, snaps, resolutions, offsets = (np.ascontiguousarray(table[:, column]) for column in range(1, 5))
+    return _Interfaces(links, snaps, resolutions, offsets, first.astype(np.int64))
 
 
 @njit(cache=True, nogil=True)
@@ -146,29 +158,33 @@ def _simple(data, at, length, big, snap, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _time(data, at, big, resolution, offset):  # type: ignore[no-untyped-def]
+    ticks = (np.uint64(u32(data, at + 12, big)) << np.uint64(32)) | np.uint64(u32(data, at + 16, big))
+    return nanoseconds(ticks, resolution) + offset * 1_000_000_000
+
+
+@njit(cache=True, nogil=True)
 def _read_packets(data, blocks, link, snap, resolution, offset, first, out, links):  # type: ignore[no-untyped-def]
-    """Fill out[row] = start, captured, wire, time; a block of an undefined interface has link -1. Return those."""
+    """Fill out[row] = start, captured, wire, time; a block of an undefined interface has no bytes. Return those."""
     row = lost = 0
     for block in range(len(blocks)):
-        kind, at, length, section, big = blocks[block]
-        if kind == SECTION or kind == INTERFACE:
+        kind, at, length, section, endian = blocks[block]
+        if kind in (SECTION, INTERFACE):
             continue
-        base, interfaces = first[section], first[section + 1] - first[section]
+        big, base, interfaces = endian == 1, first[section], first[section + 1] - first[section]
         if kind == SIMPLE_PACKET:
-            which = _simple(data, at, length, big == 1, snap[base] if interfaces else 0, out[row])
-            time = NO_TIME
+            which = _simple(data, at, length, big, snap[base] if interfaces else 0, out[row])
         else:
-            which = _enhanced(data, at, length, big == 1, out[row])
-            time = 0
+            which = _enhanced(data, at, length, big, out[row])
         if which < 0 or which >= interfaces or link[base + which] < 0:
             lost += 1
-            out[row, 0], out[row, 1], out[row, 2], out[row, 3], links[row] = at, 0, 0, NO_TIME, -1
+            out[row, 0], out[row, 1], out[row, 2], out[row, 3], links[row] = at, 0, 0, NO_TIME, 1
         else:
-            if time == 0:
-                ticks = (np.uint64(u32(data, at + 12, big == 1)) << np.uint64(32)) | np.uint64(u32(data, at + 16, big == 1))
-                time = nanoseconds(ticks, resolution[base + which]) + offset[base + which] * 1_000_000_000
+            interface = base + which
             out[row, 2] = max(out[row, 2], out[row, 1])
-            out[row, 3], links[row] = time, link[base + which]
+            out[row, 3], links[row] = NO_TIME, link[interface]
+            if kind != SIMPLE_PACKET:
+                out[row, 3] = _time(data, at, big, resolution[interface], offset[interface])
         row += 1
     return lost
 
@@ -191,8 +207,8 @@ def index_pcapng(data: NDArray[np.uint8], limits: CaptureLimits) -> PacketIndex:
     warnings = damage(reason, packets, end, len(data))
     if lost:
         warnings.append(f"{lost} packets are of an interface that the file does not define, or too short: left out")
-    if (huge := int((table[:, 1] > limits.packet_bytes).sum())):
-        warnings.append(f"{huge} packets of more than {limits.packet_bytes} bytes were left out")
-        table[table[:, 1] > limits.packet_bytes, 1:3] = 0
-    columns = [np.ascontiguousarray(table[:, column]) for column in range(4)]
-    return PacketIndex(*columns, link=links, warnings=warnings)
+    huge = table[:, 1] > limits.packet_bytes
+    if huge.any():
+        warnings.append(f"{int(huge.sum())} packets of more than {limits.packet_bytes} bytes were left out")
+        table[huge, 1:3] = 0
+    return packet_index(table, links, warnings)

@@ -37,7 +37,7 @@ def read_capture(
     port: int | None = None,
     group: Grouping | bool | None = None,
     limits: CaptureLimits = DEFAULT_LIMITS,
-    format: str | None = None,
+    format: str | None = None,  # noqa: A002 - the word users know
 ) -> Capture:
     """
     Read a capture, a table or lines of messages.
@@ -60,16 +60,21 @@ def read_capture(
     """
     opened = open_source(source, limits)
     form = format or detect_format(opened)
-    if form not in FORMATS:
-        raise InputError(f"unknown format '{form}'", where=opened.name, hint=f"one of {', '.join(FORMATS)}")
-    if form == "pcap" and opened.head(4) not in MAGICS or form == "pcapng" and opened.head(4) != PCAPNG_MAGIC:
-        raise InputError(f"no {form} file: it starts with {opened.head(4).hex(' ')}", where=opened.name)
+    _check_format(opened, form)
     by: Grouping | None = "port" if group is True else group or None
     if form in ("pcap", "pcapng"):
         return _read_packets(opened, form, port, by or "port", limits)
     readers = {"hex": read_hex_lines, "jsonl": read_json_lines, "parquet": read_table, "arrow": read_table}
     groups, counters = readers[form](opened, port, by, limits)
     return Capture(opened.name, opened.sha256, form, groups, counters, opened.warnings)
+
+
+def _check_format(source: Source, form: str) -> None:
+    if form not in FORMATS:
+        raise InputError(f"unknown format '{form}'", where=source.name, hint=f"one of {', '.join(FORMATS)}")
+    magics = {"pcap": tuple(MAGICS), "pcapng": (PCAPNG_MAGIC,), "parquet": (b"PAR1",)}
+    if form in magics and source.head(4) not in magics[form]:
+        raise InputError(f"no {form} file: it starts with {source.head(4).hex(' ')}", where=source.name)
 
 
 def detect_format(source: Source) -> str:
@@ -140,6 +145,7 @@ def _account(
         fragments_lost=fragments.lost,
         lost_bytes=lost,
         duplicate_bytes=reassembly.duplicate_bytes,
+        early_bytes=reassembly.early_bytes,
         filtered=filtered,
     )
 
@@ -151,6 +157,8 @@ def _warn(packets: Packets, counters: Counters) -> list[str]:
         warnings.append(f"{counters.truncated} packets were captured in part only (snap length)")
     if counters.lost_bytes:
         warnings.append(f"{counters.lost_bytes} payload bytes were sent but are not in the capture")
+    if counters.early_bytes:
+        warnings.append(f"{counters.early_bytes} bytes from before the first packet of a TCP stream were left out")
     if not counters.packets:
         warnings.append("the capture holds no packets")
     return warnings

@@ -100,7 +100,7 @@ def _stream_batches(reader: pa.RecordBatchReader, source: Source):  # type: igno
 
 @dataclass(frozen=True)
 class _Rows:
-    """Messages with what grouping needs: transport (index into ``_TRANSPORTS``) and the service's port, -1 if unknown."""
+    """Messages with their transport (index into ``_TRANSPORTS``) and their service's port, -1 if unknown."""
 
     batch: MessageBatch
     transport: NDArray[np.int64]
@@ -282,7 +282,7 @@ def _address_column(table: pa.Table, name: str, source: Source) -> pa.Array:
 
 
 def _flow_column(columns: dict[str, Any], stream: pa.ChunkedArray, transport: pa.ChunkedArray) -> pa.Array:
-    """Return the keyed hash (BLAKE2b) of stream, transport and endpoints in ascending order; 0 where all are unknown."""
+    """Return the keyed hash (BLAKE2b) of stream, transport and sorted endpoints; 0 where all are unknown."""
     ends = [columns[name] for name in ("src", "sport", "dst", "dport")]
     key = pa.table([stream, transport, *ends], names=["stream", "transport", "src", "sport", "dst", "dport"])
     encoded = [column.combine_chunks().dictionary_encode(null_encoding="encode") for column in key.columns]
@@ -293,13 +293,13 @@ def _flow_column(columns: dict[str, Any], stream: pa.ChunkedArray, transport: pa
     return pa.array(np.array(hashes, np.uint64)[inverse.reshape(-1)])
 
 
-def _flow_hash(
-    stream: str | None, transport: str | None, src: bytes | None, sport: int | None, dst: bytes | None, dport: int | None
-) -> int:
-    if stream is None and src is None and dst is None and sport is None and dport is None:
+def _flow_hash(stream: str | None, transport: str | None, *ends: Any) -> int:
+    if stream is None and all(end is None for end in ends):
         return 0
-    ends = sorted([(src or b"", -1 if sport is None else sport), (dst or b"", -1 if dport is None else dport)])
-    return int.from_bytes(blake2b(repr((stream, transport, ends)).encode(), key=_FLOW_KEY, digest_size=8).digest(), "little")
+    src, sport, dst, dport = ends
+    both = sorted([(src or b"", -1 if sport is None else sport), (dst or b"", -1 if dport is None else dport)])
+    text = repr((stream, transport, both)).encode()
+    return int.from_bytes(blake2b(text, key=_FLOW_KEY, digest_size=8).digest(), "little")
 
 
 def _ports(table: pa.Table, name: str) -> NDArray[np.int64]:

@@ -31,6 +31,7 @@ PIECE = np.dtype(
 _SIDE = np.dtype(
     [
         ("started", np.int64),
+        ("first", np.uint32),  # sequence number at which the stream starts
         ("expected", np.uint32),  # next sequence number
         ("gap", np.int64),  # bytes missing since the last piece
         ("head", np.int64),  # waiting rows are waiting[side, head:tail], in order of arrival, -1 where taken
@@ -51,11 +52,13 @@ class Reassembly:
         pieces: ``PIECE`` records, those of one stream in stream order.
         tail_gap: int64, per stream (2 * flow + side): bytes missing at its end.
         duplicate_bytes: bytes that were sent again and dropped.
+        early_bytes: bytes from before the first packet that was seen of a side, dropped.
     """
 
     pieces: NDArray[np.void]
     tail_gap: NDArray[np.int64]
     duplicate_bytes: int
+    early_bytes: int
 
 
 @njit(cache=True, nogil=True)
@@ -73,7 +76,9 @@ def _first(p):  # type: ignore[no-untyped-def]
 def _take(p, row, stream, s, pieces, totals):  # type: ignore[no-untyped-def]
     """Append what a packet adds to the stream, if it adds anything."""
     sent, skip = p.wire - p.at, -_ahead(_first(p), s.expected)
-    totals[1] += min(sent, skip)
+    before = min(sent, max(-_ahead(_first(p), s.first), 0))
+    totals[3] += before
+    totals[1] += min(sent, skip) - before
     if sent <= skip:
         return
     have = max(p.stop - p.at - skip, 0)
@@ -148,7 +153,7 @@ def _wait(packets, row, stream, s, waiting, pieces, totals, most):  # type: igno
 def _receive(packets, row, stream, s, waiting, pieces, totals, most):  # type: ignore[no-untyped-def]
     p = packets[row]
     if not s.started:
-        s.started, s.expected = 1, _first(p)
+        s.started, s.first, s.expected = 1, _first(p), _first(p)
     if _ahead(_first(p), s.expected) <= 0:
         _take(p, row, stream, s, pieces, totals)
     elif p.wire > p.at:
@@ -158,34 +163,43 @@ def _receive(packets, row, stream, s, waiting, pieces, totals, most):  # type: i
 
 
 @njit(cache=True, nogil=True)
+def _acknowledge(packets, ack, stream, s, waiting, pieces, totals):  # type: ignore[no-untyped-def]
+    """Give up for lost what the other side says it has received."""
+    while s.alive and _ahead(ack, s.lowest) > 0:
+        _give_up(packets, stream, s, waiting, pieces, totals)
+
+
+@njit(cache=True, nogil=True)
+def _finish(packets, flow, states, waiting, pieces, totals, tail_gap):  # type: ignore[no-untyped-def]
+    """Take what still waits at the end of a flow, and start afresh."""
+    for side in range(2):
+        s, stream = states[side], 2 * flow + side
+        while s.alive:
+            _give_up(packets, stream, s, waiting[side], pieces, totals)
+        tail_gap[stream] = s.gap
+        s.started = s.gap = s.head = s.tail = 0
+
+
+@njit(cache=True, nogil=True)
 def _reassemble(packets, rows, flow_of, side_of, states, waiting, pieces, tail_gap, totals, most, budget):  # type: ignore[no-untyped-def]
-    """Run over rows sorted by flow; totals: pieces, duplicate bytes, steps of searching."""
-    at, n = 0, len(rows)
-    while at < n:
-        flow = flow_of[rows[at]]
-        for side in range(2):
-            s = states[side]
-            s.started = s.gap = s.head = s.tail = s.alive = 0
-        while at < n and flow_of[rows[at]] == flow:
-            row = rows[at]
-            side = side_of[row]
-            p, s, other = packets[row], states[side], states[1 - side]
-            if p.flags & ACK and other.alive:
-                while other.alive and _ahead(p.ack, other.lowest) > 0:
-                    _give_up(packets, 2 * flow + 1 - side, other, waiting[1 - side], pieces, totals)
-            room = most if totals[2] < budget else 64
-            _receive(packets, row, 2 * flow + side, s, waiting[side], pieces, totals, room)
-            at += 1
-        for side in range(2):
-            s = states[side]
-            while s.alive:
-                _give_up(packets, 2 * flow + side, s, waiting[side], pieces, totals)
-            tail_gap[2 * flow + side] = s.gap
+    """Run over rows sorted by flow; totals: pieces, duplicate bytes, steps of searching, bytes before the start."""
+    for at in range(len(rows)):
+        row = rows[at]
+        flow, side, p = flow_of[row], side_of[row], packets[row]
+        if at and flow != flow_of[rows[at - 1]]:
+            _finish(packets, flow_of[rows[at - 1]], states, waiting, pieces, totals, tail_gap)
+        if p.flags & ACK:
+            _acknowledge(packets, p.ack, 2 * flow + 1 - side, states[1 - side], waiting[1 - side], pieces, totals)
+        room = most if totals[2] < budget else 64
+        _receive(packets, row, 2 * flow + side, states[side], waiting[side], pieces, totals, room)
+    if len(rows):
+        _finish(packets, flow_of[rows[-1]], states, waiting, pieces, totals, tail_gap)
 
 
 def reassemble(
-    packets: Packets, rows: NDArray[np.int64], flow_of: NDArray[np.int64], side_of: NDArray[np.int8], flows: int, most: int
-) -> Reassembly:
+    packets: Packets, rows: NDArray[np.int64], flow_of: NDArray[np.int64], side_of: NDArray[np.int8], *,
+    flows: int, most: int,
+) -> Reassembly:  # fmt: skip
     """
     Reassemble TCP packets.
 
@@ -195,11 +209,11 @@ def reassemble(
         flows: how many flows there are.
         most: segments of a side that may wait; the search among them has a budget, after which 64 may.
     """
-    pieces, totals = np.zeros(len(rows), PIECE), np.zeros(3, np.int64)
+    pieces, totals = np.zeros(len(rows), PIECE), np.zeros(4, np.int64)
     tail_gap = np.zeros(2 * flows, np.int64)
     waiting = np.zeros((2, most + 1), np.int64)
     budget = 1 << 30
     _reassemble(packets, rows, flow_of, side_of, np.zeros(2, _SIDE), waiting, pieces, tail_gap, totals, most, budget)
     pieces = pieces[: totals[0]]
     order = np.argsort(pieces["stream"], kind="stable")
-    return Reassembly(pieces[order], tail_gap, int(totals[1]))
+    return Reassembly(pieces[order], tail_gap, int(totals[1]), int(totals[3]))

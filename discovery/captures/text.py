@@ -97,6 +97,10 @@ def read_json_lines(source: Source, port: int | None, group: Grouping | None, li
             refused.add(number, "no JSON object with a string 'payload' or 'hex'")
         else:
             rows.append((number, row))
+    return group_table(_json_table(rows, refused), source, port, group)
+
+
+def _json_table(rows: list[tuple[int, dict[str, Any]]], refused: _Refused) -> pa.Table:
     decode = bytes.fromhex if all(_HEX.match(row["payload"]) for _, row in rows if "hex" not in row) else _base64
     payloads, kept = [], []
     for number, row in rows:
@@ -106,10 +110,8 @@ def read_json_lines(source: Source, port: int | None, group: Grouping | None, li
         except (ValueError, binascii.Error):
             refused.add(number, "the payload is neither hexadecimal nor Base64")
     refused.close(len(kept))
-    columns: dict[str, pa.Array] = {"payload": pa.array(payloads, pa.large_binary())}
-    for key in _KEYS:
-        columns[key] = _column(key, [row.get(key) for row in kept])
-    return group_table(pa.table(columns), source, port, group)
+    columns = {key: _column(key, [row.get(key) for row in kept]) for key in _KEYS}
+    return pa.table({"payload": pa.array(payloads, pa.large_binary()), **columns})
 
 
 def _json_object(text: str) -> dict[str, Any] | None:
@@ -127,7 +129,8 @@ def _base64(text: str) -> bytes:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300 else None
+    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
+    return float(value) if usable else None
 
 
 def _column(key: str, values: list[Any]) -> pa.Array:

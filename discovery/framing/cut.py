@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,7 +117,7 @@ def _emit(out, count, start, length, kind):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _cut_run(data, at, end, owed, segments, rule, magic, out, count):  # type: ignore[no-untyped-def]
-    """Cut one run; ``owed`` bytes at its start belong to a message before. Return the count and the bytes owed after it."""
+    """Cut one run, whose first ``owed`` bytes end an earlier message; return the count and the bytes owed after it."""
     cursor = np.searchsorted(segments, at)
     if owed:
         stop = min(at + owed, end)
@@ -214,7 +215,7 @@ def cut_streams(streams: StreamSet, framing: Framing) -> Cuts:
     return Cuts(table[:, 0].copy(), table[:, 1].copy(), stream, table[:, 2] == 1, table[:, 2] == 2)
 
 
-def _run_twice(kernel, *arguments):  # type: ignore[no-untyped-def]
+def _run_twice(kernel: Callable[..., int], *arguments: object) -> NDArray[np.int64]:
     """Call a kernel once to count its messages and once to write them."""
     count = kernel(*arguments, np.zeros((0, 3), np.int64))
     out = np.zeros((count, 3), np.int64)

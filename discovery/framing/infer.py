@@ -132,12 +132,9 @@ def _lengths(propose: Sample, test: Sample) -> list[Candidate]:
         bits = surprise(hits, trials, messages, size) - price
         if bits >= MIN_BITS:
             held = score_lengths(test, rules[index : index + 1])[0]
-            found.append(
-                Candidate(
-                    _length_framing(rules[index]), bits, hits, trials, messages, int(held[HITS]), int(held[REACHED]),
-                    shape, _rank(rules[index]),
-                )  # fmt: skip
-            )
+            against = (int(held[HITS]), int(held[REACHED]))
+            framing, rank = _length_framing(rules[index]), _rank(rules[index])
+            found.append(Candidate(framing, bits, hits, trials, messages, *against, shape, rank))
     return found
 
 
@@ -152,7 +149,7 @@ def _plausible(rules: NDArray[np.int64], scores: NDArray[np.int64]) -> NDArray[n
 
 
 def _rank(rule: NDArray[np.int64]) -> tuple[int, ...]:
-    """Order framings that cut alike: natural biases first, then a long field at the very front, then the usual widths."""
+    """Order framings that cut alike: natural biases, then a long field at the very front, then the usual widths."""
     offset, width, big, bias = (int(value) for value in rule)
     natural = 0 if bias == 0 or bias == offset + width else 1
     return (natural, 0 if offset == 0 and width == 4 else 1, _WIDTH_RANK[width], offset, 1 - big, abs(bias), bias)
@@ -160,7 +157,7 @@ def _rank(rule: NDArray[np.int64]) -> tuple[int, ...]:
 
 def _length_framing(rule: NDArray[np.int64]) -> LengthFraming:
     offset, width, big, bias = (int(value) for value in rule)
-    return LengthFraming(offset=offset, width=width, endianness="big" if big else "little", bias=bias)
+    return LengthFraming(offset=offset, width=width, endianness="big" if big else "little", scale=1, bias=bias)
 
 
 def _with_magic(framing: Framing, sample: Sample) -> Framing:
@@ -301,9 +298,11 @@ def _fallback(propose: Sample, test: Sample, found: list[Candidate]) -> Evidence
         held_out_trials=int(test.segment.sum()),
         rivals=[
             Rival(
-                claim=describe(c.framing), support=c.hits, trials=c.trials,
+                claim=describe(c.framing),
                 reason=f"refuted: meets {c.held_out_hits} of {c.held_out_trials} held-out places",
-            )  # fmt: skip
+                support=c.hits,
+                trials=c.trials,
+            )
             for c in found[:MAX_RIVALS]
         ],
     )

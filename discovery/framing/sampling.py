@@ -14,6 +14,9 @@ from .cut import runs_of
 SAMPLE_BYTES = 1 << 18
 RUN_BYTES = 1 << 14
 MAX_RUNS = 256
+NARROWEST = 536
+"""Bytes of payload that every link takes (RFC 879): a sender of a shorter segment had nothing more to send."""
+_SCAN = 4096
 
 
 @dataclass(frozen=True)
@@ -63,24 +66,25 @@ def _cap(streams: StreamSet, first: int, begin: int, end: int) -> int:
 
 
 def _runs(streams: StreamSet) -> list[_Run]:
-    starts, ends, missing = runs_of(streams)
-    stream_of = np.searchsorted(streams.bounds, starts, side="right") - 1
+    starts, ends, _ = runs_of(streams)
     sizes = np.diff(np.concatenate((streams.segment_start, [len(streams.data)])))
-    found = []
-    for begin, end, gap, stream in zip(starts.tolist(), ends.tolist(), missing.tolist(), stream_of.tolist(), strict=True):
-        first = int(np.searchsorted(streams.segment_start, begin))
-        stop = _cap(streams, first, begin, end)
-        last = int(np.searchsorted(streams.segment_start, stop))
-        borders = streams.segment_start[first + 1 : last]
-        full = sizes[streams.segment_bounds[stream] : streams.segment_bounds[stream + 1]].max()
-        pushed = (sizes[first : first + len(borders)] < full) | (sizes[first + 1 : first + 1 + len(borders)] <= full // 2)
-        pushed |= sizes[first : first + len(borders)] < 536  # no link is so narrow: the sender stopped here
-        whole = stop == end and end == streams.bounds[stream + 1] and streams.tail_gap[stream] == 0
-        closed = whole or stop < end and stop in streams.segment_start[first:last + 1]
-        found.append(_Run(streams.data[begin:stop], borders[pushed] - begin, borders - begin, bool(closed)))
-        if gap < 0 and len(found) >= 4 * MAX_RUNS:
-            break
-    return found
+    return [_run(streams, sizes, int(a), int(b)) for a, b in zip(starts[:_SCAN], ends[:_SCAN], strict=True)]
+
+
+def _run(streams: StreamSet, sizes: NDArray[np.int64], begin: int, end: int) -> _Run:
+    """Return a run, cut to its bound, with the places where its sender stopped."""
+    stream = int(np.searchsorted(streams.bounds, begin, side="right")) - 1
+    first = int(np.searchsorted(streams.segment_start, begin))
+    stop = _cap(streams, first, begin, end)
+    borders = streams.segment_start[first + 1 : int(np.searchsorted(streams.segment_start, stop))]
+    before, after = sizes[first : first + len(borders)], sizes[first + 1 : first + 1 + len(borders)]
+    full = sizes[streams.segment_bounds[stream] : streams.segment_bounds[stream + 1]].max()
+    pushed = (before < full) | (after <= full // 2) | (before < NARROWEST)
+    if stop == end:
+        closed = end == streams.bounds[stream + 1] and streams.tail_gap[stream] == 0
+    else:
+        closed = stop in streams.segment_start[first : first + 2 + len(borders)]
+    return _Run(streams.data[begin:stop], borders[pushed] - begin, borders - begin, bool(closed))
 
 
 def _lay(runs: Sequence[_Run]) -> Sample:

@@ -10,7 +10,7 @@ from .cut import MAX_MESSAGE, read_length
 from .sampling import Sample
 
 MESSAGES, HITS, BREAKS, REACHED, LENGTHS, SHAPE = range(6)
-"""Columns of a score: messages walked, marks met, absurd lengths, marks passed, set of lengths (bits), hash of borders."""
+"""Columns of a score: messages, marks met, absurd lengths, marks passed, set of lengths (bits), hash of borders."""
 _RESTARTS = 4
 
 
