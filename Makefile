@@ -1,0 +1,64 @@
+# make demo and make test are the two commands; each does its own set-up. Everything else is a part of them.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ROOMS := $(wildcard discovery cluster serve_app train)
+CODE := qbitel $(ROOMS)
+# Threads of one process at a time: the machine's cores belong to Ray's workers and to the tests' own processes.
+export NUMBA_NUM_THREADS ?= 1
+export OMP_NUM_THREADS ?= 1
+export RAY_AUTH_MODE ?= disabled
+export RAY_USAGE_STATS_ENABLED ?= 0
+
+.PHONY: venv warm demo serve test lint unit test-cluster bench docs clean
+
+venv: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "python3 cannot make virtual environments: apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+# Compiles the kernels once; numba keeps them beside the sources (or in the user's cache where those are read-only).
+warm: $(VENV)/.warm
+
+$(VENV)/.warm: $(VENV)/.installed
+	@echo "compiling kernels (once)"
+	@$(BIN)/python -m examples.warm
+	@touch $@
+
+demo: venv warm
+	$(BIN)/python -m examples.demo --out demo-out
+
+serve: venv
+	$(BIN)/qbitel serve
+
+test: venv lint unit
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check cluster serve_app examples
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/interrogate --quiet $(CODE)
+	$(BIN)/xenon --max-absolute B --max-modules B --max-average A $(CODE)
+
+unit: venv
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --durations=15
+
+test-cluster: venv
+	$(BIN)/python -m pytest -m cluster
+
+bench: venv
+	$(BIN)/qbitel bench speed
+
+docs: venv
+	$(BIN)/pdoc --docformat google --output-directory build/docs/api qbitel qbitel.discovery qbitel.cluster qbitel.serve_app
+	@echo "API reference: build/docs/api/index.html"
+
+clean:
+	rm -rf build dist demo-out .pytest_cache .mypy_cache .ruff_cache .coverage

@@ -1,0 +1,1 @@
+"""Example captures, the scripts that make them, and the demonstration."""
