@@ -115,10 +115,20 @@ def _proposed(columns: Columns, group: Group) -> list[tuple[Affine, list[Rival]]
         Affine(int(_PLACES[p, 0]), int(_PLACES[p, 1]), bool(_PLACES[p, 2]), int(scale), int(bias))
         for p, scale, bias in found
     ]
-    relations = [r for r in relations if _beyond_chance(columns, r, rows)]
+    relations = [r for r in relations if not _padded(columns, r, rows) and _beyond_chance(columns, r, rows)]
     zero = (columns.front[rows] == 0).all(axis=0)
     relations.sort(key=lambda r: (_strangeness(r, zero), r.start))
     return _separated(columns, relations)
+
+
+def _padded(columns: Columns, relation: Affine, rows: NDArray[np.int64]) -> bool:
+    """Return whether the number's highest byte is mostly one value other than zero: then it belongs to something else."""
+    if relation.width == 1:
+        return False
+    high = columns.front[rows, relation.start + (relation.width - 1 if relation.little else 0)]
+    counts = np.bincount(high, minlength=256)
+    usual = int(np.argmax(counts))
+    return bool(usual and counts[usual] > len(rows) * (1 - 2 * columns.settings.epsilon))
 
 
 def _separated(columns: Columns, relations: list[Affine]) -> list[tuple[Affine, list[Rival]]]:
@@ -162,9 +172,10 @@ def _beyond_chance(columns: Columns, relation: Affine, rows: NDArray[np.int64]) 
     Each distinct length beyond those that fix the free parameters is worth the logarithm of the range of lengths.
     Rows count only by their distinct lengths: a type's number and its fixed length rise and fall together.
     """
-    lengths = np.unique(columns.lengths[rows[relation.holds(columns)[rows]]])
-    if len(lengths) < 2:
-        return False
+    holds = relation.holds(columns)[rows]
+    lengths, counts = np.unique(columns.lengths[rows[holds]], return_counts=True)
+    if len(lengths) < 2 or counts.sum() - counts.max() <= 3 * (~holds).sum():
+        return False  # what differs from the usual length is no more than what contradicts
     span = min(max((int(lengths[-1]) - int(lengths[0])) // relation.scale + 1, 2), 256)
     exact = relation.scale == 1 and relation.bias in (0, relation.start + relation.width)
     bits = (len(lengths) - (0 if exact else 1)) * math.log2(span)

@@ -1,5 +1,214 @@
-"""x."""
+"""Timestamps: numbers in the front that are times near those of the capture, or clustered in plausible years."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from ..falsification import violation_lower_bound
 from ..findings import Finding
-from .columns import Columns
+from ..spec import Timestamp
+from .claims import evidence_of, stands
+from .columns import FRONT, Columns, Group, numbers
+
+_DETECTOR = "timestamp"
+_WRONG_CLOCKS = 0.3  # messages of senders whose clock is not set: the field is a time, but not always near the capture's
+NEAR = 86400.0  # seconds from the capture's own time
+CLUSTER = 30 * 86400.0  # width of the window where captures have no time
+EARLIEST, LATEST = 631152000.0, 2208988800.0  # 1990 and 2040
+_DOS_EPOCH = 315532800
+
+
+class Form(NamedTuple):
+    """A form of time: bytes, value of 1970, units a second; ``dos`` is a packed date (FAT)."""
+
+    name: str
+    width: int
+    epoch: int
+    rate: float
+
+
+FORMS = (
+    Form("ntp", 8, 2208988800 << 32, float(1 << 32)),
+    Form("filetime", 8, 116444736000000000, 1e7),
+    Form("unix_ns", 8, 0, 1e9),
+    Form("unix_us", 8, 0, 1e6),
+    Form("unix_ms", 8, 0, 1e3),
+    Form("tai64n", 8, (1 << 62) + 10, 1.0),
+    Form("unix_s", 8, 0, 1.0),
+    Form("unix_ms", 6, 0, 1e3),
+    Form("unix_s", 4, 0, 1.0),
+    Form("ntp_s", 4, 2208988800, 1.0),
+    Form("mac_s", 4, 2082844800, 1.0),
+    Form("dos", 4, -1, 1.0),
+)
+
+
+@njit(cache=True, nogil=True)
+def _seconds(value, epoch, rate, dos):  # type: ignore[no-untyped-def]
+    """Return the seconds since 1970, a negative number where it is no time."""
+    if not dos:
+        return float(value - epoch) / rate if value >= epoch else -1.0
+    day, month = (value >> np.uint64(16)) & np.uint64(31), (value >> np.uint64(21)) & np.uint64(15)
+    year = int(value >> np.uint64(25))
+    if day < 1 or month < 1 or month > 12:
+        return -1.0
+    days = year * 365.25 + (int(month) - 1) * 30.44 + int(day)
+    clock = int(value & np.uint64(0xFFFF))
+    if clock >> 11 > 23 or (clock >> 5) & 63 > 59 or clock & 31 > 29:
+        return -1.0
+    return _DOS_EPOCH + days * 86400.0 + (clock >> 11) * 3600.0 + ((clock >> 5) & 63) * 60.0 + (clock & 31) * 2.0
+
+
+@njit(cache=True, nogil=True)
+def _times(front, lengths, ts, rows, widths, epochs, rates, dos, near, limit, places):  # type: ignore[no-untyped-def]
+    """Mark (offset, form, order) where at most ``limit`` of the rows are not a time near ``ts`` (or in 1990 to 2040)."""
+    passed = np.zeros((places, len(widths), 2), np.bool_)
+    for offset in range(places):
+        for form in range(len(widths)):
+            for little in range(2):
+                width, violations, set_rows = widths[form], 0, 0
+                for row in rows:
+                    value = np.uint64(0)
+                    for i in range(width):
+                        byte = front[row, offset + (width - 1 - i if little else i)]
+                        value = (value << np.uint64(8)) | np.uint64(byte)
+                    if lengths[row] < offset + width:
+                        violations += 1
+                    elif value:
+                        set_rows += 1
+                        seconds = _seconds(value, epochs[form], rates[form], dos[form])
+                        if np.isnan(ts[row]):
+                            fine = 631152000.0 <= seconds <= 2208988800.0
+                        else:
+                            fine = abs(seconds - ts[row]) <= near[form]
+                        violations += 0 if fine else 1
+                    if violations > limit:
+                        break
+                passed[offset, form, little] = violations <= limit and set_rows > 0
+    return passed
+
+
+def seconds_of(values: NDArray[np.uint64], form: Form) -> NDArray[np.float64]:
+    """Return seconds since 1970 of numbers in this form, negative where they are no time."""
+    return np.array(
+        [_seconds(v, np.uint64(max(form.epoch, 0)), form.rate, form.name == "dos") for v in values], np.float64
+    )
+
+
+def near_times(values: NDArray[np.uint64], ts: NDArray[np.float64], form: Form) -> NDArray[np.bool_]:
+    """Return where a value is unset (zero), near the capture's time, or in plausible years where that is unknown."""
+    seconds = seconds_of(values, form)
+    unknown = np.isnan(ts)
+    plausible = (seconds >= EARLIEST) & (seconds <= LATEST)
+    near: NDArray[np.bool_] = np.abs(seconds - np.where(unknown, 0, ts)) <= nearness(form)
+    return (values == 0) | np.where(unknown, plausible, near)
+
+
+def nearness(form: Form) -> float:
+    """Return the seconds by which a time of this form may differ: a packed local date is read without leap days."""
+    return NEAR * (3 if form.name == "dos" else 1)
+
+
+def beyond_chance(values: NDArray[np.uint64], ts: NDArray[np.float64], form: Form) -> bool:
+    """
+    Return whether so many different values near the capture's time (or each other) would hardly be by chance.
+
+    A number of w bytes falls into the window with probability window / range; values count by their distinct high
+    parts, since a run of a counter is one coincidence. Bytes of text are refused where the capture has no time.
+    """
+    used = values != 0
+    distinct = np.unique(values[used])
+    if used.sum() * 2 < len(values) or len(distinct) < 4:
+        return False
+    near = near_times(values, ts, form)
+    distinct = np.unique(values[used & near])
+    if len(distinct) < 4:
+        return False
+    seconds = seconds_of(distinct, form)
+    spread = float(seconds.max() - seconds.min())
+    if np.isnan(ts).any():
+        window = max(spread, 1.0)
+        if spread > CLUSTER or _is_text(distinct, form.width):
+            return False
+    else:
+        window = 2 * nearness(form)
+        if spread * 1000 < float(np.ptp(ts)):
+            return False  # the capture's clock moves on and the value does not
+    share = min(window * form.rate / 2.0 ** (8 * form.width), 1.0)
+    return -math.log2(share) >= 8 if share < 1 else False
+
+
+def _is_text(values: NDArray[np.uint64], width: int) -> bool:
+    octets = values.astype("<u8").view(np.uint8).reshape(-1, 8)[:, :width]
+    return bool(((octets >= 32) & (octets < 127)).mean() > 0.9)
+
+
+_WIDTHS = np.array([f.width for f in FORMS], np.int64)
+_EPOCHS = np.array([max(f.epoch, 0) for f in FORMS], np.uint64)
+_RATES = np.array([f.rate for f in FORMS])
+_DOS = np.array([f.name == "dos" for f in FORMS])
+_NEAR = np.array([nearness(f) for f in FORMS])
+
+
 def find_timestamps(columns: Columns) -> list[Finding]:
-    return []
+    """Return the times of all messages together, then those of single types."""
+    findings: list[Finding] = []
+    for group in columns.groups:
+        for start, form, little in _proposed(columns, group):
+            taken = any(
+                f.start < start + form.width and start < f.start + f.width and set(f.types) & set(group.types)
+                for f in findings
+            )
+            finding = None if taken else _finding(columns, start, form, little)
+            if finding is not None:
+                findings.append(finding)
+    return findings
+
+
+def _proposed(columns: Columns, group: Group) -> list[tuple[int, Form, bool]]:
+    """Return the places of one group that hold times, the widest form first."""
+    rows = group.proposing
+    if len(rows) < 4:
+        return []
+    view = columns.sample.view
+    limit = len(rows) * 3 // 10
+    places = min(FRONT, max(int(np.quantile(view.lengths[rows], 0.2, method="lower")) - 3, 0))
+    passed = _times(
+        columns.front, view.lengths, view.ts, rows, _WIDTHS, _EPOCHS, _RATES, _DOS, _NEAR, limit, places
+    )
+    found = []
+    for start, index, little in np.argwhere(passed):
+        form = FORMS[index]
+        values = numbers(columns.front[rows], int(start), form.width, bool(little))
+        if beyond_chance(values, view.ts[rows], form):
+            found.append((int(start), form, bool(little)))
+    return sorted(found, key=lambda place: (-place[1].width, place[0]))
+
+
+def _mostly(columns: Columns, holds: NDArray[np.bool_]) -> tuple[int, ...]:
+    """Return the types of whose proposing messages most hold."""
+    chosen = ~columns.sample.held_out & (columns.type_of_row >= 0)
+    trials = np.bincount(columns.type_of_row[chosen], minlength=columns.n_types)
+    support = np.bincount(columns.type_of_row[chosen & holds], minlength=columns.n_types)
+    return tuple(int(t) for t in np.flatnonzero((support > 0) & (support >= (1 - _WRONG_CLOCKS) * trials)))
+
+
+def _finding(columns: Columns, start: int, form: Form, little: bool) -> Finding | None:
+    view = columns.sample.view
+    values = numbers(columns.front, start, form.width, little)
+    holds = near_times(values, view.ts, form) & (view.lengths >= start + form.width)
+    types = _mostly(columns, holds & (values != 0))
+    statement = f"{form.name} at {start}, {'little' if little else 'big'}-endian"
+    evidence = evidence_of(columns, holds, types, _DETECTOR, statement)
+    held = evidence.held_out_trials
+    wrong = violation_lower_bound(held - evidence.held_out_support, held, columns.settings.confidence)
+    if not types or wrong > _WRONG_CLOCKS:
+        return None
+    strict = stands(evidence, columns.settings)
+    constraint = Timestamp(form=form.name) if strict else None  # type: ignore[arg-type]
+    return Finding(types, start, form.width, "timestamp", constraint, "little" if little else "big", evidence)
