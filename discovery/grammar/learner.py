@@ -18,9 +18,9 @@ from .rules import Rule, RuleSet, by_left
 
 START = "S"
 CUT, EMPTY = "message_cut", "message_empty"  # tokens of sequences that are too long, and of none
-MAX_DISTINCT = 4096
-INDUCTION_BUDGET = 4_000_000
-RESIDUE_BUDGET = 60_000
+MAX_DISTINCT = 4096  # sequences read
+MAX_INDUCED, MAX_RESIDUE = 512, 64  # sequences that structure is found from: without, and beside, a given structure
+INDUCTION_BUDGET, RESIDUE_BUDGET = 4_000_000, 60_000  # symbols touched
 
 
 @dataclass(frozen=True)
@@ -49,19 +49,19 @@ def collapse(
     empty_token: int,
 ) -> Corpus:
     """Return the distinct sequences; long ones end in ``cut_token`` at 128 tokens, empty ones become ``empty_token``."""
-    weights: dict[tuple[int, ...], list[int]] = {}
+    weights: dict[bytes, list[int]] = {}
     cut = 0
     for sequence, count, held in zip(sequences, counts.tolist(), held_out.tolist(), strict=True):
-        tokens = tuple(sequence.tolist()) if len(sequence) else (empty_token,)
+        tokens = sequence if len(sequence) else np.array([empty_token], np.int64)
         if len(tokens) > MAX_TOKENS:
-            tokens = (*tokens[: MAX_TOKENS - 1], cut_token)
+            tokens = np.append(tokens[: MAX_TOKENS - 1], cut_token)
             cut += count
-        weights.setdefault(tokens, [0, 0])[int(held)] += count
+        weights.setdefault(tokens.astype("<i8").tobytes(), [0, 0])[int(held)] += count
     common = sorted(weights, key=lambda tokens: (-sum(weights[tokens]), tokens))[:MAX_DISTINCT]
     left_out = sum(map(sum, weights.values())) - sum(sum(weights[tokens]) for tokens in common)
     common.sort()
     table = np.array([weights[tokens] for tokens in common], np.float64).reshape(-1, 2)
-    arrays = [np.array(tokens, np.int64) for tokens in common]
+    arrays = [np.frombuffer(tokens, "<i8").astype(np.int64) for tokens in common]
     return Corpus(arrays, table[:, 0].copy(), table[:, 1].copy(), cut, left_out)
 
 
@@ -104,8 +104,7 @@ class GrammarLearner:
             return Grammar(start=START)
         fields = np.arange(len(vocabulary)) if fields is None else fields
         fields = np.concatenate([fields, len(names) + np.arange(2)])
-        start = self._structure(corpus, len(names), initial)
-        forests = Forests(start.rules, len(start.names), len(names), corpus.sequences)
+        start, forests, covered = self._structure(corpus, len(names), initial)
         escape = Escape(corpus.sequences, corpus.proposing, len(names))
         trained = train(start, forests, escape, corpus.proposing, corpus.held_out, self.settings.em_iterations)
         judge = corpus.held_out if corpus.held_out.any() else corpus.proposing
@@ -116,41 +115,70 @@ class GrammarLearner:
             rules=learned.to_rules(names),
             bits_per_message=trained.likelihoods[-1],
             flat_bits_per_message=escape.bits_per_message(flat, judge),
-            held_out_coverage=float(judge[forests.parsed].sum() / max(judge.sum(), 1.0)),
+            held_out_coverage=float(judge[covered].sum() / max(judge.sum(), 1.0)),
             likelihoods=trained.likelihoods,
             messages_cut=corpus.cut,
         )
 
-    def _structure(self, corpus: Corpus, terminals: int, initial: RuleSet | None) -> RuleSet:
-        """Return rules that derive every proposing sequence, with probabilities to begin with."""
+    def _structure(
+        self, corpus: Corpus, terminals: int, initial: RuleSet | None
+    ) -> tuple[RuleSet, Forests, NDArray[np.bool_]]:
+        """Return rules that derive every proposing sequence, its forests, and what is derived without the last resort."""
         proposing = corpus.proposing > 0
-        if initial is None or not initial.rules:
-            found = self._merged(corpus, proposing, terminals, INDUCTION_BUDGET)
-            names = [START, *(f"{START}_{i}" for i in range(1, 1 + max((left for left, _ in found), default=0)))]
-            return RuleSet.uniform(names, found, self.settings.seed)
-        covered = Forests(initial.rules, len(initial.names), terminals, corpus.sequences).parsed
-        residue = proposing & ~covered
-        if not residue.any():
-            return initial
-        found = self._merged(corpus, residue, terminals, RESIDUE_BUDGET)
-        base = len(initial.names)
-        names = [*initial.names, *(f"other_{i}" for i in range(1 + max(left for left, _ in found)))]
-        weight = float(corpus.proposing[covered].sum()) or 1.0
-        counts = {rule: p * weight for rule, p in zip(initial.rules, initial.probabilities, strict=True)}
-        counts[0, (~base,)] = float(corpus.proposing[residue].sum())
-        for (left, right), count in found.items():
-            counts[left + base, tuple(s if s >= 0 else ~(~s + base) for s in right)] = count
-        return _counted(names, counts, initial.constraints)
+        grammar = initial if initial is not None and initial.rules else self._induced(corpus, terminals)
+        forests = Forests(grammar.rules, len(grammar.names), terminals, corpus.sequences)
+        residue = np.flatnonzero(proposing & ~forests.parsed)
+        if len(residue):
+            grammar = _with_residue(grammar, corpus, residue, terminals, float(corpus.proposing[forests.parsed].sum()))
+            forests = Forests(grammar.rules, len(grammar.names), terminals, corpus.sequences)
+        covered = forests.parsed
+        residue = np.flatnonzero(proposing & ~covered)
+        if len(residue):
+            grammar = _with_anything(grammar, corpus, residue)
+            forests = Forests(grammar.rules, len(grammar.names), terminals, corpus.sequences)
+        return grammar, forests, covered
 
-    def _merged(
-        self, corpus: Corpus, chosen: NDArray[np.bool_], terminals: int, budget: int
-    ) -> dict[Rule, float]:
-        rows = np.flatnonzero(chosen)
-        sequences = [tuple(corpus.sequences[row].tolist()) for row in rows]
-        return Induction(sequences, corpus.proposing[rows].tolist(), terminals, budget).run()
+    def _induced(self, corpus: Corpus, terminals: int) -> RuleSet:
+        rows = _commonest(corpus, np.flatnonzero(corpus.proposing > 0), MAX_INDUCED)
+        found = _merge(corpus, rows, terminals, INDUCTION_BUDGET) or {(0, (terminals - 1,)): 1.0}
+        names = [START, *(f"{START}_{i}" for i in range(1, 1 + max(left for left, _ in found)))]
+        return RuleSet.uniform(names, found, self.settings.seed)
 
 
-def _counted(names: Sequence[str], counts: dict[Rule, float], constraints: dict[Rule, list[str]]) -> RuleSet:
+def _merge(corpus: Corpus, rows: NDArray[np.int64], terminals: int, budget: int) -> dict[Rule, float]:
+    sequences = [tuple(corpus.sequences[row].tolist()) for row in rows]
+    return Induction(sequences, corpus.proposing[rows].tolist(), terminals, budget).run()
+
+
+def _commonest(corpus: Corpus, rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    return np.sort(rows[np.argsort(-corpus.proposing[rows], kind="stable")[:most]])
+
+
+def _with_residue(
+    grammar: RuleSet, corpus: Corpus, residue: NDArray[np.int64], terminals: int, derived: float
+) -> RuleSet:
+    """Add what merging finds of sequences that the grammar does not derive; ``derived``: weight of those that it does."""
+    found = _merge(corpus, _commonest(corpus, residue, MAX_RESIDUE), terminals, RESIDUE_BUDGET)
+    base = len(grammar.names)
+    names = [*grammar.names, *(f"other_{i}" for i in range(1 + max(left for left, _ in found)))]
+    counts = {rule: p * max(derived, 1.0) for rule, p in zip(grammar.rules, grammar.probabilities, strict=True)}
+    counts[0, (~base,)] = float(corpus.proposing[residue].sum())
+    for (left, right), count in found.items():
+        counts[left + base, tuple(s if s >= 0 else ~(~s + base) for s in right)] = count
+    return _weighted(names, counts, grammar.constraints)
+
+
+def _with_anything(grammar: RuleSet, corpus: Corpus, residue: NDArray[np.int64]) -> RuleSet:
+    """Add the last resort: a non-terminal that derives any run of the tokens of these sequences."""
+    left = len(grammar.names)
+    counts = dict(zip(grammar.rules, grammar.probabilities.tolist(), strict=True))
+    counts[0, (~left,)] = 0.0
+    for token in np.unique(np.concatenate([corpus.sequences[row] for row in residue])).tolist():
+        counts[left, (token,)] = counts[left, (token, ~left)] = 0.0
+    return _weighted([*grammar.names, "anything"], counts, grammar.constraints)
+
+
+def _weighted(names: Sequence[str], counts: dict[Rule, float], constraints: dict[Rule, list[str]]) -> RuleSet:
     rules = list(counts)
     weights = np.array([counts[rule] for rule in rules]) + 0.5
     return RuleSet(list(names), rules, by_left(rules, len(names), weights), constraints)
