@@ -41,7 +41,7 @@ class FromLength(Model):
 
     kind: Literal["from_length"] = "from_length"
     field: Name
-    scale: int = Attribute(1, ge=1, le=64)
+    scale: int = Attribute(default=1, ge=1, le=64)
     bias: int = 0
     origin: Literal["self", "message", "length_end"] = "self"
 
@@ -145,7 +145,7 @@ class Repeat(Model):
     stop: Stop
     elements: list[Element] = []
     group: Name | None = None
-    maximum: int = Attribute(65536, ge=1, le=65536)
+    maximum: int = Attribute(default=65536, ge=1, le=65536)
 
 
 class Case(Model):
@@ -162,7 +162,7 @@ class Switch(Model):
     kind: Literal["switch"] = "switch"
     name: Name
     field: Name
-    mask: int = Attribute(-1, description="-1: all bits")
+    mask: int = Attribute(default=-1, description="-1: all bits")
     cases: list[Case]
     default: list[Element] = []
 

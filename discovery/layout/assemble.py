@@ -1,0 +1,154 @@
+"""Lay out regions: the best structure that held-out messages do not refute, fixed columns before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+from ..falsification import refuted, violation_lower_bound
+from ..settings import DiscoverySettings
+from ..spec import Element, Evidence, Field, Repeat, Rest, ToEnd, quantise
+from . import ber, chains, prefixed, records
+from .consensus import column_chance, cut
+from .fields import Endianness, Names, field_of, plain
+from .hypothesis import Hypothesis
+from .table import Table
+from .text import is_text, text_elements
+
+Family = Callable[[Table, DiscoverySettings], Sequence[Hypothesis]]
+FAMILIES: tuple[Family, ...] = (chains.propose, ber.propose, prefixed.propose, records.propose)
+DEPTH = 4
+MIN_REGIONS = 8  # fewer regions support no structure
+PROPOSERS = 256  # regions that hypotheses are searched on
+READERS = 1024  # regions that columns are read from
+COLUMNS = 512
+OPTIONAL_DEPTH = 12
+
+
+@dataclass
+class Assembler:
+    """
+    Builds the layout of one message type.
+
+    Attributes:
+        names: names of the type's fields; groups: those of the protocol, shared by all types.
+        endianness: byte order of numbers that do not show their own.
+        budget: regions that may still be searched, a bound on work.
+        violations: messages known not to fit what has been built.
+    """
+
+    settings: DiscoverySettings
+    groups: dict[str, list[Element]]
+    names: Names = field(default_factory=Names)
+    endianness: Endianness = None
+    budget: int = 64
+    evidence: list[Evidence] = field(default_factory=list)
+
+    def group(self, name: str, elements: list[Element]) -> str:
+        """Register a group and return its name."""
+        self.groups.setdefault(name, elements)
+        return name
+
+    def region(self, table: Table, depth: int, fixed: frozenset[int] = frozenset()) -> list[Element]:
+        """Return the layout of these regions; ``fixed``: boundaries that are proven."""
+        if not len(table) or not int(table.sizes.max()):
+            return [self._rest()]
+        if depth == 0 and is_text(table):
+            return text_elements(self.names, table)
+        best = self._search(table) if depth <= DEPTH and len(table) >= MIN_REGIONS else None
+        if best is None:
+            return self._columns_to_end(table, set(fixed))
+        fitting = table.take(best.fits(table))
+        front = self.columns(fitting, best.offset, set(fixed))
+        return front + best.build(self, fitting.after(best.offset), depth)
+
+    def _rest(self) -> Field:
+        return plain(self.names.next("rest"), Rest(), semantic="payload")
+
+    def _search(self, table: Table) -> Hypothesis | None:
+        proposing = table.proposing(PROPOSERS)
+        self.budget -= 1
+        if self.budget < 0 or len(proposing) < MIN_REGIONS or np.ptp(table.sizes) == 0:
+            return None
+        found = [hypothesis for family in FAMILIES for hypothesis in family(proposing, self.settings)]
+        found.sort(key=lambda hypothesis: (-hypothesis.bits, hypothesis.offset))
+        return next((hypothesis for hypothesis in found if self._stands(hypothesis, table)), None)
+
+    def _stands(self, hypothesis: Hypothesis, table: Table) -> bool:
+        fits = hypothesis.fits(table)
+        held = table.held
+        trials, support = int(held.sum()), int((fits & held).sum())
+        if refuted(trials - support, trials, self.settings) or not fits.any():
+            return False
+        bound = violation_lower_bound(trials - support, trials, self.settings.confidence)
+        self.evidence.append(
+            Evidence(
+                detector=hypothesis.detector,
+                support=int((fits & ~held).sum()),
+                trials=int((~held).sum()),
+                held_out_support=support,
+                held_out_trials=trials,
+                violation_bound=bound,
+                bits_saved=quantise(max(hypothesis.bits, 0.0)),
+            )
+        )
+        return True
+
+    def columns(self, table: Table, width: int, fixed: set[int]) -> list[Element]:
+        """Return fields for the first ``width`` bytes of the regions."""
+        if width <= 0:
+            return []
+        return self._cut(table, 0, width, self._boundaries(table, width, fixed))
+
+    def _boundaries(self, table: Table, width: int, fixed: set[int]) -> list[int]:
+        return cut(column_chance(table.take(slice(0, READERS)), width), fixed)  # type: ignore[arg-type]
+
+    def _cut(self, table: Table, start: int, stop: int, boundaries: list[int]) -> list[Element]:
+        """Return the fields between ``start`` and ``stop`` of the regions."""
+        window, exists = table.take(slice(0, READERS)).window(stop)  # type: ignore[arg-type]
+        edges = [start, *(b for b in boundaries if start < b < stop), stop]
+        return [field_of(self.names, window[:, a:b], exists[:, a:b], self.endianness) for a, b in pairwise(edges)]
+
+    def _columns_to_end(self, table: Table, fixed: set[int]) -> list[Element]:
+        """Return fixed fields as far as all regions go, then optional parts where shorter ones end, then the rest."""
+        sizes = table.sizes
+        width = int(min(sizes.max(), COLUMNS))
+        boundaries = self._boundaries(table, width, fixed)
+        return self._chain(table, 0, width, boundaries, OPTIONAL_DEPTH)
+
+    def _chain(self, table: Table, start: int, width: int, boundaries: list[int], depth: int) -> list[Element]:
+        """Return the fields from ``start`` on; ``table`` holds the regions that have bytes there."""
+        sizes = table.sizes
+        whole = [b for b in (*boundaries, width) if b > start and (b < width or (sizes == width).any())]
+        cut_short = np.array([int(((sizes > start) & (sizes < b)).sum()) for b in whole])
+        fine = [b for b, short in zip(whole, cut_short, strict=True) if not self._refuted(int(short), len(table))]
+        if not fine:
+            return [self._rest()]
+        stop, after = fine[-1], boundaries
+        same = bool((sizes == sizes[0]).all()) and int(sizes[0]) <= width
+        if same:
+            return self._cut(table, start, int(sizes[0]), after)
+        elements = self._cut(table, start, stop, after)
+        longer = table.take(sizes > stop)
+        if not len(longer):
+            return elements
+        if self._refuted(len(table) - len(longer), len(table)):
+            return [*elements, self._optional(longer, stop, width, after, depth)]
+        return [*elements, *self._beyond(longer, stop, width, after, depth)]
+
+    def _optional(self, table: Table, start: int, width: int, boundaries: list[int], depth: int) -> Element:
+        inner = self._beyond(table, start, width, boundaries, depth)
+        if len(inner) == 1 and isinstance(inner[0], Field) and isinstance(inner[0].width, Rest):
+            return inner[0]
+        return Repeat(name=self.names.next("optional"), stop=ToEnd(), elements=inner, maximum=1)
+
+    def _beyond(self, table: Table, start: int, width: int, boundaries: list[int], depth: int) -> list[Element]:
+        if depth == 0 or start >= width:
+            return [self._rest()]
+        return self._chain(table, start, width, boundaries, depth - 1)
+
+    def _refuted(self, violations: int, trials: int) -> bool:
+        return refuted(violations, trials, self.settings)

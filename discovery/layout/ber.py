@@ -1,0 +1,74 @@
+"""Tag, length, value after X.690 (BER), nested where the tag says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..settings import DiscoverySettings
+from ..spec import Case, Element, Field, FromLength, Repeat, SelfDelimiting, Switch, ToEnd
+from .fields import plain
+from .hypothesis import ACCEPTED, SEARCHED, Builder, allowed_failures
+from .kernels import ber_scan
+from .table import Bools, Ints, Table
+
+CONSTRUCTED = 0x20
+GROUP = "ber"
+
+
+@dataclass(frozen=True)
+class Ber:
+    """BER elements from ``offset`` to the end of every region."""
+
+    offset: int
+    bits: float
+    detector: str = "ber"
+
+    def fits(self, table: Table) -> Bools:
+        """Return for each region whether it holds well-formed BER from the offset to its end."""
+        return _counts(table, self.offset)[:, 0] > 0
+
+    def build(self, builder: Builder, table: Table, depth: int) -> list[Element]:
+        """Return a repeat of the recursive group of BER elements."""
+        group = builder.group(GROUP, elements())
+        return [Repeat(name=builder.names.next("elements"), stop=ToEnd(), group=group)]
+
+
+def elements() -> list[Element]:
+    """Return the group: tag, length, and a value that holds further elements where the tag is constructed."""
+    tag = Field(name="tag", width=SelfDelimiting(form="ber_tag"), encoding="bytes", semantic="type")
+    length = Field(name="length", width=SelfDelimiting(form="ber_length"), encoding="ber_length", semantic="length")
+    inner = Repeat(name="parts", stop=ToEnd(), group=GROUP)
+    nested = Field(name="contents", width=FromLength(field="length"), semantic="payload", elements=[inner])
+    value = plain("value", FromLength(field="length"), semantic="payload")
+    cases = [Case(values=[CONSTRUCTED], elements=[nested])]
+    return [tag, length, Switch(name="form", field="tag", mask=CONSTRUCTED, cases=cases, default=[value])]
+
+
+def propose(table: Table, settings: DiscoverySettings) -> list[Ber]:
+    """Return the offsets from which the regions are BER, best first."""
+    span = int(min(np.quantile(table.sizes, 0.05, method="lower"), SEARCHED))
+    allowed = allowed_failures(len(table), settings)
+    few = table.take(np.arange(len(table)) < allowed + 4)
+    found = []
+    for offset in range(span):
+        if len(few) < len(table) and int((_counts(few, offset)[:, 0] < 0).sum()) > allowed:
+            continue
+        counts = _counts(table, offset)
+        fits = counts[:, 0] > 0
+        if int((~fits).sum()) <= allowed:
+            sizes = table.sizes[fits] - offset
+            kinds = np.unique(sizes * 1_000_003 + counts[fits, 0] * 1009 + counts[fits, 1], return_index=True)[1]
+            items, nested = counts[fits][kinds].T
+            bits = np.minimum(np.log2(np.maximum(sizes[kinds] / items, 1)), 6) + 2.0 * nested
+            total = round(float(bits.sum()) * 256) / 256 - 4.0 * int((~fits).sum())
+            if total >= ACCEPTED:
+                found.append(Ber(offset, total))
+    return sorted(found, key=lambda ber: -ber.bits)[:4]
+
+
+def _counts(table: Table, offset: int) -> Ints:
+    counts = np.zeros((len(table), 2), np.int64)
+    ber_scan(table.data, table.start, table.end, offset, counts)
+    return counts

@@ -1,0 +1,83 @@
+"""build_layouts: from types, boundary probabilities and findings to the elements of each message type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..findings import Finding
+from ..sample import Sample
+from ..settings import DiscoverySettings
+from ..spec import Element, Evidence
+from ..types import TypeModel
+from .assemble import Assembler
+from .claims import attach, boundaries, byte_order, trailer
+from .table import Table
+
+
+@dataclass(frozen=True)
+class Layouts:
+    """
+    What the layout stage hands on.
+
+    Attributes:
+        elements: for each message type, in the order of the type model; empty where a type has no messages.
+        groups: layouts that elements refer to by name.
+        evidence: claim (``layout:<type>``, ``field:<type>.<name>``) → why it stands.
+    """
+
+    elements: list[list[Element]]
+    groups: dict[str, list[Element]] = field(default_factory=dict)
+    evidence: dict[str, Evidence] = field(default_factory=dict)
+
+
+def build_layouts(
+    sample: Sample,
+    type_model: TypeModel,
+    type_of_row: NDArray[np.int32],
+    probabilities: NDArray[np.float32] | None,
+    findings: Sequence[Finding],
+    settings: DiscoverySettings,
+) -> Layouts:
+    """
+    Return the layout of every message type.
+
+    Args:
+        sample: distinct messages; rows not held out propose, held-out rows falsify.
+        type_of_row: int32, index of each row's type, -1 for none.
+        probabilities: (rows, offsets) float32, the chance of a boundary before each byte; None: structure and findings
+            alone decide.
+        findings: proven runs of bytes; hard ones fix boundaries.
+    """
+    layouts = Layouts([])
+    for index, proposed in enumerate(type_model.types):
+        rows = np.flatnonzero(type_of_row == index)
+        table = _table(sample, rows, probabilities)
+        mine = [finding for finding in findings if index in finding.types]
+        elements, evidence = _type_layout(table, mine, layouts.groups, settings)
+        layouts.elements.append(elements[: settings.max_fields])
+        layouts.evidence.update({claim.format(type=proposed.name): value for claim, value in evidence.items()})
+    return layouts
+
+
+def _table(sample: Sample, rows: NDArray[np.int64], probabilities: NDArray[np.float32] | None) -> Table:
+    view = sample.view
+    starts = view.starts[rows]
+    return Table(view.data, probabilities, rows, starts, starts, starts + view.lengths[rows], sample.held_out[rows])
+
+
+def _type_layout(
+    table: Table, findings: list[Finding], groups: dict[str, list[Element]], settings: DiscoverySettings
+) -> tuple[list[Element], dict[str, Evidence]]:
+    if not len(table):
+        return [], {}
+    assembler = Assembler(settings, groups, endianness=byte_order(findings))
+    body, tail = trailer(assembler.names, table, findings)
+    elements = assembler.region(body, 0, frozenset(boundaries(findings, int(body.sizes.min()))))
+    elements, evidence = attach(elements, tail, findings)
+    for number, found in enumerate(assembler.evidence):
+        evidence[f"layout:{{type}}.{number}"] = found
+    return elements, evidence

@@ -1,0 +1,253 @@
+"""Items that say their own length, one after the other to the end: TLV, LV, records, names, nested PDUs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..settings import DiscoverySettings
+from ..spec import (
+    Case,
+    Delimited,
+    Element,
+    Field,
+    Fixed,
+    FromLength,
+    Repeat,
+    Rest,
+    SelfDelimiting,
+    Switch,
+    ToEnd,
+    Until,
+)  # fmt: skip
+from .fields import number, plain
+from .hypothesis import ACCEPTED, SEARCHED, Builder, allowed_failures
+from .kernels import LABELS, NO_LEAD, STRING, item_ends, scan, trace, weigh
+from .table import Bools, Ints, Table
+
+ITEMS = 512  # items of one region whose places are read
+
+
+@dataclass(frozen=True)
+class Form:
+    """
+    The shape of an item: a self-delimiting lead, then a head that holds the length at ``at``, then the value.
+
+    The item ends ``length * scale + bias`` bytes behind the lead, rounded up to ``align``. A region may end with
+    ``marker`` (-1: none) and padding behind it.
+    """
+
+    lead: int = NO_LEAD
+    at: int = 0
+    width: int = 1
+    little: int = 0
+    scale: int = 1
+    bias: int = 1
+    align: int = 1
+    marker: int = -1
+
+    @property
+    def head(self) -> int:
+        """Bytes from the lead's end to the value."""
+        return self.at + self.width
+
+    def row(self) -> NDArray[np.int64]:
+        """Return the form as the kernels read it."""
+        return np.array([getattr(self, field.name) for field in fields(self)], np.int64)
+
+
+def _forms() -> list[Form]:
+    forms = []
+    for width, little in ((1, 0), (2, 0), (2, 1), (4, 0), (4, 1), (3, 0)):
+        for at in (0, 1, 2, 3, 4, 6, 8) if width < 3 else (0, 1, 2, 4, 8):
+            forms += [Form(at=at, width=width, little=little, bias=bias) for bias in sorted({0, at, at + width})]
+    forms += [Form(at=at, width=2, bias=0) for at in (10, 12, 14, 16, 18)]
+    forms += [Form(at=at, width=w, bias=b, align=4) for at, w in ((1, 1), (1, 2), (2, 2)) for b in (0, at + w)]
+    forms += [Form(at=at, width=w, scale=4, bias=b) for at, w in ((1, 1), (2, 1), (2, 2), (3, 1)) for b in (0, at + w)]
+    forms += [Form(at=1, scale=8, bias=0), Form(at=1, scale=2, bias=2), Form(at=0, scale=2, bias=1)]
+    forms += [Form(at=1, bias=bias, marker=marker) for bias, marker in product((0, 2), (0, 255))]
+    forms += [Form(lead=LABELS, at=at, width=2, bias=at + 2) for at in (0, 2, 4, 6, 8)]
+    forms += [Form(lead=LABELS, at=0, width=0, bias=size) for size in (0, 1, 2, 4, 6, 8)]
+    forms += [Form(lead=STRING, at=0, width=0, bias=size) for size in (0, 1, 2, 4)]
+    return forms
+
+
+FORMS = _forms()
+_ROWS = np.stack([form.row() for form in FORMS])
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Items of one form from ``offset`` to the end of every region."""
+
+    offset: int
+    bits: float
+    form: Form
+    detector: str = "chain"
+
+    def fits(self, table: Table) -> Bools:
+        """Return for each region whether the items end on its last byte."""
+        counts, _ = _trace(table.between(table.start + self.offset, table.end), self.form, 1)
+        return (counts >= 0) & (table.sizes >= self.offset)
+
+    def build(self, builder: Builder, table: Table, depth: int) -> list[Element]:
+        """Return a repeat of items, and the end marker with its padding where the form has one."""
+        counts, places = _trace(table, self.form, ITEMS)
+        items = _items(table, self.form, counts, places)
+        name = builder.names.next("items")
+        elements = _item_elements(builder, items, self.form, depth)
+        if self.form.marker < 0:
+            return [Repeat(name=name, stop=ToEnd(), elements=elements)]
+        marker = number(builder.names.next("end"), 1, False, "constant")
+        padding = plain(builder.names.next("padding"), Rest(), semantic="padding")
+        end: list[Element] = [marker, padding]
+        return [
+            Repeat(name=name, stop=Until(bytes=bytes([self.form.marker])), elements=elements),
+            Repeat(name=builder.names.next("tail"), stop=ToEnd(), elements=end, maximum=1),
+        ]
+
+
+def propose(table: Table, settings: DiscoverySettings) -> list[Chain]:
+    """Return the chains that the regions support, best first."""
+    sizes = table.sizes
+    span = int(min(np.quantile(sizes, 0.05, method="lower"), SEARCHED)) + 1
+    offsets = np.arange(span, dtype=np.int64)
+    allowed = allowed_failures(len(table), settings)
+    failures = np.zeros((span, len(FORMS)), np.int64)
+    scan(table.data, table.start, table.end, offsets, _ROWS, allowed, failures)
+    known = np.zeros(_slots(len(table)), np.int64)
+    places = np.zeros(64, np.int64)
+    found = []
+    for offset, index in np.argwhere(failures <= allowed).tolist():
+        start = table.start + offset
+        inside = start <= table.end
+        bits, several, _ = weigh(table.data, start[inside], table.end[inside], _ROWS[index], places, known)
+        bits = round(bits * 256) / 256 - _cost(FORMS[index])
+        if several >= 2 and bits >= ACCEPTED:
+            found.append(Chain(int(offset), bits, FORMS[index]))
+    return sorted(found, key=lambda chain: -chain.bits)[:8]
+
+
+def _cost(form: Form) -> float:
+    """Bits by which a form is less usual than tag, length, value."""
+    odd = (form.align > 1) + (form.scale > 1) + (form.marker >= 0) + (form.lead != NO_LEAD) + (form.little > 0)
+    return 0.5 * form.at + 1.0 * odd + (0.0 if form.bias == form.head else 0.5)
+
+
+def _slots(rows: int) -> int:
+    slots = 64
+    while slots < 2 * rows:
+        slots *= 2
+    return slots
+
+
+def _trace(table: Table, form: Form, limit: int) -> tuple[Ints, Ints]:
+    counts, places = np.zeros(len(table), np.int64), np.zeros((len(table), limit), np.int64)
+    trace(table.data, table.start, np.maximum(table.end, table.start), form.row(), counts, places)
+    return counts, places
+
+
+@dataclass(frozen=True)
+class _Items:
+    """The items of all regions: whole, behind the lead, and their values."""
+
+    lead: Table
+    body: Table
+    value: Table
+
+
+def _items(table: Table, form: Form, counts: Ints, places: Ints) -> _Items:
+    kept = np.minimum(np.maximum(counts, 0), places.shape[1])
+    owner = np.repeat(np.arange(len(table)), kept)
+    start = places[owner, np.arange(len(owner)) - np.repeat(np.cumsum(kept) - kept, kept)]
+    last = np.append(owner[1:] != owner[:-1], True)
+    owned = table.take(owner)
+    whole = owned.between(start, np.where(last, owned.end, np.append(start[1:], 0)))
+    body_start = _behind_lead(whole, form)
+    values = np.zeros(len(owner), np.int64)
+    for place in range(form.width):
+        step = place if not form.little else form.width - 1 - place
+        values = (values << 8) | whole.data[body_start + form.at + step]
+    stop = body_start + values * form.scale + form.bias
+    head = body_start + form.head
+    return _Items(whole, whole.between(body_start, stop), whole.between(head, stop))
+
+
+def _behind_lead(items: Table, form: Form) -> Ints:
+    if form.lead == NO_LEAD:
+        return items.start
+    bare = np.array([form.lead, 0, 0, 0, 0, 0, 1, -1], np.int64)
+    return lead_ends(items, bare)
+
+
+def lead_ends(items: Table, bare: NDArray[np.int64]) -> Ints:
+    """Return where the self-delimiting lead of each item ends."""
+    stops = np.zeros(len(items), np.int64)
+    item_ends(items.data, items.start, items.end, bare, stops)
+    return stops
+
+
+def _item_elements(builder: Builder, items: _Items, form: Form, depth: int) -> list[Element]:
+    elements: list[Element] = []
+    if form.lead == LABELS:
+        elements.append(plain(builder.names.next("name"), SelfDelimiting(form="labels")))
+    elif form.lead == STRING:
+        elements.append(plain(builder.names.next("text"), Delimited(delimiters=[b"\0"], include=True), semantic="text"))
+    elements += builder.columns(items.body, form.at, set())
+    if form.width == 0:
+        return elements + builder.columns(items.body, form.bias, set())
+    tag = elements[0] if elements and isinstance(elements[0], Field) and form.lead == NO_LEAD else None
+    length = number(builder.names.next("length"), form.width, bool(form.little), "length")
+    elements.append(length)
+    width = FromLength(field=length.name, scale=form.scale, bias=form.bias - form.head)
+    value = plain(builder.names.next("value"), width, semantic="payload")
+    inner = _value_elements(builder, items, tag, form, depth)
+    elements.append(value.model_copy(update={"elements": inner}))
+    if form.align > 1:
+        elements.append(_padding(builder, length.name, form))
+    return elements
+
+
+def _padding(builder: Builder, length: str, form: Form) -> Element:
+    """Return the switch that reads the bytes up to the next multiple of ``align``, by the low bits of the length."""
+    cases = []
+    for low in range(form.align):
+        size = -(low * form.scale + form.bias) % form.align
+        if size:
+            padding = plain(builder.names.next("padding"), Fixed(size=size), semantic="padding")
+            optional = Repeat(name=builder.names.next("pad"), stop=ToEnd(), elements=[padding], maximum=1)
+            cases.append(Case(values=[low], elements=[optional]))
+    return Switch(name=builder.names.next("align"), field=length, mask=form.align - 1, cases=cases)
+
+
+def _value_elements(builder: Builder, items: _Items, tag: Element | None, form: Form, depth: int) -> list[Element]:
+    """Return the layout of the values: one for all, or one for each value of the tag that has a structure."""
+    if not isinstance(tag, Field) or not isinstance(tag.width, Fixed) or tag.width.size > 4:
+        return _structured(builder.region(items.value, depth + 1))
+    size = tag.width.size
+    window, _ = items.lead.window(size)
+    order = range(size) if tag.endianness != "little" else range(size - 1, -1, -1)
+    tags = np.zeros(len(window), np.int64)
+    for place in order:
+        tags = (tags << 8) | window[:, place]
+    values, frequency = np.unique(tags, return_counts=True)
+    cases = []
+    for index in np.argsort(-frequency, kind="stable")[:16].tolist():
+        if frequency[index] < 4:
+            break
+        chosen = items.value.take(tags == values[index])
+        inner = _structured(builder.region(chosen.take(chosen.sizes > 0), depth + 1))
+        if inner:
+            cases.append(Case(values=[int(values[index])], elements=inner))
+    if not cases:
+        return []
+    cases.sort(key=lambda case: case.values)
+    return [Switch(name=builder.names.next("by_" + tag.name), field=tag.name, cases=cases)]
+
+
+def _structured(elements: list[Element]) -> list[Element]:
+    """Return the elements if they divide the region, nothing if they are one field."""
+    return [] if len(elements) == 1 and isinstance(elements[0], Field) and not elements[0].elements else elements

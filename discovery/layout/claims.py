@@ -1,0 +1,91 @@
+"""Findings in a layout: the boundaries they prove, the trailer they show, the constraints and meanings they name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..findings import Finding
+from ..spec import Element, Evidence, Field, Fixed
+from .fields import Endianness, Names, plain
+from .table import Table
+
+
+def boundaries(findings: Sequence[Finding], shortest: int) -> set[int]:
+    """Return the offsets from the front at which hard findings start and end."""
+    hard = [f for f in findings if f.hard and f.start >= 0 and f.start + f.width <= shortest]
+    return {edge for f in hard for edge in (f.start, f.start + f.width)}
+
+
+def byte_order(findings: Sequence[Finding]) -> Endianness:
+    """Return the byte order that most bytes of hard findings have, None where there is none."""
+    votes = {"big": 0, "little": 0}
+    for finding in findings:
+        if finding.hard and finding.endianness and finding.width > 1:
+            votes[finding.endianness] += finding.width
+    if votes["big"] == votes["little"]:
+        return None
+    return "big" if votes["big"] > votes["little"] else "little"
+
+
+def trailer(names: Names, table: Table, findings: Sequence[Finding]) -> tuple[Table, list[Element]]:
+    """Return the regions without the fields that hard findings place at the end of messages, and those fields."""
+    starts = sorted({(f.start, f.width) for f in findings if f.hard and f.start < 0 and f.start + f.width <= 0})
+    size = -starts[0][0] if starts else 0
+    if not size or size > int(table.sizes.min()) or np.ptp(table.sizes) == 0:
+        return table, []
+    elements: list[Element] = []
+    at = -size
+    for start, width in starts:
+        if start < at:
+            continue
+        if start > at:
+            elements.append(plain(names.next("trailer"), Fixed(size=start - at)))
+        elements.append(plain(names.next("trailer"), Fixed(size=width)))
+        at = start + width
+    if at < 0:
+        elements.append(plain(names.next("trailer"), Fixed(size=-at)))
+    return table.between(table.start, table.end - size), elements
+
+
+def attach(
+    elements: list[Element], tail: list[Element], findings: Sequence[Finding]
+) -> tuple[list[Element], dict[str, Evidence]]:
+    """Return elements and trailer with the findings' constraints, and the evidence of each claim."""
+    used: set[str] = {e.name for e in (*elements, *tail)}
+    evidence: dict[str, Evidence] = {}
+    placed = {(f.start, f.width): f for f in reversed(findings)}
+    front, at = [], 0
+    for element in elements:
+        size = _size(element)
+        finding = placed.get((at, size)) if at >= 0 else None
+        front.append(_claim(element, finding, used, evidence))
+        at = at + size if size and at >= 0 else -1
+    back, at = [], -sum(_size(e) for e in tail)
+    for element in tail:
+        back.append(_claim(element, placed.get((at, _size(element))), used, evidence))
+        at += _size(element)
+    return [*front, *back], evidence
+
+
+def _size(element: Element) -> int:
+    return element.width.size if isinstance(element, Field) and isinstance(element.width, Fixed) else 0
+
+
+def _claim(element: Element, finding: Finding | None, used: set[str], evidence: dict[str, Evidence]) -> Element:
+    if finding is None or not isinstance(element, Field):
+        return element
+    update: dict[str, object] = {"semantic": finding.semantic}
+    if finding.endianness and finding.width in (2, 3, 4, 8):
+        update |= {"endianness": finding.endianness, "encoding": "uint"}
+    if finding.constraint is not None:
+        update["constraints"] = [*element.constraints, finding.constraint]
+    name = element.name
+    if (name[0] == "f" and name[1:].isdigit()) or name.startswith("trailer"):
+        hint = finding.semantic
+        name = hint if hint not in used else next(f"{hint}{k}" for k in range(2, 999) if f"{hint}{k}" not in used)
+        used.add(name)
+        update["name"] = name
+    evidence[f"field:{{type}}.{name}"] = finding.evidence
+    return element.model_copy(update=update)

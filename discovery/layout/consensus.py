@@ -1,0 +1,76 @@
+"""Boundaries that the messages of a type share, column by column: a most likely cut under a prior on field widths."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .table import Table
+
+MAX_WIDTH = 32
+FLOOR, THRESHOLD = 1 / 64, 0.45
+_WIDTH_BITS = np.full(MAX_WIDTH + 1, -0.5)
+_WIDTH_BITS[[1, 2, 4, 8, 16]] = (0.15, 0.25, 0.3, 0.1, 0.1)
+_WIDTH_BITS[[3, 6, 12, 20, 32]] = (-0.3, -0.1, -0.3, -0.3, -0.2)
+
+
+def column_chance(table: Table, width: int) -> NDArray[np.float64]:
+    """
+    Return the mean probability of a boundary before each of the first ``width`` columns (multiples of 1/256).
+
+    Rows that end before a column have no say in it; where no row knows a column its probability is 0.
+    """
+    chances, known = table.chance(width)
+    return _mean(chances, known)
+
+
+def tail_column_chance(table: Table, width: int) -> NDArray[np.float64]:
+    """Return the mean probability of a boundary before each of the last ``width`` columns, right-aligned."""
+    chances, known = table.tail_chance(width)
+    return _mean(chances, known)
+
+
+def _mean(chances: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float64]:
+    parts = np.rint(chances * 256).astype(np.int64).sum(axis=0)  # whole numbers: no sum depends on the order of rows
+    means: NDArray[np.float64] = np.round(parts / np.maximum(known.sum(axis=0), 1)) / 256
+    return means
+
+
+def cut(chance: NDArray[np.float64], fixed: set[int], barred: set[int] | None = None) -> list[int]:
+    """
+    Return the boundaries (0 < b < width) of the most likely division of the columns into fields.
+
+    Args:
+        chance: probability of a boundary before each column.
+        fixed: boundaries that are certain; barred: places inside something that is known to be one field.
+    """
+    width = len(chance)
+    odds = np.log2(np.maximum(chance, FLOOR) / np.maximum(1 - chance, FLOOR)) - np.log2(THRESHOLD / (1 - THRESHOLD))
+    for place in barred or ():
+        if 0 < place < width:
+            odds[place] = -64.0
+    for place in fixed:
+        if 0 < place < width:
+            odds[place] = 64.0
+    return _best_path(odds.tolist(), width)
+
+
+def _best_path(odds: list[float], width: int) -> list[int]:
+    """Viterbi over columns: the score of a division is the sum of its boundaries' log odds and its widths' priors."""
+    best, origin, prior = [0.0] * (width + 1), [0] * (width + 1), _WIDTH_BITS.tolist()
+    long_best, long_from = -1e9, 0  # the best start of a field wider than MAX_WIDTH that ends here
+    for stop in range(1, width + 1):
+        if stop > MAX_WIDTH and best[stop - MAX_WIDTH - 1] > long_best:
+            long_best, long_from = best[stop - MAX_WIDTH - 1], stop - MAX_WIDTH - 1
+        score, start = long_best - 0.5, long_from
+        for size in range(1, min(MAX_WIDTH, stop) + 1):
+            candidate = best[stop - size] + prior[size]
+            if candidate > score:
+                score, start = candidate, stop - size
+        best[stop] = score + (odds[stop] if stop < width else 0.0)
+        origin[stop] = start
+    path, stop = [], origin[width]
+    while stop > 0:
+        path.append(stop)
+        stop = origin[stop]
+    return path[::-1]

@@ -1,0 +1,81 @@
+"""The contract of a family of structures: it proposes hypotheses on a table; a builder writes the best down."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..falsification import refuted
+from ..settings import DiscoverySettings
+from ..spec import Element
+from .fields import Endianness, Names
+from .table import Bools, Table
+
+SEARCHED = 64  # offsets of a region at which structures are looked for
+ACCEPTED = 20.0  # bits by which a structure must beat chance, over the choice among all forms and offsets
+
+
+class Builder(Protocol):
+    """What a hypothesis needs to write itself down."""
+
+    names: Names
+    endianness: Endianness
+
+    def region(self, table: Table, depth: int) -> list[Element]:
+        """Return the layout of these regions, found by the same search."""
+        ...
+
+    def columns(self, table: Table, width: int, fixed: set[int]) -> list[Element]:
+        """Return fields for the first ``width`` bytes of the regions, with boundaries at ``fixed``."""
+        ...
+
+    def group(self, name: str, elements: list[Element]) -> str:
+        """Register a group of the protocol and return its name; an equal group is registered once."""
+        ...
+
+
+class Hypothesis(Protocol):
+    """A structure that would start ``offset`` bytes into every region; structures compete by ``bits``."""
+
+    @property
+    def offset(self) -> int:
+        """Bytes from the start of a region to the structure."""
+        ...
+
+    @property
+    def bits(self) -> float:
+        """Evidence beyond chance."""
+        ...
+
+    @property
+    def detector(self) -> str:
+        """Name of the family."""
+        ...
+
+    def fits(self, table: Table) -> Bools:
+        """Return for each region (from its own start) whether its bytes obey the structure."""
+        ...
+
+    def build(self, builder: Builder, table: Table, depth: int) -> list[Element]:
+        """Return the elements from ``offset`` to the end of the regions; ``table`` starts there and obeys."""
+        ...
+
+
+def allowed_failures(trials: int, settings: DiscoverySettings) -> int:
+    """Return the largest number of violations among ``trials`` that does not refute a claim."""
+    violations = 0
+    while violations < trials and not refuted(violations + 1, trials, settings):
+        violations += 1
+    return violations
+
+
+def read_numbers(table: Table, width: int, little: bool, span: int) -> tuple[NDArray[np.int64], Bools]:
+    """Return the number at each of the first ``span`` offsets of each region (n, span), and whether its bytes exist."""
+    window, exists = table.window(span + width - 1)
+    values = np.zeros((len(table), span), np.int64)
+    for place in range(width):
+        step = place if not little else width - 1 - place
+        values = (values << 8) | window[:, step : step + span]
+    return values, exists[:, width - 1 :]

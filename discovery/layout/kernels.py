@@ -1,0 +1,207 @@
+"""The inner loops: walks over chains of items, one message after the other, stopped when too many do not fit."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+# The columns of a form, see chains.Form.
+LEAD, AT, WIDTH, LITTLE, SCALE, BIAS, ALIGN, MARKER = range(8)
+NO_LEAD, LABELS, STRING = range(3)
+
+
+@njit(cache=True, nogil=True)
+def skip_labels(data, position, end):  # type: ignore[no-untyped-def]
+    """Return where a name of length-prefixed labels ends, -1 where it is none."""
+    while position < end:
+        size = data[position]
+        if size == 0:
+            return position + 1
+        if size >= 192:
+            return position + 2 if position + 2 <= end else -1
+        if size > 63:
+            return -1
+        position += size + 1
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def next_item(data, position, end, form):  # type: ignore[no-untyped-def]
+    """Return where the item at ``position`` ends, -1 where it does not fit."""
+    begin = position
+    if form[LEAD] == LABELS:
+        begin = skip_labels(data, position, end)
+    elif form[LEAD] == STRING:
+        while begin < end and data[begin] != 0:
+            begin += 1
+        begin = begin + 1 if begin < end else -1
+    if begin < 0:
+        return -1
+    at = begin + form[AT]
+    head = at + form[WIDTH]
+    if head > end:
+        return -1
+    value = np.int64(0)
+    for k in range(form[WIDTH]):
+        if form[LITTLE]:
+            value |= np.int64(data[at + k]) << (8 * k)
+        else:
+            value = (value << 8) | np.int64(data[at + k])
+    if value > 0xFFFFFF:
+        return -1
+    stop = begin + value * form[SCALE] + form[BIAS]
+    if stop < head or stop > end:
+        return -1
+    if form[ALIGN] > 1:
+        stop = min(position + (stop - position + form[ALIGN] - 1) // form[ALIGN] * form[ALIGN], end)
+    return stop
+
+
+@njit(cache=True, nogil=True)
+def _is_padding(data, position, end):  # type: ignore[no-untyped-def]
+    k = position + 1
+    while k < end and data[k] == data[position]:
+        k += 1
+    return k >= end
+
+
+@njit(cache=True, nogil=True)
+def walk(data, position, end, form, places):  # type: ignore[no-untyped-def]
+    """Return the number of items from ``position`` to ``end``, -1: no fit; ``places`` takes their starts."""
+    items = 0
+    while position < end:
+        if form[MARKER] >= 0 and data[position] == form[MARKER]:
+            return items if position + 1 == end or _is_padding(data, position + 1, end) else -1
+        stop = next_item(data, position, end, form)
+        if stop < 0:
+            return -1
+        if items < len(places):
+            places[items] = position
+        items += 1
+        position = stop
+    return items
+
+
+@njit(cache=True, nogil=True)
+def scan(data, start, end, offsets, forms, allowed, failures):  # type: ignore[no-untyped-def]
+    """Count for each offset and form the regions that do not fit; counting stops behind ``allowed``."""
+    places = np.zeros(0, np.int64)
+    for o in range(len(offsets)):
+        for f in range(len(forms)):
+            count = 0
+            for row in range(len(start)):
+                position = start[row] + offsets[o]
+                if position > end[row] or walk(data, position, end[row], forms[f], places) < 0:
+                    count += 1
+                if count > allowed:
+                    break
+            failures[o, f] = count
+
+
+@njit(cache=True, nogil=True)
+def trace(data, start, end, form, counts, places):  # type: ignore[no-untyped-def]
+    """Write for each region the number of its items (-1: no fit) and the starts of the first ``places.shape[1]``."""
+    for row in range(len(start)):
+        counts[row] = walk(data, start[row], end[row], form, places[row])
+
+
+@njit(cache=True, nogil=True)
+def weigh(data, start, end, form, places, known):  # type: ignore[no-untyped-def]
+    """
+    Return (bits, regions of two or more items that differ, regions that fit).
+
+    A chain that means nothing still ends on the last byte with a chance of items / bytes, so a region that fits counts
+    log2(bytes / items), at most 6; regions of the same division count once.
+    """
+    bits, several, fitting = 0.0, 0, 0
+    known[:] = 0
+    for row in range(len(start)):
+        items = walk(data, start[row], end[row], form, places)
+        if items < 0:
+            bits -= 4.0
+            continue
+        fitting += 1
+        size = end[row] - start[row]
+        if items == 0:
+            continue
+        mark = size * 1000003 + items
+        for k in range(min(items, len(places))):
+            mark = mark * 1000003 + (places[k] - start[row])
+        slot = (mark ^ (mark >> 17)) & (len(known) - 1)
+        while known[slot] != 0 and known[slot] != mark:
+            slot = (slot + 1) & (len(known) - 1)
+        if known[slot] == mark:
+            continue
+        known[slot] = mark
+        bits += min(np.log2(size / items), 6.0)
+        several += items > 1
+    return bits, several, fitting
+
+
+@njit(cache=True, nogil=True)
+def _ber_head(data, position, end, head):  # type: ignore[no-untyped-def]
+    """Write where the length octets and the contents of a BER element start; return its end, or -1."""
+    at = position + 1
+    if data[position] & 31 == 31:
+        while at < end and data[at] >= 128:
+            at += 1
+        at += 1
+    if at >= end:
+        return -1
+    head[0] = at
+    size = np.int64(data[at])
+    at += 1
+    if size >= 128:
+        octets = size & 127
+        if octets == 0 or octets > 4 or at + octets > end:
+            return -1
+        size = np.int64(0)
+        for k in range(octets):
+            size = size << 8 | np.int64(data[at + k])
+        at += octets
+    head[1] = at
+    return at + size if at + size <= end else -1
+
+
+@njit(cache=True, nogil=True)
+def ber_walk(data, position, end, stack, head):  # type: ignore[no-untyped-def]
+    """Return (elements, constructed elements) of a well-formed BER sequence, (-1, 0) where the bytes are none."""
+    depth, elements, constructed = 0, 0, 0
+    stack[0] = end
+    while True:
+        while position == stack[depth]:
+            if depth == 0:
+                return elements, constructed
+            depth -= 1
+        if data[position] == 0:
+            return -1, 0
+        stop = _ber_head(data, position, stack[depth], head)
+        if stop < 0:
+            return -1, 0
+        elements += 1
+        if data[position] & 32 and stop > head[1]:
+            constructed += 1
+            if depth + 1 == len(stack):
+                return -1, 0
+            depth += 1
+            stack[depth] = stop
+            position = head[1]
+        else:
+            position = stop
+
+
+@njit(cache=True, nogil=True)
+def ber_scan(data, start, end, offset, counts):  # type: ignore[no-untyped-def]
+    """Write (elements, constructed) of the BER sequence ``offset`` bytes into each region; -1 where there is none."""
+    stack, head = np.zeros(24, np.int64), np.zeros(2, np.int64)
+    for row in range(len(start)):
+        counts[row, 0], counts[row, 1] = -1, 0
+        if start[row] + offset < end[row]:
+            counts[row, 0], counts[row, 1] = ber_walk(data, start[row] + offset, end[row], stack, head)
+
+
+@njit(cache=True, nogil=True)
+def item_ends(data, start, end, form, stops):  # type: ignore[no-untyped-def]
+    """Write where the item at the start of each region ends, -1 where it does not fit."""
+    for row in range(len(start)):
+        stops[row] = next_item(data, start[row], end[row], form)

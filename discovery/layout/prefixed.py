@@ -1,0 +1,108 @@
+"""A field whose length stands before it, found where the length makes what follows more predictable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..settings import DiscoverySettings
+from ..spec import Element, FromLength
+from .fields import PRINTABLE, number, plain
+from .hypothesis import ACCEPTED, SEARCHED, Builder, allowed_failures, read_numbers
+from .table import Bools, Ints, Table
+
+SHAPES = ((1, False), (2, False), (2, True), (4, False), (4, True), (3, False))
+
+
+@dataclass(frozen=True)
+class Prefixed:
+    """A length at ``offset``, and a field of so many bytes (plus ``bias``) behind it; the rest follows."""
+
+    offset: int
+    bits: float
+    width: int
+    little: bool
+    scale: int = 1
+    bias: int = 0
+    detector: str = "prefixed"
+
+    def fits(self, table: Table) -> Bools:
+        """Return for each region whether the field ends within it."""
+        ends, exists = self._ends(table.between(table.start + self.offset, table.end))
+        return exists & (ends <= table.end)
+
+    def _ends(self, table: Table) -> tuple[Ints, Bools]:
+        values, exists = read_numbers(table, self.width, self.little, 1)
+        sizes = values[:, 0] * self.scale + self.bias
+        return table.start + self.width + sizes, exists[:, 0] & (sizes >= 0)
+
+    def build(self, builder: Builder, table: Table, depth: int) -> list[Element]:
+        """Return the length, the field (laid out further where it has structure), and the layout of what follows."""
+        ends, _ = self._ends(table)
+        length = number(builder.names.next("length"), self.width, self.little, "length")
+        value = table.between(table.start + self.width, ends)
+        width = FromLength(field=length.name, scale=self.scale, bias=self.bias)
+        field = plain(builder.names.next("value"), width, semantic="payload")
+        inner = builder.region(value.take(value.sizes > 0), depth + 1)
+        if len(inner) > 1:
+            field = field.model_copy(update={"elements": inner})
+        return [length, field, *builder.region(table.between(ends, table.end), depth + 1)]
+
+
+def propose(table: Table, settings: DiscoverySettings) -> list[Prefixed]:
+    """Return the length prefixes that make the rest of the regions more predictable or lead text, best first."""
+    sizes = table.sizes
+    shortest = int(np.quantile(sizes, 0.05, method="lower"))
+    allowed = allowed_failures(len(table), settings)
+    found: list[Prefixed] = []
+    for width, little in SHAPES:
+        span = min(shortest - width + 1, SEARCHED)
+        if span > 0:
+            found += _shape(table, sizes, width, little, span, allowed)
+    return sorted(found, key=lambda prefix: (-prefix.bits, prefix.offset))[:4]
+
+
+def _shape(table: Table, sizes: Ints, width: int, little: bool, span: int, allowed: int) -> list[Prefixed]:
+    values, _ = read_numbers(table, width, little, span)
+    left = sizes[:, None] - np.arange(span) - width
+    inside = (values <= left).sum(axis=0) >= len(table) - allowed
+    varied = inside & (values != values[:1]).any(axis=0) & (values < left).any(axis=0)
+    found = []
+    before = entropy_of(sizes)
+    for offset in np.flatnonzero(varied).tolist():
+        value, behind = values[:, offset], left[:, offset]
+        gain = before - entropy_of(behind - value)
+        pairs = len(np.unique(value * 1_000_003 + behind))
+        bits = round((gain * pairs if gain > 0.3 else 0.0) * 256) / 256 - 14.0 - 0.2 * offset
+        bits += _text_bits(table, value, offset + width)
+        if bits >= ACCEPTED - 14.0 and len(np.unique(value)) > 2 and len(np.unique(behind - value)) > 1:
+            found.append(Prefixed(int(offset), bits, width, little))
+    return found
+
+
+def entropy_of(values: NDArray[np.int64]) -> float:
+    """Return the entropy of a column of numbers in bits, to 1/256."""
+    _, counts = np.unique(values, return_counts=True)
+    shares = counts / len(values)
+    return round(float(-(shares * np.log2(shares)).sum()) * 256) / 256
+
+
+def _text_bits(table: Table, value: Ints, offset: int) -> float:
+    """
+    Return the evidence that the bytes the length covers are text and end where the length says.
+
+    A region counts where its value is text of 3 bytes or more and the byte behind it is not printable.
+    """
+    start = table.start + offset
+    stop = np.minimum(start + value, table.end)
+    chosen = np.flatnonzero((value >= 3) & (value < 256) & (stop < table.end))[:128]
+    if len(chosen) * 2 < len(value) or not len(table.data):
+        return 0.0
+    width = int((stop - start)[chosen].max())
+    body, exists = table.take(chosen).between(start[chosen], stop[chosen]).window(width)
+    text = (PRINTABLE[body] | ~exists).all(axis=1)
+    ended = text & ~PRINTABLE[table.data[stop[chosen]]]
+    kinds = len(np.unique(value[chosen][ended]))
+    return 4.0 * kinds if ended.mean() > 0.9 and kinds > 2 else 0.0

@@ -1,0 +1,101 @@
+"""The cursor table: where each region starts and ends, whatever variable fields lie before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bools = NDArray[np.bool_]
+Bytes = NDArray[np.uint8]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Table:
+    """
+    Regions of messages: region ``i`` is ``data[start[i] : end[i]]`` of message ``row[i]``, which is at ``begin[i]``.
+
+    Attributes:
+        data: uint8, all payload bytes.
+        chances: (messages, offsets) float32, the segmenter's probability of a boundary before each byte, or None.
+        row: int64, index into ``chances``; a message can own several regions (the items of a repeat).
+        begin, start, end: int64, offsets into ``data``.
+        held: bool, regions of messages kept back from proposing.
+    """
+
+    data: Bytes
+    chances: NDArray[np.float32] | None
+    row: Ints
+    begin: Ints
+    start: Ints
+    end: Ints
+    held: Bools
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    @property
+    def sizes(self) -> Ints:
+        """Bytes of each region."""
+        return self.end - self.start
+
+    def take(self, rows: Ints | Bools) -> Table:
+        """Return the chosen regions."""
+        columns = ("row", "begin", "start", "end", "held")
+        return replace(self, **{name: getattr(self, name)[rows] for name in columns})
+
+    def proposing(self, limit: int | None = None) -> Table:
+        """Return the first ``limit`` regions that may propose."""
+        return self.take(np.flatnonzero(~self.held)[:limit])
+
+    def between(self, start: Ints, end: Ints) -> Table:
+        """Return the same regions with other bounds."""
+        return replace(self, start=start, end=end)
+
+    def after(self, size: int | Ints) -> Table:
+        """Return what is left of each region behind its first ``size`` bytes; regions that are shorter are left out."""
+        table = replace(self, start=self.start + size)
+        return table.take(table.start <= table.end)
+
+    def window(self, width: int) -> tuple[Bytes, Bools]:
+        """Return the first ``width`` bytes of each region (n, width) and the mask of bytes that exist."""
+        offsets = np.arange(width, dtype=np.int64)
+        exists = offsets < self.sizes[:, None]
+        if not len(self.data):
+            return np.zeros(exists.shape, np.uint8), exists
+        found = self.data[np.where(exists, self.start[:, None] + offsets, 0)]
+        found[~exists] = 0
+        return found, exists
+
+    def tail(self, width: int) -> tuple[Bytes, Bools]:
+        """Return the last ``width`` bytes of each region, right-aligned, and the mask of bytes that exist."""
+        offsets = np.arange(width, dtype=np.int64) - width
+        exists = -offsets <= self.sizes[:, None]
+        if not len(self.data):
+            return np.zeros(exists.shape, np.uint8), exists
+        found = self.data[np.where(exists, self.end[:, None] + offsets, 0)]
+        found[~exists] = 0
+        return found, exists
+
+    def chance(self, width: int) -> tuple[NDArray[np.float32], Bools]:
+        """Return the probability of a boundary before each of the first ``width`` bytes, and where it is known."""
+        return self._chances(self.start - self.begin, np.arange(width, dtype=np.int64), self.sizes)
+
+    def tail_chance(self, width: int) -> tuple[NDArray[np.float32], Bools]:
+        """Return the probability of a boundary before each of the last ``width`` bytes, and where it is known."""
+        offsets = np.arange(width, dtype=np.int64) - width
+        place = (self.end - self.begin)[:, None] + offsets
+        return self._look_up(place, -offsets <= self.sizes[:, None])
+
+    def _chances(self, origin: Ints, offsets: Ints, sizes: Ints) -> tuple[NDArray[np.float32], Bools]:
+        return self._look_up(origin[:, None] + offsets, offsets < sizes[:, None])
+
+    def _look_up(self, place: Ints, exists: Bools) -> tuple[NDArray[np.float32], Bools]:
+        if self.chances is None:
+            return np.zeros(place.shape, np.float32), np.zeros(place.shape, np.bool_)
+        known = exists & (place < self.chances.shape[1])
+        found = self.chances[self.row[:, None], np.where(known, place, 0)]
+        found[~known] = 0
+        return found, known
