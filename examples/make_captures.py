@@ -164,7 +164,7 @@ async def modbus_session(rng: random.Random, requests: int) -> list[Said]:
     client.close()
     await over.wait()
     front.close()
-    await server.shutdown()
+    await server.shutdown()  # type: ignore[no-untyped-call]
     return said
 
 
@@ -209,7 +209,7 @@ async def ask(client: AsyncModbusTcpClient, rng: random.Random) -> None:
 
 def modbus_frames(seed: int) -> list[Frame]:
     """Return four Modbus/TCP connections."""
-    frames = []
+    frames: list[Frame] = []
     for index in range(4):
         rng = random.Random(f"modbus {seed} {index}")
         clock = Clock(rng, START + index * 0.7)
@@ -246,7 +246,8 @@ def answer(query: dns.message.Message, rng: random.Random) -> dns.message.Messag
         "NS": lambda: f"ns{rng.randrange(1, 5)}.{name}",
         "SRV": lambda: f"10 {rng.randrange(100)} 5060 sip{rng.randrange(4)}.{name}",
     }
-    response.answer.append(dns.rrset.from_text(name, ttl, "IN", kind, *dict.fromkeys(texts[kind]() for _ in range(count))))
+    values = dict.fromkeys(texts[kind]() for _ in range(count))
+    response.answer.append(dns.rrset.from_text(name, ttl, "IN", kind, *values))
     return response
 
 
@@ -286,7 +287,7 @@ def plant_frames(seed: int) -> list[Frame]:
         rng = random.Random(f"plant {seed} {station}")
         clock = Clock(rng, START + station)
         ports = (rng.randrange(32768, 61000), 20547)
-        for client, data in conversation(rng, station, 60, lambda clock=clock: clock.now):  # type: ignore[misc]
+        for client, data in conversation(rng, station, 60, lambda clock=clock: clock.now):
             frame = udp_frame(client, 30 + station, "192.0.2.80", ports, data)
             frames.append((clock.step(0.4 if client else 0.02), frame))
     return frames
@@ -301,7 +302,7 @@ def plant_tcp_frames(seed: int) -> list[Frame]:
         connection = Connection(30 + station, "192.0.2.80", (rng.randrange(32768, 61000), 20547), clock)
         frames += connection.open()
         waiting: dict[bool, bytes] = {True: b"", False: b""}
-        for client, data in conversation(rng, station, 90, lambda clock=clock: clock.now):  # type: ignore[misc]
+        for client, data in conversation(rng, station, 90, lambda clock=clock: clock.now):
             waiting[client] += data
             if rng.random() < 0.6:
                 frames += segments(connection, client, waiting, rng)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..spec.evidence import Evidence, Rival
 from ..spec.framing import DelimiterFraming, FixedFraming, Framing, LengthFraming, SegmentFraming
 from ..streams import StreamSet
+from .cut import cut_streams
 from .sampling import Sample, split_streams
 from .score import BREAKS, HITS, LENGTHS, MESSAGES, REACHED, SHAPE, score_lengths, surprise
 
@@ -26,6 +27,7 @@ SIZE_SHARE = 0.98
 USUAL = {b"\r\n": 0.1, b"\n": 0.1, b"\r": 0.1, b"\0": 0.25}
 """Usual delimiters, and how many of their borders must be marks; of other delimiters and of sizes, half must be."""
 MAX_RIVALS = 6
+MAGIC_STREAMS, MAGIC_MESSAGES, MIN_MAGIC_MESSAGES = 256, 4096, 64
 _WIDTH_RANK = {2: 0, 1: 2, 4: 1, 3: 3}
 
 
@@ -72,7 +74,7 @@ def infer_framing(streams: StreamSet | Sequence[StreamSet]) -> tuple[Framing, Ev
     chosen = next((c for c in found if c.survives(_needed_share(c.framing))), None)
     if chosen is None:
         return SegmentFraming(), _fallback(propose, test, found)
-    return _with_magic(chosen.framing, propose), _evidence(chosen, found)
+    return _with_magic(chosen.framing, sets), _evidence(chosen, found)
 
 
 def _needed_share(framing: Framing) -> float:
@@ -160,21 +162,22 @@ def _length_framing(rule: NDArray[np.int64]) -> LengthFraming:
     return LengthFraming(offset=offset, width=width, endianness="big" if big else "little", scale=1, bias=bias)
 
 
-def _with_magic(framing: Framing, sample: Sample) -> Framing:
-    """Add the bytes before the length field that are the same in every message, where there are many messages."""
-    if not isinstance(framing, LengthFraming) or not framing.offset:
+def _with_magic(framing: Framing, sets: Sequence[StreamSet]) -> Framing:
+    """Add the bytes before the length field that are the same in every message: at least two, in many messages."""
+    if not isinstance(framing, LengthFraming) or framing.offset < 2:
         return framing
-    fronts = sample.data[_message_starts(framing, sample)[:, None] + np.arange(framing.offset)]
-    if len(fronts) < 64:
+    fronts = []
+    for streams in sets:
+        part = streams.span(0, min(len(streams), MAGIC_STREAMS))
+        cuts = cut_streams(part, framing)
+        whole = cuts.start[~cuts.partial & ~cuts.unframed][:MAGIC_MESSAGES]
+        fronts.append(part.data[whole[:, None] + np.arange(framing.offset)])
+    front = np.concatenate(fronts)
+    if len(front) < MIN_MAGIC_MESSAGES:
         return framing
-    same = np.cumprod((fronts == fronts[0]).all(axis=0))
-    return framing.model_copy(update={"magic": fronts[0][: min(int(same.sum()), 8)].tobytes()})
-
-
-def _message_starts(framing: LengthFraming, sample: Sample) -> NDArray[np.int64]:
-    """Return the segment starts of the sample at which a message of plausible length starts, run starts left out."""
-    starts = np.flatnonzero(sample.mark[:-1])
-    return starts[starts + framing.offset <= len(sample.data)]
+    same = int(np.cumprod((front == front[0]).all(axis=0)).sum())
+    magic = front[0][: min(same, 8)].tobytes()
+    return framing.model_copy(update={"magic": magic}) if same >= 2 and any(magic) else framing
 
 
 # Delimiters and sizes
