@@ -1,32 +1,105 @@
-"""Find the message types of a sample."""
+"""Find the message types of a sample: text apart from binary, words that recur, keys that explain structure."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 import numpy as np
 
+from ..batch import MessageView
 from ..sample import Sample
 from ..settings import DiscoverySettings
-from ..spec import KeyField, ValueGuard
+from ..spec import Guard, KeyField, TextGuard, ValueGuard
+from .columns import Columns
+from .evidence import gather
+from .keys import Split, grow
+from .matching import guards_match
 from .model import ProposedType, TypeModel
+from .tokens import token_guard, token_paths
+
+TEXT = TextGuard(bytes=16)
+MIN_TEXT_SHARE = 0.1
+MAX_TEXT_SHARE = 0.9
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A type before it has a unique name; ``stem`` is made of characters that a name may hold."""
+
+    stem: str
+    label: str
+    guards: list[Guard]
 
 
 def find_types(sample: Sample, settings: DiscoverySettings) -> TypeModel:
-    """Return the message types that the proposing part of a sample supports."""
+    """
+    Return the message types that the proposing part of a sample supports.
+
+    Types are tried in order; the last of each nest takes what its siblings leave, so every message has a type.
+    Messages without structure make one type.
+    """
     view = sample.view.take(~sample.held_out)
-    front, exists = view.front(16)
-    best, key = 0.0, -1
-    for offset in range(16):
-        if not exists[:, offset].all() or not len(view):
-            break
-        values, counts = np.unique(front[:, offset], return_counts=True)
-        if 2 <= len(values) <= 16 and counts.min() > 1:
-            entropy = float(-(counts / len(view) * np.log2(counts / len(view))).sum())
-            if entropy > best:
-                best, key = entropy, offset
-    if key < 0:
-        return TypeModel([ProposedType("t_all", "all messages", [])], None)
-    types = [
-        ProposedType(f"t{v:02x}", f"key=0x{v:02x}", [ValueGuard(offset=key, width=1, values=[bytes([v])])])
-        for v in np.unique(front[:, key]).tolist()
-    ]
-    return TypeModel([*types, ProposedType("t_other", "other", [])], KeyField(offset=key, width=1))
+    text = guards_match([TEXT], view)
+    share = float(text.mean()) if len(view) else 0.0
+    drafts: list[_Draft] = []
+    split = None
+    if share >= MIN_TEXT_SHARE:
+        drafts += _text_drafts(view.take(text))
+    if share < MAX_TEXT_SHARE:
+        split = grow(Columns.read(view.take(~text) if drafts else view))
+        drafts += _key_drafts(split)
+    elif drafts:
+        drafts.append(_Draft("t_other", "other", []))
+    types = _named(_most_frequent(drafts or [_Draft("t_all", "all", [])], view, settings.max_types))
+    key = KeyField(offset=split.key.offset, width=1) if split and split.key and not _mostly_text(share) else None
+    model = TypeModel(types, key)
+    return TypeModel(types, key, gather(model, split, sample))
+
+
+def _mostly_text(share: float) -> bool:
+    return share > 0.5
+
+
+def _text_drafts(view: MessageView) -> list[_Draft]:
+    drafts = []
+    for path in token_paths(view):
+        word = "_".join(value.decode("ascii") for _, value in path)
+        label = " ".join(value.decode("ascii") for _, value in path)
+        drafts.append(_Draft(f"t_{word}"[:48], label, [TEXT, *(token_guard(*step) for step in path)]))
+    return [*drafts, _Draft("t_text", "other text", [TEXT])]
+
+
+def _key_drafts(split: Split) -> list[_Draft]:
+    drafts = []
+    for path, rest in split.leaves():
+        guards: list[Guard] = [ValueGuard(offset=offset, width=1, values=[bytes([value])]) for offset, value in path]
+        digits = "_".join(f"{value:02x}" for _, value in path)
+        label = " ".join(f"[{offset}]=0x{value:02x}" for offset, value in path)
+        if not path:
+            drafts.append(_Draft("t_other", "other", []) if rest else _Draft("t_all", "all", []))
+        elif rest:
+            drafts.append(_Draft(f"t{digits}_other", f"{label} other", guards))
+        else:
+            drafts.append(_Draft(f"t{digits}", label, guards))
+    return drafts
+
+
+def _most_frequent(drafts: list[_Draft], view: MessageView, limit: int) -> list[_Draft]:
+    """Keep the types with most messages, and the last one; what the others held falls to those that remain."""
+    if len(drafts) <= limit:
+        return drafts
+    assigned = TypeModel([ProposedType(d.stem, d.label, d.guards) for d in drafts], None).assign(view)
+    counts = np.bincount(assigned[assigned >= 0], minlength=len(drafts))
+    counts[-1] = len(view) + 1
+    kept = np.sort(np.argsort(-counts, kind="stable")[:limit])
+    return [drafts[index] for index in kept.tolist()]
+
+
+def _named(drafts: Iterable[_Draft]) -> list[ProposedType]:
+    seen: dict[str, int] = {}
+    types = []
+    for draft in drafts:
+        seen[draft.stem] = count = seen.get(draft.stem, 0) + 1
+        types.append(ProposedType(draft.stem if count == 1 else f"{draft.stem}__{count}", draft.label, draft.guards))
+    return types

@@ -1,0 +1,179 @@
+"""Byte columns of messages as symbols: their values, and the coarse classes that tell structure from content."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import lgamma, log
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from ..batch import MessageView
+
+FRONT = 64  # columns whose structure is explained
+CANDIDATES = 32  # columns that may explain it
+MISSING = 256
+ABSENT, ZERO, TEXT, OTHER, ONES = range(5)
+CLASSES = 5
+ALPHAS = (1 / CLASSES, 0.5)
+TEXT_RUN = 4
+
+_LOG2 = log(2.0)
+_LENGTH_SCALES = (1, 2, 4, 8)
+_LENGTH_VALUES = 3
+
+
+@dataclass(frozen=True)
+class Columns:
+    """
+    The first bytes of messages, one column an offset.
+
+    Attributes:
+        values: (FRONT, n) int16, the byte, or MISSING past the end of a message.
+        classes: (FRONT, n) uint8, one of ABSENT, ZERO, TEXT (in a run of at least four printable bytes), ONES (0xff), OTHER.
+        lengths: (n,) int64.
+    """
+
+    values: NDArray[np.int16]
+    classes: NDArray[np.uint8]
+    lengths: NDArray[np.int64]
+
+    @classmethod
+    def read(cls, view: MessageView) -> Columns:
+        """Read the columns of a view."""
+        front, exists = view.front(FRONT)
+        values = np.where(exists, front.astype(np.int16), np.int16(MISSING)).T
+        return cls(np.ascontiguousarray(values), np.ascontiguousarray(_classes(values)), view.lengths)
+
+    def take(self, rows: NDArray[np.int64]) -> Columns:
+        """Return the columns of some messages."""
+        return Columns(
+            np.ascontiguousarray(self.values[:, rows]), np.ascontiguousarray(self.classes[:, rows]), self.lengths[rows]
+        )
+
+
+def _classes(values: NDArray[np.int16]) -> NDArray[np.uint8]:
+    classes = np.full(values.shape, OTHER, np.uint8)
+    classes[values == 0] = ZERO
+    classes[values == 255] = ONES
+    classes[values == MISSING] = ABSENT
+    printable = (values >= 32) & (values < 127)
+    last = len(values) - TEXT_RUN + 1
+    starts = np.logical_and.reduce([printable[k : k + last] for k in range(TEXT_RUN)])
+    for k in range(TEXT_RUN):
+        run = classes[k : k + last]
+        run[starts] = TEXT
+    return classes
+
+
+@lru_cache(maxsize=8)
+def _cost_tables(size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return (alphas, size) tables of log2 gamma(c + a) / gamma(a) and of log2 gamma(n + 5 a) / gamma(5 a)."""
+    part = np.array([[(lgamma(c + a) - lgamma(a)) / _LOG2 for c in range(size)] for a in ALPHAS])
+    whole = np.array([[(lgamma(c + a * CLASSES) - lgamma(a * CLASSES)) / _LOG2 for c in range(size)] for a in ALPHAS])
+    return part, whole
+
+
+def explained_bits(codes: NDArray[np.int16], skip: NDArray[np.int64], columns: Columns) -> NDArray[np.float64]:
+    """
+    Return how many bits shorter the classes of all columns become when the messages are split by each code.
+
+    The cost of a column in a group of messages is the Dirichlet-multinomial code length of its classes (Krichevsky and
+    Trofimov 1981), the shorter of two concentrations and a bit that says which, so a split that explains nothing costs
+    bits. Columns that a split makes longer count as zero.
+
+    Args:
+        codes: (k, n) int16 in 0..256, each a way to split.
+        skip: (k,) int64, the column that each code was read from, which is not counted.
+    """
+    size = 1 << (codes.shape[1] + 1).bit_length()
+    out = np.zeros(len(codes), np.float64)
+    _explained(codes, skip, columns.classes, *_cost_tables(size), out)
+    return np.round(out * 256) / 256
+
+
+@njit(cache=True, nogil=True)
+def _group_cost(counts, part, whole):  # type: ignore[no-untyped-def]
+    total = 0
+    for c in range(len(counts)):
+        total += counts[c]
+    best = 1e300
+    for a in range(len(part)):
+        bits = whole[a, total]
+        for c in range(len(counts)):
+            bits -= part[a, counts[c]]
+        best = min(best, bits)
+    return best + 1.0
+
+
+@njit(cache=True, nogil=True)
+def _explained(codes, skip, classes, part, whole, out):  # type: ignore[no-untyped-def]
+    table = np.zeros((257, 5), np.int32)
+    present = np.zeros(257, np.int64)
+    pooled = np.zeros(5, np.int32)
+    base = np.zeros(len(classes), np.float64)
+    for c in range(len(classes)):
+        pooled[:] = 0
+        for row in range(classes.shape[1]):
+            pooled[classes[c, row]] += 1
+        base[c] = _group_cost(pooled, part, whole)
+    for k in range(len(codes)):
+        n = 0
+        table[:, 0] = 0
+        for row in range(codes.shape[1]):
+            if table[codes[k, row], 0] == 0:
+                present[n] = codes[k, row]
+                n += 1
+                table[codes[k, row], 0] = 1
+        for c in range(len(classes)):
+            if c == skip[k] or base[c] <= 4.0 + n:  # splitting costs at least a bit for each group
+                continue
+            for g in range(n):
+                table[present[g], :] = 0
+            for row in range(codes.shape[1]):
+                table[codes[k, row], classes[c, row]] += 1
+            bits = 0.0
+            for g in range(n):
+                bits += _group_cost(table[present[g]], part, whole)
+            if bits < base[c]:
+                out[k] += base[c] - bits
+
+
+def entropies(values: NDArray[np.int16]) -> NDArray[np.float64]:
+    """Return the entropy in bits of each column of symbols 0..256."""
+    out = np.zeros(len(values), np.float64)
+    for index, column in enumerate(values):
+        counts = np.bincount(column, minlength=1)
+        shares = counts[counts > 0] / len(column)
+        out[index] = -(shares * np.log2(shares)).sum()
+    return np.round(out * 256) / 256
+
+
+def tells_length(columns: Columns, offset: int) -> float:
+    """
+    Return the largest share of messages whose length is an affine function, of slope 1, 2, 4 or 8, of a number at this offset.
+
+    The number is the byte alone or two bytes that it is part of, in either order. Zero unless three values support it.
+    """
+    best = 0.0
+    for first, second in ((offset, offset), (offset - 1, offset), (offset, offset + 1), (offset, offset - 1), (offset + 1, offset)):
+        if min(first, second) < 0 or max(first, second) >= FRONT:
+            continue
+        high, low = columns.values[first].astype(np.int64), columns.values[second].astype(np.int64)
+        numbers = low if first == second else high << 8 | low
+        known = (high < MISSING) & (low < MISSING)
+        for scale in _LENGTH_SCALES:
+            best = max(best, _affine(columns.lengths[known], numbers[known] * scale) * known.mean())
+    return best
+
+
+def _affine(lengths: NDArray[np.int64], numbers: NDArray[np.int64]) -> float:
+    if not len(lengths):
+        return 0.0
+    biases, counts = np.unique(lengths - numbers, return_counts=True)
+    bias = biases[counts.argmax()]
+    if len(np.unique(numbers[lengths - numbers == bias])) < _LENGTH_VALUES:
+        return 0.0
+    return float(counts.max()) / len(lengths)

@@ -1,0 +1,71 @@
+"""Evidence of types and of the key: messages that bear them out, rivals that lost."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..sample import Sample
+from ..spec import Evidence, MessageRef, Rival
+from .keys import KeyCandidate, Split
+from .model import TypeModel
+
+EXAMPLES = 3
+RIVALS = 4
+
+
+def gather(model: TypeModel, split: Split | None, sample: Sample) -> dict[str, Evidence]:
+    """Return the evidence of each type (``type:<name>``) and of the key (``key:protocol``)."""
+    assigned = model.assign(sample.view)
+    held_out = sample.held_out
+    proposing, kept_back = int((~held_out).sum()), int(held_out.sum())
+    evidence = {}
+    for index, proposed in enumerate(model.types):
+        rows = np.flatnonzero(assigned == index)
+        evidence[f"type:{proposed.name}"] = Evidence(
+            detector="guards",
+            statement=proposed.label,
+            support=int((~held_out[rows]).sum()),
+            trials=proposing,
+            held_out_support=int(held_out[rows].sum()),
+            held_out_trials=kept_back,
+            examples=_references(sample, rows[:EXAMPLES]),
+        )
+    if model.key is not None and split is not None and split.key is not None:
+        evidence["key:protocol"] = _of_key(split, split.key, sample)
+    return evidence
+
+
+def _of_key(split: Split, key: KeyCandidate, sample: Sample) -> Evidence:
+    known = np.array(sorted(split.children), np.int64)
+    view = sample.view
+    exists = view.lengths > key.offset
+    values = view.data[np.where(exists, view.starts + key.offset, 0)].astype(np.int64)
+    holds = exists & np.isin(values, known)
+    held_out = sample.held_out
+    return Evidence(
+        detector="key",
+        statement=f"the byte at offset {key.offset} has {key.values} values and tells the types apart",
+        support=int((holds & ~held_out).sum()),
+        trials=int((~held_out).sum()),
+        held_out_support=int((holds & held_out).sum()),
+        held_out_trials=int(held_out.sum()),
+        bits_saved=key.bits,
+        examples=_references(sample, np.flatnonzero(holds)[:EXAMPLES]),
+        counter_examples=_references(sample, np.flatnonzero(~holds)[:EXAMPLES]),
+        rivals=[_rival(rival, key) for rival in split.candidates if rival.offset != key.offset][:RIVALS],
+    )
+
+
+def _rival(rival: KeyCandidate, key: KeyCandidate) -> Rival:
+    reason = rival.objection or f"score {rival.score:.2f} against {key.score:.2f}"
+    return Rival(claim=f"the byte at offset {rival.offset}", reason=f"{reason}; explains {rival.bits:.0f} bits")
+
+
+def _references(sample: Sample, rows: np.ndarray) -> list[MessageRef]:
+    hashes = sample.capture_hashes
+    return [
+        MessageRef(
+            capture=hashes[source] if source < len(hashes) else "", number=int(sample.view.number[row])
+        )
+        for row, source in zip(rows.tolist(), sample.view.source[rows].tolist(), strict=True)
+    ]

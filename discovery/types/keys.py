@@ -1,0 +1,128 @@
+"""Key search: the byte column whose value explains most of the structure of the other columns, and keys nested in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .columns import CANDIDATES, MISSING, Columns, entropies, explained_bits, tells_length
+
+MIN_MESSAGES = 8  # fewer are not split
+MIN_BITS = 20.0  # that a split must explain in all
+MIN_BITS_A_MESSAGE = (1.0, 2.0)  # of the first key, of a key nested in it
+NESTED_SHARE = 0.2  # of the bits a message of the key above
+MAX_DEPTH = 2
+MAX_ABSENT = 0.3  # share of messages that may end before a key
+MAX_VALUES = 0.5  # distinct values of a key, a message
+LENGTH_SHARE = 0.8  # of messages, from which a column counts as a length
+MIN_RECURRENCE = 2
+
+# Keys lie ahead of content: what varies before a column, the byte right before it and its number of values count against it.
+_ENTROPY_BEFORE, _DEPTH_INTO, _ENTROPY_RIGHT_BEFORE, _VALUES = 1.0 / 8, 0.5 / CANDIDATES, 0.6 / 3, 0.3
+_ENTROPY_CAP = 3.0
+
+
+@dataclass(frozen=True)
+class KeyCandidate:
+    """
+    A column weighed as a key.
+
+    Attributes:
+        bits: what splitting by its values explains of the other columns.
+        score: log of bits a message, less what counts against it; multiple of 1/256.
+        objection: why it cannot be the key, or an empty string.
+    """
+
+    offset: int
+    values: int
+    bits: float
+    score: float
+    objection: str = ""
+
+
+@dataclass(frozen=True)
+class Split:
+    """A key and, for each value that recurs, what is nested in it; ``rows`` index the messages the tree was grown on."""
+
+    rows: NDArray[np.int64]
+    candidates: list[KeyCandidate] = field(default_factory=list)
+    key: KeyCandidate | None = None
+    children: dict[int, Split] = field(default_factory=dict)
+
+    def leaves(self, path: tuple[tuple[int, int], ...] = ()) -> Iterator[tuple[tuple[tuple[int, int], ...], bool]]:
+        """Yield (offset, value) paths and whether they take what their siblings leave, in the order to be tried."""
+        for value, child in self.children.items():
+            assert self.key is not None
+            yield from child.leaves((*path, (self.key.offset, value)))
+        yield path, bool(self.children)
+
+
+def grow(columns: Columns) -> Split:
+    """Return the tree of keys of these messages; without a key where nothing explains enough."""
+    return _grow(columns, np.arange(len(columns.lengths), dtype=np.int64), 0, 0.0)
+
+
+def _grow(columns: Columns, rows: NDArray[np.int64], depth: int, above: float) -> Split:
+    n = len(rows)
+    if n < MIN_MESSAGES or depth >= MAX_DEPTH:
+        return Split(rows)
+    here = columns.take(rows) if depth else columns
+    candidates = weigh(here, max(MIN_BITS_A_MESSAGE[depth], NESTED_SHARE * above))
+    key = next((c for c in candidates if not c.objection), None)
+    if key is None:
+        return Split(rows, candidates)
+    column = here.values[key.offset]
+    children = {
+        value: _grow(columns, rows[column == value], depth + 1, key.bits / n)
+        for value in np.flatnonzero(np.bincount(column, minlength=MISSING)[:MISSING] >= MIN_RECURRENCE).tolist()
+    }
+    return Split(rows, candidates, key, children)
+
+
+def weigh(columns: Columns, least: float) -> list[KeyCandidate]:
+    """
+    Return the candidate columns, best first; ties go to the lower offset.
+
+    Args:
+        least: bits a message below which a column explains too little.
+    """
+    n = len(columns.lengths)
+    counts = [np.bincount(column, minlength=MISSING + 1) for column in columns.values[:CANDIDATES]]
+    distinct = np.array([int((c > 0).sum()) for c in counts])
+    absent = np.array([c[MISSING] / n for c in counts])
+    varies = np.flatnonzero((distinct > 1) & (distinct <= max(2, MAX_VALUES * n)) & (absent <= MAX_ABSENT))
+    if not len(varies):
+        return []
+    bits = explained_bits(columns.values[varies], varies, columns)
+    entropy = entropies(columns.values[:CANDIDATES])
+    before = np.concatenate([[0.0], np.cumsum(np.minimum(entropy, _ENTROPY_CAP))])
+    right_before = np.concatenate([[0.0], np.minimum(entropy, _ENTROPY_CAP)])
+    score = (
+        np.log(bits / n * 4 + 0.02)
+        - _ENTROPY_BEFORE * before[varies]
+        - _DEPTH_INTO * varies
+        - _ENTROPY_RIGHT_BEFORE * right_before[varies]
+        - _VALUES * np.log(distinct[varies])
+    )
+    score = np.round(score * 256) / 256
+    order = np.lexsort((varies, -score))
+    return _with_objections(columns, [
+        KeyCandidate(int(varies[i]), int(distinct[varies[i]]), float(bits[i]), float(score[i])) for i in order
+    ], max(MIN_BITS, least * n))  # fmt: skip
+
+
+def _with_objections(columns: Columns, candidates: list[KeyCandidate], least: float) -> list[KeyCandidate]:
+    """Name what rules candidates out; the length test is dear, so it stops at the first candidate that passes."""
+    weighed, found = [], False
+    for candidate in candidates:
+        objection = ""
+        if candidate.bits < least:
+            objection = "explains too little"
+        elif not found and tells_length(columns, candidate.offset) >= LENGTH_SHARE:
+            objection = "tells the length"
+        found = found or not objection
+        weighed.append(KeyCandidate(candidate.offset, candidate.values, candidate.bits, candidate.score, objection))
+    return weighed
