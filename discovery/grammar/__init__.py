@@ -2,5 +2,18 @@
 
 from .learner import GrammarLearner
 from .rules import RuleSet
+from .sequence import TransitionLikelihood, learn_sequence, sequence_log_probability
 
-__all__ = ["GrammarLearner", "RuleSet"]
+# from .stage import learn_grammar
+from .tokens import Tokens, tokens_from_spec
+
+__all__ = [
+    "GrammarLearner",
+    "RuleSet",
+    "Tokens",
+    "TransitionLikelihood",
+    "learn_grammar",
+    "learn_sequence",
+    "sequence_log_probability",
+    "tokens_from_spec",
+]

@@ -1,4 +1,4 @@
-"""What a sequence costs that a grammar does not derive, so that grammars compare on all messages; and the flat grammar."""
+"""The cost of a sequence that a grammar does not derive, so that grammars compare on all messages; the flat grammar."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """
 Parse forests: every derivation of a set of token sequences, packed, built once for the structure of a grammar.
 
-The chart is filled from the last position to the first (CYK over a grammar binarised by suffixes: Younger 1967), and only
-with what occurs, so that the nearly deterministic grammars of messages cost little more than linear time. The
-inside–outside pass then runs over the edges of the forests (Lari and Young, "The estimation of stochastic context-free
+The chart is filled from the last position to the first (CYK over a grammar binarised by suffixes: Younger 1967), and
+only with what occurs, so that the nearly deterministic grammars of messages cost little more than linear time. The
+inside-outside pass then runs over the edges of the forests (Lari and Young, "The estimation of stochastic context-free
 grammars using the inside-outside algorithm", Computer Speech and Language 4, 1990; Goodman 1999 for the packed form).
 """
 
@@ -179,38 +179,45 @@ def _join(start, end, count, first, binary, table, chain, node, edge, size, buck
 
 
 @njit(cache=True, nogil=True)
-def _parse(tokens, root, rank, unary_first, unary, binary_first, binary, table, chain, node, edge, size, work):  # type: ignore[no-untyped-def]
+def _parse_from(start, tokens, grammar, chart, size, buckets, work):  # type: ignore[no-untyped-def]
+    """Add all nodes that begin at one position; return False where the arrays are full."""
+    rank, unary_first, unary, binary_first, binary = grammar
+    table, chain, node, edge = chart
+    known = size[0]
+    leaf = _node(tokens[start], start, start + 1, table, chain, node, size)
+    _enter(leaf, known, start + 1, buckets, chain, size)
+    for end in range(start + 1, len(tokens) + 1):
+        if buckets[end] < 0:
+            continue
+        count = _close_unary(start, end, rank, unary_first, unary, table, chain, node, edge, size, buckets, work)
+        if count < 0:
+            return False
+        if end < len(tokens) and not _join(
+            start, end, count, binary_first, binary, table, chain, node, edge, size, buckets, work
+        ):
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _parse(tokens, root, grammar, chart, size, work):  # type: ignore[no-untyped-def]
     """Fill the chart of one sequence; return the root node, -1 where there is none, -2 where the arrays are full."""
-    length = len(tokens)
-    first_node = size[0]
+    table, chain, node, _ = chart
+    length, first_node = len(tokens), size[0]
     buckets = np.empty(length + 1, np.int64)
-    full = False
-    for back in range(length):
-        start = length - 1 - back
-        buckets[:] = -1
-        known = size[0]
-        leaf = _node(tokens[start], start, start + 1, table, chain, node, size)
-        _enter(leaf, known, start + 1, buckets, chain, size)
-        for end in range(start + 1, length + 1):
-            if full or buckets[end] < 0:
-                continue
-            count = _close_unary(
-                start, end, rank, unary_first, unary, table, chain, node, edge, size, buckets, work
-            )
-            full = count < 0 or (
-                end < length
-                and not _join(start, end, count, binary_first, binary, table, chain, node, edge, size, buckets, work)
-            )
-        if full:
-            break
     found = -1
-    if length and not full:
+    for back in range(length):
+        buckets[:] = -1
+        if not _parse_from(length - 1 - back, tokens, grammar, chart, size, buckets, work):
+            found = -2
+            break
+    if found == -1:
         found = table[0, root]
         while found >= 0 and node[found, 2] != length:
             found = chain[found, 0]
     for i in range(first_node, size[0]):
         table[node[i, 1], node[i, 0]] = -1
-    return -2 if full else found
+    return found
 
 
 @njit(cache=True, nogil=True)
@@ -233,17 +240,15 @@ def _keep_reachable(root, first_node, first_edge, marked, edge, size):  # type: 
 
 
 @njit(cache=True, nogil=True)
-def _parse_all(tokens, first, root, rank, unary_first, unary, binary_first, binary, table, node, edge, roots, edge_first):  # type: ignore[no-untyped-def]
+def _parse_all(tokens, first, root, grammar, table, node, edge, roots, edge_first):  # type: ignore[no-untyped-def]
+    """Build the forests of all sequences; return how many nodes and edges there are, -1 where the arrays are full."""
     size = np.zeros(2, np.int64)
-    chain = np.empty((len(node), 2), np.int64)
+    chart = (table, np.empty((len(node), 2), np.int64), node, edge)
     marked = np.zeros(len(node), np.bool_)
     work = np.empty(2 * table.shape[1] + 4, np.int64)
     for s in range(len(first) - 1):
         first_node, first_edge = size[0], size[1]
-        roots[s] = _parse(
-            tokens[first[s] : first[s + 1]], root, rank, unary_first, unary, binary_first, binary,
-            table, chain, node, edge, size, work,
-        )  # fmt: skip
+        roots[s] = _parse(tokens[first[s] : first[s + 1]], root, grammar, chart, size, work)
         if roots[s] == -2:
             return -1, -1
         _keep_reachable(roots[s], first_node, first_edge, marked, edge, size)
@@ -252,37 +257,47 @@ def _parse_all(tokens, first, root, rank, unary_first, unary, binary_first, bina
 
 
 @njit(cache=True, nogil=True)
-def _inside_outside(edge, edge_first, roots, leaf, probability, weights, scale, inside, outside, counts, totals):  # type: ignore[no-untyped-def]
+def _inside(edge, low, high, leaf, probability, scale, inside, outside):  # type: ignore[no-untyped-def]
+    for e in range(low, high):
+        for k in (0, 2, 3):
+            n = edge[e, k]
+            if n >= 0:
+                inside[n] = scale if leaf[n] else 0.0
+                outside[n] = 0.0
+    for e in range(low, high):
+        value = probability[edge[e, 1]] * inside[edge[e, 2]]
+        if edge[e, 3] >= 0:
+            value *= inside[edge[e, 3]]
+        inside[edge[e, 0]] += value
+
+
+@njit(cache=True, nogil=True)
+def _outside(edge, low, high, probability, inside, outside, counts):  # type: ignore[no-untyped-def]
+    for back in range(high - low):
+        e = high - 1 - back
+        share = outside[edge[e, 0]] * probability[edge[e, 1]]
+        left, right = edge[e, 2], edge[e, 3]
+        beside = inside[right] if right >= 0 else 1.0
+        counts[edge[e, 1]] += share * inside[left] * beside
+        outside[left] += share * beside
+        if right >= 0:
+            outside[right] += share * inside[left]
+
+
+@njit(cache=True, nogil=True)
+def _inside_outside(edge, edge_first, roots, leaf, probability, weights, scale, values, counts, totals):  # type: ignore[no-untyped-def]
     """Fill ``totals`` with the scaled inside value of each sequence, and add expected rule counts by weight."""
+    inside, outside = values
     for s in range(len(roots)):
         totals[s] = 0.0
         if roots[s] < 0:
             continue
         low, high = edge_first[s], edge_first[s + 1]
-        for e in range(low, high):
-            for k in (0, 2, 3):
-                n = edge[e, k]
-                if n >= 0:
-                    inside[n] = scale if leaf[n] else 0.0
-                    outside[n] = 0.0
-        for e in range(low, high):
-            value = probability[edge[e, 1]] * inside[edge[e, 2]]
-            if edge[e, 3] >= 0:
-                value *= inside[edge[e, 3]]
-            inside[edge[e, 0]] += value
+        _inside(edge, low, high, leaf, probability, scale, inside, outside)
         totals[s] = inside[roots[s]]
-        if totals[s] <= 0.0 or weights[s] <= 0.0:
-            continue
-        outside[roots[s]] = weights[s] / totals[s]
-        for back in range(high - low):
-            e = high - 1 - back
-            share = outside[edge[e, 0]] * probability[edge[e, 1]]
-            left, right = edge[e, 2], edge[e, 3]
-            beside = inside[right] if right >= 0 else 1.0
-            counts[edge[e, 1]] += share * inside[left] * beside
-            outside[left] += share * beside
-            if right >= 0:
-                outside[right] += share * inside[left]
+        if totals[s] > 0.0 and weights[s] > 0.0:
+            outside[roots[s]] = weights[s] / totals[s]
+            _outside(edge, low, high, probability, inside, outside, counts)
 
 
 class Forests:
@@ -309,14 +324,17 @@ class Forests:
         first = np.concatenate([[0], np.cumsum(self._lengths)]).astype(np.int64)
         table = np.full((int(self._lengths.max(initial=0)) + 1, grammar.symbols), -1, np.int64)
         room = max(1 << 12, 8 * len(tokens)) + 8 * grammar.symbols + 16  # the work list below takes 2 a symbol
+        rules_by_child = (
+            grammar.rank, grammar.unary_first, grammar.unary, grammar.binary_first, grammar.binary,
+        )  # fmt: skip
         while True:
             self._node = np.zeros((room, 3), np.int64)
             self._edge = np.zeros((room, 4), np.int64)
             self._roots = np.zeros(len(sequences), np.int64)
             self._edge_first = np.zeros(len(sequences) + 1, np.int64)
             nodes, edges = _parse_all(
-                tokens, first, grammar.start, grammar.rank, grammar.unary_first, grammar.unary, grammar.binary_first,
-                grammar.binary, table, self._node, self._edge, self._roots, self._edge_first,
+                tokens, first, grammar.start, rules_by_child, table, self._node, self._edge, self._roots,
+                self._edge_first,
             )  # fmt: skip
             if edges >= 0:
                 break
@@ -345,7 +363,7 @@ class Forests:
         counts, totals = np.zeros(self._rules + 1), np.zeros(len(self._roots))
         _inside_outside(
             self._edge, self._edge_first, self._roots, self._leaf, np.append(probabilities, 1.0),
-            weights.astype(np.float64), self._scale, self._inside, self._outside, counts, totals,
+            weights.astype(np.float64), self._scale, (self._inside, self._outside), counts, totals,
         )  # fmt: skip
         logs = np.log2(totals, out=np.full(len(totals), -np.inf), where=totals > 0)
         return logs - self._lengths * np.log2(self._scale), counts[:-1]

@@ -1,10 +1,10 @@
 """
 Structure from sequences alone: merging of a grammar that begins with one rule a sequence.
 
-Stolcke and Omohundro, "Inducing probabilistic grammars by Bayesian model merging", ICGI 1994, with a description length
-in place of their prior: bits of the rules plus bits of the derivations. Moves: fold a run of symbols into a non-terminal
-(new, or one that exists: repeats and recursion come from there), or merge two non-terminals (choices). The best move
-is taken until none shortens the description or the budget is spent.
+Stolcke and Omohundro, "Inducing probabilistic grammars by Bayesian model merging", ICGI 1994, with a description
+length in place of their prior: bits of the rules plus bits of the derivations. Moves: fold a run of symbols into a
+non-terminal (new, or one that exists: repeats and recursion come from there), or merge two non-terminals (choices).
+The best move is taken until none shortens the description or the budget is spent.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from math import log2
 from .rules import Rule
 
 Counts = dict[Rule, float]
-Move = tuple[int, tuple[int, ...]]  # fold the run into this left side; an empty run: merge `run target` (see `_apply`)
+Move = tuple[int, tuple[int, ...]]  # fold the run into this left side
 
 _LONGEST_RUN = 4
 _RUNS = 12  # candidate runs weighed at each step
@@ -88,17 +88,12 @@ class Induction:
     def _closed(self, counts: Counts, left: int) -> Counts:
         """Return what repeats and nesting make of a fold: its own rules folded in turn, while that is shorter."""
         length = self._length(counts)
-        tried: set[tuple[int, ...]] = set()
-        while self._budget > 0:
-            nested = [right for head, right in counts if head == left and ~left in right and len(right) <= _LONGEST_RUN]
-            run = next((run for run in [(~left, ~left), *sorted(nested)] if run not in tried), None)
-            if run is None:
-                break
-            tried.add(run)
-            folded = self._exhausted(counts, left, run)
+        runs = _own_runs(counts, left)
+        while runs and self._budget > 0:
+            folded = self._exhausted(counts, left, runs.pop(0))
             if folded is not None and (shorter := self._length(folded)) < length:
                 counts, length = folded, shorter
-                tried.clear()
+                runs = _own_runs(counts, left)
         return counts
 
     def _exhausted(self, counts: Counts, left: int, run: tuple[int, ...]) -> Counts | None:
@@ -124,8 +119,14 @@ class Induction:
                 yield left, run
 
 
+def _own_runs(counts: Counts, left: int) -> list[tuple[int, ...]]:
+    """Return the runs that make a non-terminal repeat or nest: itself twice, and its short rules that hold it."""
+    nested = [right for head, right in counts if head == left and ~left in right and len(right) <= _LONGEST_RUN]
+    return [(~left, ~left), *sorted(right for right in nested if right != (~left, ~left))]
+
+
 def fold(counts: Counts, left: int, run: tuple[int, ...]) -> Counts | None:
-    """Return the grammar with each occurrence of the run replaced by ``left`` and a rule left → run; None if nothing changes."""
+    """Return the grammar with the run replaced by ``left`` and a rule left → run; None if nothing changes."""
     folded: Counts = {}
     uses = counts.get((left, run), 0.0)
     changed = 0.0

@@ -1,4 +1,4 @@
-"""The grammar that a specification's layouts say: types → elements, repeats → recursion, switches → choices, groups shared."""
+"""The grammar that layouts say: types → elements, repeats → recursion, switches → choices, groups shared."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ class LayoutGrammar:
     names: list[str] = field(default_factory=list)
     rules: dict[Rule, None] = field(default_factory=dict)
     constraints: dict[Rule, list[str]] = field(default_factory=dict)
+    _later: list[Rule] = field(default_factory=list)
     _unary: dict[int, set[int]] = field(default_factory=dict)
     _groups: dict[str, int] = field(default_factory=dict)
 
@@ -52,6 +53,8 @@ class LayoutGrammar:
                 self._claims(self._rule(left, part.symbols), message_type.name, message_type.elements)
                 # which body follows is for the key's bytes to say, not for a probability
                 self._claim(self._rule(0, (~left,)), [f"type:{message_type.name}"])
+        for left, right in self._later:
+            self._rule(left, right)
         grammar = RuleSet.uniform(self.names, self.rules, seed)
         grammar.constraints = self.constraints
         return grammar
@@ -98,10 +101,11 @@ class LayoutGrammar:
             return Part(first.symbols + rest.symbols, False)
         left = self._name(f"{scope}_part")
         self._rule(left, first.symbols + rest.symbols)
+        # in a group that holds itself these may close a circle: they come last, so that they are what is left out
         if rest.nullable:
-            self._rule(left, first.symbols)
+            self._later.append((left, first.symbols))
         if first.nullable:
-            self._rule(left, rest.symbols)
+            self._later.append((left, rest.symbols))
         return Part((~left,), first.nullable and rest.nullable)
 
     def _element(self, scope: str, element: Element) -> Part:
@@ -173,9 +177,13 @@ def claims(scope: str, element: Element) -> list[str]:
         found = [f"{c.kind}:{scope}.{element.name}" for c in element.constraints if c.kind in _RELATIONS]
         if isinstance(element.width, FromLength):
             found.append(f"length:{scope}.{element.width.field}")
-        return found + [claim for inner in element.elements for claim in claims(scope, inner)]
+        return found + _claims_within(scope, element.elements)
     if isinstance(element, Repeat):
         found = [f"count:{scope}.{element.stop.field}"] if isinstance(element.stop, Times) else []
-        return found + [claim for inner in element.elements for claim in claims(scope, inner)]
+        return found + _claims_within(scope, element.elements)
     bodies = [case.elements for case in element.cases] + [element.default]
-    return [f"key:{scope}.{element.field}"] + [claim for body in bodies for inner in body for claim in claims(scope, inner)]
+    return [claim for body in bodies for claim in _claims_within(scope, body)]
+
+
+def _claims_within(scope: str, elements: Sequence[Element]) -> list[str]:
+    return [claim for inner in elements for claim in claims(scope, inner)]

@@ -48,7 +48,7 @@ def collapse(
     cut_token: int,
     empty_token: int,
 ) -> Corpus:
-    """Return the distinct sequences; long ones end in ``cut_token`` at 128 tokens, empty ones become ``empty_token``."""
+    """Return the distinct sequences: long ones end in ``cut_token`` at 128 tokens, empty ones are ``empty_token``."""
     weights: dict[bytes, list[int]] = {}
     cut = 0
     for sequence, count, held in zip(sequences, counts.tolist(), held_out.tolist(), strict=True):
@@ -123,7 +123,7 @@ class GrammarLearner:
     def _structure(
         self, corpus: Corpus, terminals: int, initial: RuleSet | None
     ) -> tuple[RuleSet, Forests, NDArray[np.bool_]]:
-        """Return rules that derive every proposing sequence, its forests, and what is derived without the last resort."""
+        """Return rules for every proposing sequence, the forests, and what is derived without the last resort."""
         proposing = corpus.proposing > 0
         grammar = initial if initial is not None and initial.rules else self._induced(corpus, terminals)
         forests = Forests(grammar.rules, len(grammar.names), terminals, corpus.sequences)
@@ -157,7 +157,7 @@ def _commonest(corpus: Corpus, rows: NDArray[np.int64], most: int) -> NDArray[np
 def _with_residue(
     grammar: RuleSet, corpus: Corpus, residue: NDArray[np.int64], terminals: int, derived: float
 ) -> RuleSet:
-    """Add what merging finds of sequences that the grammar does not derive; ``derived``: weight of those that it does."""
+    """Add what merging finds of sequences not derived; ``derived``: weight of those that are."""
     found = _merge(corpus, _commonest(corpus, residue, MAX_RESIDUE), terminals, RESIDUE_BUDGET)
     base = len(grammar.names)
     names = [*grammar.names, *(f"other_{i}" for i in range(1 + max(left for left, _ in found)))]

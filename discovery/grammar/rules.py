@@ -53,17 +53,19 @@ class RuleSet:
             SpecError: a symbol is neither a left side nor in the vocabulary, a right side is empty, or the start has
                 no rule.
         """
-        names = [grammar.start, *dict.fromkeys(r.left for r in grammar.rules if r.left != grammar.start)]
-        index = {name: ~i for i, name in enumerate(names)}
-        if not any(r.left == grammar.start for r in grammar.rules):
+        lefts = dict.fromkeys(rule.left for rule in grammar.rules)
+        if grammar.start not in lefts:
             raise SpecError(f"no rule for the start symbol '{grammar.start}'", where="grammar")
+        names = sorted(lefts, key=lambda left: left != grammar.start)
+        symbols = {**vocabulary, **{name: ~i for i, name in enumerate(names)}}
         rules: list[Rule] = []
         for rule in grammar.rules:
-            unknown = [s for s in rule.right if s not in index and s not in vocabulary]
+            unknown = set(rule.right) - symbols.keys()
             if unknown or not rule.right:
-                raise SpecError(f"right side of '{rule.left}' is empty or has unknown symbols {unknown}", where="grammar")
-            rules.append((~index[rule.left], tuple(index[s] if s in index else vocabulary[s] for s in rule.right)))
-        return cls(names, rules, np.array([r.probability for r in grammar.rules], np.float64))
+                what = f"right side of '{rule.left}' is empty or has unknown symbols {sorted(unknown)}"
+                raise SpecError(what, where="grammar")
+            rules.append((~symbols[rule.left], tuple(symbols[symbol] for symbol in rule.right)))
+        return cls(names, rules, np.array([rule.probability for rule in grammar.rules], np.float64))
 
     def to_rules(self, vocabulary: Sequence[str]) -> list[GrammarRule]:
         """Return the rules by name, probabilities in whole 65536ths that sum to 1 for each left side."""
@@ -91,7 +93,7 @@ def by_left(rules: Sequence[Rule], lefts: int, weights: NDArray[np.float64]) -> 
 
 
 def quantised(rules: Sequence[Rule], probabilities: NDArray[np.float64], lefts: int) -> NDArray[np.int64]:
-    """Return probabilities in units of 1/65536: at least one each, 65536 in all for each left side (largest remainders)."""
+    """Return units of 1/65536: at least one for each rule, 65536 in all for each left side (largest remainders)."""
     units = np.zeros(len(rules), np.int64)
     left = np.array([rule[0] for rule in rules], np.int64)
     for name in range(lefts):

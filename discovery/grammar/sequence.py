@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from math import log2
 
 import numpy as np
@@ -34,9 +35,9 @@ def learn_sequence(
         their own; messages without a flow (flow 0) neither start nor end one.
     """
     counts: Counter[tuple[str, str, str]] = Counter()
-    borders = np.flatnonzero(np.diff(flow)) + 1
-    starts = [0, *borders.tolist()] if len(flow) else []
-    for start, end in zip(starts, [*starts[1:], len(flow)], strict=True):
+    changes = (np.flatnonzero(np.diff(flow)) + 1).tolist()
+    borders = [0, *changes, len(flow)] if len(flow) else []
+    for start, end in pairwise(borders):
         whole = bool(flow[start] != 0)
         before = FIRST if whole else None
         for row in range(start, end):
@@ -94,5 +95,5 @@ class TransitionLikelihood:
 
 
 def sequence_log_probability(model: SequenceModel, types: Sequence[str], directions: Sequence[int]) -> float:
-    """Return log2 of the probability of a flow's types and directions in order, from its start; its end is left open."""
+    """Return log2 of the probability of a flow's types and directions, from its start; its end is left open."""
     return -sum(TransitionLikelihood(model).bits_of_flow(types, directions))

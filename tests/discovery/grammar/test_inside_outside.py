@@ -6,7 +6,9 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings as hypothesis_settings, strategies as st
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from qbitel.discovery.errors import LimitError, SpecError
 from qbitel.discovery.grammar.em import train
@@ -90,7 +92,7 @@ def drawn(rules: list[Rule], p: np.ndarray, rng: np.random.Generator, n: int) ->
 
 
 def test_em_recovers_an_ambiguous_grammar() -> None:
-    """From nearly equal probabilities, EM finds those that drew the messages; the held-out likelihood rises for a while."""
+    """From nearly equal probabilities, EM finds those that drew the messages, in several iterations."""
     rng = np.random.default_rng(3)
     sequences = drawn(WORDS, WORD_SHARES, rng, 8000)
     held = rng.random(8000) < 0.25
@@ -149,4 +151,4 @@ def test_flat_grammar_knows_only_what_it_saw() -> None:
     """The flat grammar gives a seen field sequence its share times its values' shares, an unseen one nothing."""
     sequences = [np.array(s) for s in ([0, 2], [1, 2], [0, 3], [2])]
     logs = flat_logs(sequences, np.array([2.0, 1.0, 1.0, 0.0]), np.array([0, 0, 1, 1]))
-    np.testing.assert_allclose(2 ** logs, [0.75 * 0.75, 0.25 * 0.75, 0.75 * 0.25, 0.0])
+    np.testing.assert_allclose(2**logs, [0.75 * 0.75, 0.25 * 0.75, 0.75 * 0.25, 0.0])

@@ -7,7 +7,9 @@ from functools import reduce
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings as hypothesis_settings, strategies as st
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from qbitel.discovery.batch import SCHEMA, MessageBatch
 from qbitel.discovery.errors import InputError

@@ -8,7 +8,9 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import given, settings as hypothesis_settings, strategies as st
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from qbitel.discovery.batch import MessageBatch
 from qbitel.discovery.errors import InputError

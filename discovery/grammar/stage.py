@@ -1,0 +1,37 @@
+"""The grammar stage of a discovery: parse the sample, learn the grammar and the sequence of types."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..parser import Parser
+from ..sample import Sample
+from ..settings import DiscoverySettings
+from ..spec import UNKNOWN_TYPE, ProtocolSpec
+from .learner import GrammarLearner
+from .sequence import learn_sequence
+from .tokens import tokens_from_spec
+
+
+def learn_grammar(spec: ProtocolSpec, sample: Sample, settings: DiscoverySettings) -> ProtocolSpec:
+    """
+    Return the specification with its grammar and sequence model.
+
+    The grammar is learned from the distinct messages of the sample, each once, and judged on those held out; the
+    sequence of types from the sampled flows.
+    """
+    parser = Parser(spec)
+    parsed = parser.parse_batch(sample.view)
+    tokens = tokens_from_spec(spec, sample.view, parsed, settings.seed)
+    grammar = GrammarLearner(settings).learn(
+        tokens.sequences,
+        tokens.vocabulary.names,
+        held_out=sample.held_out,
+        initial=tokens.initial,
+        fields=np.array(tokens.vocabulary.fields, np.int64),
+    )
+    flows = sample.flows.view
+    names = [*(t.name for t in spec.types), UNKNOWN_TYPE]
+    types = [names[index] for index in parser.parse_batch(flows).type_index.tolist()]
+    sequence = learn_sequence(flows.flow, types, flows.direction, settings.flow_messages)
+    return spec.model_copy(update={"grammar": grammar, "sequence": sequence})

@@ -1,0 +1,97 @@
+"""Token sequences of parsed messages, and the grammar that their specification starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..batch import MessageView
+from ..spec import ProtocolSpec
+from .initial import LayoutGrammar
+from .rules import RuleSet
+from .vocabulary import Vocabulary
+
+
+class LeafSymbol(Protocol):
+    """What the parser says of a leaf's field."""
+
+    @property
+    def scope(self) -> str:
+        """Name of the message type or group that the field belongs to."""
+
+    @property
+    def name(self) -> str:
+        """Name of the field."""
+
+
+class Leaves(Protocol):
+    """The leaves of a batch in order of message and offset: row, offset in the message, bytes, index of the symbol."""
+
+    @property
+    def leaf_row(self) -> NDArray[np.int64]: ...
+    @property
+    def leaf_start(self) -> NDArray[np.int64]: ...
+    @property
+    def leaf_length(self) -> NDArray[np.int64]: ...
+    @property
+    def leaf_symbol(self) -> NDArray[np.int64]: ...
+    @property
+    def symbols(self) -> Sequence[LeafSymbol]: ...
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """
+    What the grammar of a specification is learned from.
+
+    Attributes:
+        vocabulary: names of the tokens; sequences: int64 token ids of each message; initial: rules of the layouts.
+    """
+
+    vocabulary: Vocabulary
+    sequences: list[NDArray[np.int64]]
+    initial: RuleSet
+
+
+def tokens_from_spec(spec: ProtocolSpec, view: MessageView, leaves: Leaves, seed: int = 0) -> Tokens:
+    """
+    Return the tokens of parsed messages and the initial grammar.
+
+    A token is a leaf that has bytes: its field, or its field and value where that is an enumeration of at most 16
+    values; a remainder that no field read is the token ``unparsed``.
+    """
+    vocabulary = Vocabulary()
+    initial = LayoutGrammar(spec, vocabulary).build(seed)
+    read = np.flatnonzero(leaves.leaf_length > 0)
+    row, symbol = leaves.leaf_row[read], leaves.leaf_symbol[read]
+    at = view.starts[row] + leaves.leaf_start[read]
+    tokens = np.full(len(read), vocabulary.unparsed, np.int64)
+    for index in np.unique(symbol[symbol >= 0]).tolist():
+        mine = np.flatnonzero(symbol == index)
+        values = vocabulary.of_name(leaves.symbols[index].scope, leaves.symbols[index].name)
+        tokens[mine] = values[None]
+        if len(values) > 1:
+            tokens[mine] = _by_value(view.data, at[mine], leaves.leaf_length[read[mine]], values)
+    first = np.searchsorted(row, np.arange(len(view) + 1))
+    sequences = [tokens[first[i] : first[i + 1]] for i in range(len(view))]
+    return Tokens(vocabulary, sequences, initial)
+
+
+def _by_value(
+    data: NDArray[np.uint8], at: NDArray[np.int64], length: NDArray[np.int64], values: dict[bytes | None, int]
+) -> NDArray[np.int64]:
+    """Return the token of each value that is ``length`` bytes at ``at``; all enumerated values have one width."""
+    known = sorted(value for value in values if value is not None)
+    width = len(known[0])
+    whole = length == width
+    read = np.zeros(len(at), np.uint64)
+    for offset in range(width):
+        read = read << np.uint64(8) | data[np.where(whole, at + offset, 0)]
+    numbers = np.array([int.from_bytes(value, "big") for value in known], np.uint64)
+    place = np.minimum(np.searchsorted(numbers, read), len(numbers) - 1)
+    tokens = np.array([values[value] for value in known], np.int64)
+    return np.where(whole & (numbers[place] == read), tokens[place], values[None])
