@@ -1,0 +1,1 @@
+"""Simulated protocols, fitting of what inference ships, and its evaluation."""

@@ -1,0 +1,1 @@
+"""Fit the boundary network of ``discovery.boundaries`` on simulated protocols."""

@@ -1,0 +1,104 @@
+"""``simulate(seed)``: a random protocol, its messages in flows, and the truth about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Protocol
+
+from ...discovery.batch import MessageBatch
+from . import ber, binary, noise, text
+from .message import Message, World
+
+SIZES = (2, 5, 12, 25, 50, 50, 100, 100, 200)
+MAX_MESSAGE = 1024
+
+
+class Family(Protocol):
+    """A drawn protocol."""
+
+    def emit(self, message: Message) -> int:
+        """Write one message and return its type."""
+        ...
+
+
+FAMILIES: dict[str, tuple[float, Callable[[Random, World], Family]]] = {
+    "binary": (10, binary.make), "ber": (1.3, ber.make), "text": (2.4, text.make), "noise": (1, noise.make),
+}  # fmt: skip
+
+
+@dataclass
+class SimulatedProtocol:
+    """
+    Messages of one protocol with the truth.
+
+    Attributes:
+        family: which kind of protocol it is.
+        messages: payloads in order of time.
+        boundaries: per message, offsets strictly inside it at which a field begins, ascending.
+        semantics: per message, (start, length, label).
+        types: per message, the index of its type; directions: 1 asks, 2 answers; flows: from 1; times: seconds.
+    """
+
+    family: str
+    messages: list[bytes] = field(default_factory=list)
+    boundaries: list[list[int]] = field(default_factory=list)
+    semantics: list[list[tuple[int, int, str]]] = field(default_factory=list)
+    types: list[int] = field(default_factory=list)
+    directions: list[int] = field(default_factory=list)
+    flows: list[int] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+
+    def batch(self) -> MessageBatch:
+        """Return the messages with their times, flows and directions."""
+        return MessageBatch.from_payloads(
+            self.messages, ts=self.times, flow=self.flows, direction=self.directions
+        )
+
+
+def simulate(seed: int, messages: int | None = None, family: str | None = None) -> SimulatedProtocol:
+    """
+    Return a protocol and its messages, the same for the same arguments.
+
+    Args:
+        seed: draws the protocol and its messages.
+        messages: how many; drawn from a few to some hundred where None.
+        family: one of ``FAMILIES``; drawn where None.
+    """
+    rng = Random(seed)
+    family = family or rng.choices(list(FAMILIES), [weight for weight, _ in FAMILIES.values()])[0]
+    world = World(rng, "big" if rng.random() < 0.7 else "little", clock=rng.uniform(1.0e9, 1.8e9))
+    protocol = FAMILIES[family][1](rng, world)
+    made = SimulatedProtocol(family)
+    flows, pace, repeats = rng.choice([1, 1, 2, 5, 20]), rng.choice([0.01, 1, 30, 1000]), rng.choice([0, 0, 0, 0.3])
+    for _ in range(messages or rng.choice(SIZES)):
+        world.clock += rng.expovariate(1 / pace)
+        world.flow = rng.randrange(flows)
+        if made.messages and rng.random() < repeats:
+            _repeat(made, rng.randrange(len(made.messages)), world)
+        else:
+            _add(made, protocol, world)
+    return made
+
+
+def _add(made: SimulatedProtocol, protocol: Family, world: World) -> None:
+    message = Message(world)
+    kind = protocol.emit(message)
+    message.finish()
+    boundaries, semantics = message.truth()
+    payload = (message.payload() or b"\0")[:MAX_MESSAGE]
+    made.messages.append(payload)
+    made.boundaries.append([b for b in boundaries if b < len(payload)])
+    made.semantics.append([s for s in semantics if s[0] + s[1] <= len(payload)])
+    made.types.append(kind)
+    made.directions.append(world.direction)
+    made.flows.append(world.flow + 1)
+    made.times.append(world.clock)
+
+
+def _repeat(made: SimulatedProtocol, index: int, world: World) -> None:
+    for column in (made.messages, made.boundaries, made.semantics, made.types, made.directions):
+        column.append(column[index])  # type: ignore[attr-defined]
+    made.flows.append(world.flow + 1)
+    made.times.append(world.clock)

@@ -1,0 +1,119 @@
+"""Strings and opaque bytes: counted, terminated, padded, in two-byte characters, random."""
+
+from __future__ import annotations
+
+from random import Random
+
+from .message import Emit, Message, World
+
+WORDS = (
+    "admin user root status get set temp sensor pump valve config host name alpha node device read write data log file "
+    "index time event session token public private open close start stop main default local example com org net www "
+    "mail test group item value point alarm motor level flow tank unit line batch recipe door meter phase grid relay"
+).split()
+
+
+def word_bytes(rng: Random, most: int = 3) -> bytes:
+    """Return a name, a path, or a number as text."""
+    kind = rng.random()
+    if kind < 0.15:
+        return str(rng.randrange(10 ** rng.randint(1, 8))).encode()
+    glue = rng.choice(["-", "_", "", ".", "", "/", " ", "\\"])
+    text = glue.join(rng.choices(WORDS, k=rng.randint(1, most)))
+    return (text.upper() if kind < 0.3 else text.title() if kind < 0.45 else text).encode()
+
+
+def content(rng: Random) -> bytes:
+    """Return the content of a string field: text or bytes, sometimes none."""
+    kind = rng.random()
+    if kind < 0.08:
+        return b""
+    return rng.randbytes(rng.randrange(1, 12)) if kind < 0.2 else word_bytes(rng)
+
+
+def counted(rng: Random, world: World) -> Emit:
+    """A length, then that many bytes; the length may include itself."""
+    width, self_counted = rng.choice([1, 1, 1, 2, 2, 4]), rng.random() < 0.1
+    align = 4 if rng.random() < 0.1 else 1
+
+    def emit(message: Message) -> None:
+        text = content(message.rng)
+        message.integer(len(text) + (width if self_counted else 0), width, "length")
+        message.put(text, "string")
+        message.put(bytes(-len(text) % align), "padding")
+
+    return emit
+
+
+def terminated(rng: Random, world: World) -> Emit:
+    """Text up to a zero byte, which is part of the field."""
+    return lambda message: message.put(word_bytes(message.rng) + b"\0", "string")
+
+
+def padded(rng: Random, world: World) -> Emit:
+    """Text in a field of fixed width, the rest zeros or blanks."""
+    width, fill = rng.choice([8, 12, 16, 16, 20, 32, 64]), rng.choice([b"\0", b"\0", b" "])
+    empty = rng.choice([0, 0, 0.5])
+
+    def emit(message: Message) -> None:
+        text = b"" if message.rng.random() < empty else word_bytes(message.rng)
+        message.put(text[:width].ljust(width, fill), "string")
+
+    return emit
+
+
+def wide(rng: Random, world: World) -> Emit:
+    """UTF-16, little endian, counted or ended by a zero character."""
+    width = rng.choice([0, 2, 2, 4])
+    halved = rng.random() < 0.5
+
+    def emit(message: Message) -> None:
+        text = word_bytes(message.rng).decode().encode("utf-16-le")
+        if width:
+            message.integer(len(text) // (2 if halved else 1), width, "length")
+        else:
+            text += b"\0\0"
+        message.put(text, "string")
+
+    return emit
+
+
+def labels(rng: Random, world: World) -> Emit:
+    """A name as counted labels that end with a zero byte: one field."""
+    names = [b"".join(bytes([len(w)]) + w.encode() for w in rng.choices(WORDS, k=rng.randint(1, 4))) for _ in range(12)]
+    pointer = rng.choice([0, 0, 0.4])
+
+    def emit(message: Message) -> None:
+        draw = message.rng
+        if draw.random() < pointer:
+            message.put(bytes([0xC0, draw.choice([12, 12, 12, draw.randrange(12, 90)])]), "name")
+        else:
+            message.put(draw.choice(names) + b"\0", "name")
+
+    return emit
+
+
+def opaque(rng: Random, world: World) -> Emit:
+    """Bytes without structure: ciphertext, printable noise, zeros; fixed or varying length."""
+    kind, top = rng.choice(["random", "random", "random", "text", "low", "zero"]), rng.choice([4, 16, 40, 120])
+    fixed = rng.randint(1, top) if rng.random() < 0.3 else None
+
+    def emit(message: Message) -> None:
+        draw = message.rng
+        size = fixed or draw.randint(1, top)
+        choices = {"text": range(32, 127), "low": range(4), "zero": range(1)}
+        message.put(draw.randbytes(size) if kind == "random" else bytes(draw.choices(choices[kind], k=size)), "payload")
+
+    return emit
+
+
+def sized_opaque(rng: Random, world: World) -> Emit:
+    """A length, then random bytes."""
+    width, top = rng.choice([1, 2, 2, 4]), rng.choice([8, 16, 32, 64, 200])
+
+    def emit(message: Message) -> None:
+        size = message.rng.randint(0, top)
+        message.integer(size, width, "length")
+        message.put(message.rng.randbytes(size), "payload")
+
+    return emit

@@ -1,0 +1,149 @@
+"""Text families: commands and replies, header blocks, key and value lines, separated values, counted bulk strings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from .message import Message, World
+from .strings import WORDS, word_bytes
+
+REASONS = [b"OK", b"Not Found", b"ready", b"Command okay, continue", b"Service closing", b"User name okay", b"Denied"]
+
+
+@dataclass
+class Text:
+    """The vocabulary of one line protocol and the shape of its messages."""
+
+    style: str
+    verbs: list[bytes]
+    keys: list[bytes]
+    blank: bytes
+    colon: bytes
+    end: bytes
+    trailer: bytes
+    whole_lines: bool
+    whole_arguments: bool
+
+    def emit(self, message: Message) -> int:
+        """Write one message and return its type: 0 asks, 1 answers (bulk values and lines have one type)."""
+        message.world.direction = 1 + (message.rng.random() < 0.45)
+        STYLES[self.style](self, message)
+        return message.world.direction - 1
+
+    def line(self, message: Message) -> None:
+        """Write a command or a reply line."""
+        (self._command if message.world.direction == 1 else self._reply)(message)
+        message.put(self.end)
+
+    def _command(self, message: Message) -> None:
+        rng = message.rng
+        message.put(rng.choice(self.verbs), "command")
+        count = rng.choice([0, 1, 1, 2, 3])
+        if self.whole_arguments and count:
+            message.put(self.blank)
+            message.put(self.blank.join(word_bytes(rng, 2) for _ in range(count)), "string")
+            return
+        for _ in range(count):
+            message.put(self.blank)
+            message.put(word_bytes(rng).replace(b" ", b"+"), "string")
+        message.put(self.trailer and self.blank)
+        message.put(self.trailer)
+
+    def _reply(self, message: Message) -> None:
+        rng = message.rng
+        if self.trailer:
+            message.put(self.trailer)
+            message.put(self.blank)
+        message.put(str(rng.randrange(100, 600)).encode(), "status")
+        message.put(rng.choice([self.blank, self.blank, b"-"]))
+        message.put(rng.choice(REASONS) if rng.random() < 0.5 else b" ".join(word_bytes(rng) for _ in range(rng.randint(1, 5))))
+
+    def headers(self, message: Message) -> None:
+        """Write a first line, header lines, an empty line, and sometimes a body."""
+        rng = message.rng
+        self.line(message)
+        for key in self.keys[: rng.randint(1, len(self.keys))]:
+            self._pair(message, key)
+        message.put(self.end)
+        if rng.random() < 0.3:
+            message.put(b" ".join(word_bytes(rng) for _ in range(rng.randint(1, 12))), "payload")
+
+    def _pair(self, message: Message, key: bytes) -> None:
+        value = b" ".join(word_bytes(message.rng) for _ in range(message.rng.choice([1, 1, 2, 4])))
+        if self.whole_lines:
+            message.put(key + self.colon + value + self.end)
+            return
+        for part in (key, self.colon, value, self.end):
+            message.put(part)
+
+    def pairs(self, message: Message) -> None:
+        """Write keys and values, a line each."""
+        for key in message.rng.sample(self.keys, message.rng.randint(1, len(self.keys))):
+            self._pair(message, key)
+
+    def separated(self, message: Message) -> None:
+        """Write values with a separator between them."""
+        glue = self.colon.strip() or b","
+        for index in range(message.rng.randint(2, 7)):
+            message.put(glue if index else b"")
+            message.put(word_bytes(message.rng, 1))
+        message.put(self.end)
+
+    def bulk(self, message: Message) -> None:
+        """Write counted strings: a line with a sign and a length, the string, a line end."""
+        rng = message.rng
+        count = rng.randint(1, 4)
+        message.put(b"*%d" % count + self.end if rng.random() < 0.7 else b"", "count")
+        for _ in range(count):
+            value = word_bytes(rng)
+            message.put(b"$%d" % len(value) + self.end, "length")
+            message.put(value, "string")
+            message.put(self.end)
+
+    def lines(self, message: Message) -> None:
+        """Write several commands or replies."""
+        for _ in range(message.rng.choice([1, 1, 1, 2, 3, 6])):
+            self.line(message)
+
+    def whole(self, message: Message) -> None:
+        """Write a first line of tokens and then lines that are one field each."""
+        self.line(message)
+        for _ in range(message.rng.choice([0, 0, 1, 3])):
+            message.put(b" ".join(word_bytes(message.rng) for _ in range(message.rng.randint(1, 6))) + self.end)
+
+    def document(self, message: Message) -> None:
+        """Write braces or tags around names and values, in the manner of JSON."""
+        rng = message.rng
+        message.put(b"{")
+        for index in range(rng.randint(1, 5)):
+            message.put(b", " if index else b"")
+            message.put(b'"' + rng.choice(self.keys) + b'"')
+            message.put(b": ")
+            message.put(str(rng.randrange(10000)).encode() if rng.random() < 0.5 else b'"' + word_bytes(rng) + b'"')
+        message.put(b"}")
+
+
+STYLES: dict[str, Callable[[Text, Message], None]] = {
+    "lines": Text.lines, "headers": Text.headers, "pairs": Text.pairs, "separated": Text.separated,
+    "bulk": Text.bulk, "whole": Text.whole, "document": Text.document,
+}  # fmt: skip
+
+
+def make(rng: Random, world: World) -> Text:
+    """Draw a text protocol."""
+    style = rng.choices(list(STYLES), [5, 4, 1, 1, 1, 2, 0.7])[0]
+    case: Callable[[str], str] = rng.choice([str.upper, str.upper, str.lower, str.title])
+    keys = [b"-".join(w.title().encode() for w in rng.choices(WORDS, k=rng.randint(1, 2))) for _ in range(rng.randint(2, 8))]
+    return Text(
+        style=style,
+        verbs=[case(word)[: rng.randint(3, 8)].encode() for word in rng.choices(WORDS, k=8)],
+        keys=list(dict.fromkeys(keys)),
+        blank=rng.choice([b" ", b" ", b" ", b" ", b"\t", b"|"]),
+        colon=rng.choice([b": ", b": ", b":", b"=", b","]),
+        end=rng.choice([b"\r\n", b"\r\n", b"\r\n", b"\n"]),
+        trailer=rng.choice([b"", b"", b"HTTP/1.1", b"X/2"]) if style == "headers" else b"",
+        whole_lines=rng.random() < 0.75,
+        whole_arguments=rng.random() < 0.4,
+    )
