@@ -1,0 +1,50 @@
+"""The byte order of a protocol's numbers, decided by all of them together where one alone does not show it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from ..spec import Field
+from .profile import Profile
+
+CLEAR = 3.0  # bits by which one reading is smaller than the other
+
+
+def vote(profile: Profile) -> float:
+    """Return how many bits larger the little-endian reading is (negative: the big-endian one), 0 without evidence."""
+    if profile.width not in (2, 3, 4, 8) or profile.distinct < 2:
+        return 0.0
+    chosen = ~profile.held
+    big, little = (int(profile.numbers(order)[chosen].max()) for order in (False, True))
+    return math.log2(little + 1) - math.log2(big + 1)
+
+
+def joint(profiles: Iterable[tuple[Field, Profile]]) -> bool | None:
+    """Return whether the protocol is little-endian: each field with a clear vote has one, proven relations three."""
+    balance = 0
+    for field, profile in profiles:
+        difference = vote(profile)
+        if any(c.kind in ("length", "counter", "timestamp", "checksum") for c in field.constraints):
+            balance += {"big": 3, "little": -3}.get(field.endianness or "", 0)
+        elif abs(difference) >= CLEAR and not _is_words(profile):
+            balance += 1 if difference > 0 else -1
+    return None if balance == 0 else balance < 0
+
+
+def _is_words(profile: Profile) -> bool:
+    """Return whether the bytes are text, of which neither end is the high one."""
+    return bool(profile.count("text") * 2 > profile.count("n"))
+
+
+def order_of(field: Field, profile: Profile, little: bool | None) -> str | None:
+    """Return the byte order of a number: its own where that is clear, else the protocol's, else what it was."""
+    if profile.width < 2:
+        return None
+    difference = vote(profile)
+    if abs(difference) >= 2 * CLEAR or little is None:
+        own = None if np.isclose(difference, 0) else "big" if difference > 0 else "little"
+        return field.endianness or own or "big"
+    return "little" if little else "big"

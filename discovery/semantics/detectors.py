@@ -1,0 +1,285 @@
+"""
+Detectors: what the values of one field may mean, the surest meaning first.
+
+Each takes a ``Context`` and returns a proposal or None; ``DETECTORS`` is their order. A proposal that the messages
+refute makes way for the next detector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..spec import Address, Constant, Encoding, Enum, Field, Fixed, Flags, Opaque, Padding, Range, Rest, Text
+from .judge import Proposal
+from .profile import EMPTY, PADDED, TEXT, UNIFORM, UTF8, UTF16BE, UTF16LE, WIDEST_NUMBER, Profile
+
+FEWEST = 5
+MOST_VALUES = 16
+
+
+@dataclass(frozen=True)
+class Context:
+    """
+    One field and what is known around it.
+
+    Attributes:
+        field, profile: the field and its values.
+        offset: bytes from the front of the message where they are the same in all messages of its type, else -1.
+        last: nothing follows it in the message.
+        little: the protocol's byte order, None where no number showed it.
+        addresses: uint64, hashes of the endpoints' addresses of the sampled flows.
+    """
+
+    field: Field
+    profile: Profile
+    offset: int
+    last: bool
+    little: bool | None
+    addresses: NDArray[np.uint64]
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the values have one width of at most eight bytes."""
+        return 0 < self.profile.width <= WIDEST_NUMBER
+
+    @property
+    def reads_little(self) -> bool:
+        """Whether the field is read little-endian."""
+        if self.field.endianness is not None:
+            return self.field.endianness == "little"
+        return bool(self.little)
+
+
+Detector = Callable[[Context], Proposal | None]
+
+
+def constant(context: Context) -> Proposal | None:
+    """One value in all messages; the first field of a message, if not zero, is its magic or, if small, its version."""
+    profile = context.profile
+    hashes, first, counts = profile.values
+    if profile.count("n") < FEWEST or not profile.width:
+        return None
+    usual = int(np.argmax(counts))
+    if counts[usual] < 0.98 * profile.count("n"):
+        return None
+    value = profile.leaves.bytes_of(int(first[usual]))
+    holds = profile.leaves.hashes[profile.span] == hashes[usual]
+    if context.last and len(value) > 1 and value == bytes(len(value)):
+        return Proposal("padding", "padding", Padding(byte=0), holds)
+    semantic: str = "constant"
+    if context.offset == 0 and any(value) and (len(value) > 1 or value[0] > 32):
+        semantic = "magic"
+    elif context.offset == 0 and len(value) == 1 and 0 < value[0] <= 9:
+        semantic = "version"
+    return Proposal("constant", semantic, Constant(value=value), holds)  # type: ignore[arg-type]
+
+
+def padding(context: Context) -> Proposal | None:
+    """Values of different lengths (or two and more bytes) that repeat one byte: zero, 0xff or a space."""
+    profile = context.profile
+    n = profile.count("n")
+    filled = n - profile.count("empty")
+    if filled < FEWEST or profile.count("uniform") < filled * 0.98 or profile.count("longest") < 2:
+        return None
+    starts, lengths = profile.leaves.starts[profile.span], profile.leaves.lengths[profile.span]
+    heads = profile.leaves.data[np.where(lengths > 0, starts, 0)]
+    byte = int(np.bincount(heads[lengths > 0], minlength=256).argmax())
+    if byte not in (0, 255, 32):
+        return None
+    classes = profile.classes
+    holds = (classes & EMPTY > 0) | ((classes & UNIFORM > 0) & (heads == byte))
+    return Proposal("padding", "padding", Padding(byte=byte), holds)
+
+
+_TEXTS: tuple[tuple[str, bytes | None, int, Encoding], ...] = (
+    ("utf-16le", None, UTF16LE, "utf16"),
+    ("utf-16be", None, UTF16BE, "utf16"),
+    ("ascii", None, TEXT, "ascii"),
+    ("utf-8", None, TEXT | UTF8, "utf8"),
+    ("ascii", b"\0", TEXT | PADDED, "ascii"),
+)
+
+
+def text(context: Context) -> Proposal | None:
+    """Printable values of three bytes and more on average (four, where the width is fixed), not all the same."""
+    profile = context.profile
+    n, empty = profile.count("n"), profile.count("empty")
+    if n - empty < 3 or profile.count("bytes") < 3 * (n - empty) or profile.distinct < 2 or 0 < profile.width < 4:
+        return None
+    for charset, ending, bits, encoding in _TEXTS:
+        holds = profile.classes & (bits | EMPTY) > 0
+        if holds[~profile.held].mean() < 0.98 or (ending and profile.count("printable") * 2 < profile.count("bytes")):
+            continue
+        constraint = Text(charset=charset, padding=ending)  # type: ignore[arg-type]
+        return Proposal("text", "text", constraint, holds, encoding=encoding, endianness=None)
+    return None
+
+
+def opaque(context: Context) -> Proposal | None:
+    """
+    Eight bytes and more whose byte counts are those of uniform bytes (chi-square below its mean plus four deviations).
+
+    Held-out leaves cannot refute a distribution one by one: the test is repeated on them.
+    """
+    profile = context.profile
+    if profile.count("bytes") < 1024 or profile.count("bytes") < 8 * profile.count("n"):
+        return None
+    if not all(_looks_uniform(_histogram(profile, held)) for held in (False, True)):
+        return None
+    return Proposal("opaque", "opaque", Opaque(), None, encoding="bytes", endianness=None)
+
+
+def _histogram(profile: Profile, held: bool) -> NDArray[np.int64]:
+    chosen = np.flatnonzero(profile.held == held) + profile.span.start
+    counts = np.zeros(256, np.int64)
+    for leaf in chosen[:512]:
+        start = profile.leaves.starts[leaf]
+        counts += np.bincount(profile.leaves.data[start : start + profile.leaves.lengths[leaf]], minlength=256)
+    return counts
+
+
+def _looks_uniform(counts: NDArray[np.int64]) -> bool:
+    total = int(counts.sum())
+    if total < 512:
+        return True
+    chi_square = float((counts.astype(np.float64) ** 2).sum()) * 256 / total - total
+    return chi_square < 255 + 4 * (2 * 255) ** 0.5
+
+
+def address(context: Context) -> Proposal | None:
+    """Four, six or sixteen bytes that mostly are addresses of the flows' endpoints, or private IPv4 addresses."""
+    profile = context.profile
+    forms = {4: "ipv4", 6: "mac", 16: "ipv6"}
+    if profile.width not in forms or profile.count("n") < FEWEST:
+        return None
+    known = np.isin(profile.values[0], context.addresses)
+    if known.sum() >= 2 and profile.values[2][known].sum() * 2 >= profile.count("n"):
+        return Proposal("address", "address", Address(form=forms[profile.width]), encoding="bytes", endianness=None)  # type: ignore[arg-type]
+    if profile.width == 4 and profile.distinct >= 4 and _private(profile.matrix[~profile.held]):
+        return Proposal("address", "address", Address(form="ipv4"), encoding="bytes", endianness=None)
+    return None
+
+
+def _private(octets: NDArray[np.uint8]) -> bool:
+    """Return whether nearly all are IPv4 addresses that RFC 1918 sets aside, or zero."""
+    first, second = octets[:, 0], octets[:, 1]
+    private = (first == 192) & (second == 168) | (first == 172) & (second >> 4 == 1) | (first == 10)
+    zero = ~octets.any(axis=1)
+    varied = len(np.unique(octets[:, 3])) >= 4
+    mixed = len(np.unique(first[~zero])) > 1 or bool(((first == 192) | (first == 172))[~zero].all())
+    return bool(varied and mixed and (private | zero).mean() >= 0.9 and private.mean() >= 0.5)
+
+
+def real(context: Context) -> Proposal | None:
+    """Four or eight bytes that read as floating point have moderate size in nearly all messages; as integers they do not."""
+    profile = context.profile
+    if profile.width not in (4, 8) or profile.distinct < 8:
+        return None
+    best: tuple[float, str] | None = None
+    for order in ("little", "big") if context.little else ("big", "little"):
+        share = _moderate(profile, order)
+        if share >= 0.95 and (best is None or share > best[0]):
+            best = (share, order)
+    if best is None:
+        return None
+    return Proposal("float", "float", None, None, encoding="float", endianness=best[1])
+
+
+def _moderate(profile: Profile, order: str) -> float:
+    """Return the share of proposing values of moderate size, 0 where their exponents do not vary."""
+    kind = ("<" if order == "little" else ">") + ("f4" if profile.width == 4 else "f8")
+    values = np.ascontiguousarray(profile.matrix[~profile.held]).view(kind).ravel()
+    with np.errstate(invalid="ignore"):
+        size = np.abs(values.astype(np.float64))
+        moderate = (size == 0) | ((size >= 1e-4) & (size <= 1e8))
+        nonzero = size[(size > 0) & moderate]
+    if len(nonzero) * 2 < len(values) or len(np.unique(np.frexp(nonzero)[1])) < 3:
+        return 0.0
+    return float(moderate.mean())
+
+
+def bcd(context: Context) -> Proposal | None:
+    """Two bytes and more whose nibbles are all decimal, in at least 16 values with most digits in both halves of a byte."""
+    profile = context.profile
+    if profile.width < 2 or profile.width > WIDEST_NUMBER or profile.distinct < 16:
+        return None
+    if profile.count("bcd") < profile.count("n"):
+        return None
+    octets = profile.matrix[~profile.held]
+    if octets.shape[1] and (len(np.unique(octets >> 4)) < 5 or len(np.unique(octets & 15)) < 8):
+        return None
+    holds = ((profile.matrix >> 4 <= 9) & (profile.matrix & 15 <= 9)).all(axis=1)
+    return Proposal("bcd", "bcd", None, holds, encoding="bcd")
+
+
+def flags(context: Context) -> Proposal | None:
+    """Few bits, set in different combinations, far apart as numbers."""
+    profile = context.profile
+    if not context.is_number or profile.width > 4 or not 3 <= profile.distinct <= 64 or profile.count("n") < 16:
+        return None
+    numbers = profile.numbers()
+    values = np.unique(numbers[~profile.held])
+    mask = int(np.bitwise_or.reduce(values))
+    bits = np.bitwise_count(values)
+    used = mask.bit_count()
+    if used > 3 + 3 * profile.width or int(values[-1]) < 5 * len(values) or bits.max() < 2 or float(bits.mean()) > max(used * 0.6, 2):
+        return None
+    if used > len(values) + 2:
+        return None
+    holds = (numbers & ~np.uint64(mask)) == 0
+    return Proposal("flags", "flags", Flags(mask=mask.to_bytes(profile.width, "big")), holds)
+
+
+def enum(context: Context) -> Proposal | None:
+    """At most 16 values, each in eight messages on average."""
+    profile = context.profile
+    if not context.is_number or profile.distinct > min(MOST_VALUES, profile.count("n") // 8) or profile.distinct < 2:
+        return None
+    hashes, first, _ = profile.values
+    values = sorted(profile.leaves.bytes_of(int(leaf)) for leaf in first)
+    holds = np.isin(profile.leaves.hashes[profile.span], hashes)
+    return Proposal("enum", "enum", Enum(values=values), holds)
+
+
+def identifier(context: Context) -> Proposal | None:
+    """Two to sixteen bytes, nearly all values different and every byte mixed."""
+    profile = context.profile
+    n = profile.count("n")
+    if not 2 <= profile.width <= 16 or n < 16 or profile.distinct < 0.7 * n:
+        return None
+    matrix = profile.matrix[~profile.held]
+    expected = 256 * (1 - (1 - 1 / 256) ** len(matrix))
+    spread = [len(np.unique(matrix[:, i])) for i in range(profile.width)]
+    if min(spread) < 0.6 * expected:
+        return None
+    return Proposal("identifier", "identifier")
+
+
+def integer(context: Context) -> Proposal | None:
+    """A number between the bounds that were seen."""
+    profile = context.profile
+    if not context.is_number or profile.count("n") < FEWEST or profile.distinct < 2:
+        return None
+    if context.field.encoding not in ("uint", "int", "bytes") or profile.width > 4:
+        return None
+    numbers = profile.numbers(context.reads_little)
+    seen = numbers[~profile.held]
+    low, high = int(seen.min()), int(seen.max())
+    holds = (numbers >= np.uint64(low)) & (numbers <= np.uint64(high))
+    return Proposal("range", "integer", Range(minimum=low, maximum=high), holds)
+
+
+def rest(context: Context) -> Proposal | None:
+    """What no other detector names and has no fixed width is payload."""
+    if isinstance(context.field.width, Fixed) and context.profile.width <= WIDEST_NUMBER:
+        return None
+    return Proposal("payload", "payload") if isinstance(context.field.width, Rest) else None
+
+
+DETECTORS: tuple[Detector, ...] = (
+    constant, padding, text, address, real, bcd, flags, enum, opaque, identifier, integer, rest,
+)  # fmt: skip

@@ -1,0 +1,173 @@
+"""Label the fields of a specification from their values in the sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field as attribute
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..parser import Parser
+from ..parser.symbols import Symbol
+from ..sample import Sample
+from ..settings import DiscoverySettings
+from ..spec import Element, Evidence, Field, ProtocolSpec, Repeat, Switch
+from .byteorder import joint, order_of
+from .columns import Column, columns_of, table_of
+from .detectors import DETECTORS, Context
+from .judge import Proposal, judge
+from .profile import Profile, _hash
+from .structure import Role, roles_of
+
+_OPEN = frozenset({"unknown", "payload"})
+_VAGUE = frozenset({"integer", "payload", "identifier"})
+
+
+@dataclass
+class _Labels:
+    """New fields by identity of the old ones, and the evidence of their claims."""
+
+    spec: ProtocolSpec
+    sample: Sample
+    settings: DiscoverySettings
+    symbols: list[Symbol]
+    roles: dict[tuple[str, str], Role]
+    little: bool | None = None
+    fields: dict[int, Field] = attribute(default_factory=dict)
+    evidence: dict[str, Evidence] = attribute(default_factory=dict)
+
+    def known(self, symbol: Symbol) -> bool:
+        """Keep what the layout and proven relations say of a field; return whether that is all there is to say."""
+        old = symbol.field
+        assert old is not None
+        scope = symbol.type or symbol.group
+        role = self.roles.get((scope, old.name))
+        proven = self.spec.evidence.get(f"field:{scope}.{old.name}")
+        for constraint in old.constraints:
+            if proven is not None:
+                self.evidence.setdefault(f"{constraint.kind}:{scope}.{old.name}", proven)
+        if role is None:
+            return old.semantic not in _OPEN
+        update: dict[str, Any] = {"semantic": role.semantic}
+        if role.constraint is not None and all(c.kind != role.constraint.kind for c in old.constraints):
+            update["constraints"] = [*old.constraints, role.constraint]
+        self.fields[id(old)] = old.model_copy(update=update)
+        return True
+
+    def label(self, symbol: Symbol, proposal: Proposal, evidence: Evidence, profile: Profile) -> None:
+        """Write one label into a field."""
+        old = symbol.field
+        assert old is not None
+        update: dict[str, Any] = {"semantic": proposal.semantic, **proposal.update}
+        if proposal.constraint is not None:
+            update["constraints"] = [*old.constraints, proposal.constraint]
+        if "encoding" not in update and proposal.semantic in ("integer", "enum", "flags", "identifier", "constant"):
+            update |= self._number(old, profile)
+        kind = proposal.constraint.kind if proposal.constraint is not None else "field"
+        self.evidence[f"{kind}:{symbol.type or symbol.group}.{old.name}"] = evidence
+        self.fields[id(old)] = old.model_copy(update=update)
+
+    def _number(self, old: Field, profile: Profile) -> dict[str, Any]:
+        if profile.width not in (1, 2, 3, 4, 8) or old.encoding not in ("uint", "bytes"):
+            return {}
+        return {"encoding": "uint", "endianness": order_of(old, profile, self.little)}
+
+    def propose(self, column: Column, profile: Profile, addresses: NDArray[np.uint64]) -> tuple[Proposal, Evidence] | None:
+        """Return the first meaning that the messages do not refute."""
+        first = self.symbols[column.symbols[0]].field
+        assert first is not None
+        context = Context(first, profile, column.offset, column.last, self.little, addresses)
+        for detector in DETECTORS:
+            proposal = detector(context)
+            evidence = judge(proposal, profile, self.sample, self.settings) if proposal is not None else None
+            if proposal is not None and evidence is not None:
+                return proposal, evidence
+        return None
+
+
+def label_fields(spec: ProtocolSpec, sample: Sample, settings: DiscoverySettings) -> ProtocolSpec:
+    """
+    Return the specification with semantics, encodings, byte orders, constraints and the evidence of each claim.
+
+    What the layout and the relations already named stays. A place of the header that several types share is labelled
+    by its values over all types, where that says something; other fields by their own values. Constraints that the
+    proposing or the held-out messages refute are not kept.
+    """
+    if not spec.types or not len(sample.view):
+        return spec
+    parser = Parser(spec)
+    fields = [symbol.field for symbol in parser.symbols]
+    table = table_of(parser.parse_batch(sample.view), sample, fields)
+    labels = _Labels(spec, sample, settings, parser.symbols, roles_of(spec))
+    addresses = _endpoints(sample)
+    done: set[int] = set()
+    for pooled in (True, False):
+        leaves, columns = columns_of(table, fields, pooled)
+        profiles = [Profile(leaves, column.index) for column in columns]
+        if pooled:
+            labels.little = joint(
+                (f, p) for c, p in zip(columns, profiles, strict=True) if (f := fields[c.symbols[0]]) is not None
+            )
+        for column, profile in zip(columns, profiles, strict=True):
+            open_symbols = [s for s in column.symbols if s not in done and not labels.known(parser.symbols[s])]
+            done |= set(column.symbols) - set(open_symbols)
+            if not open_symbols:
+                continue
+            found = _type_key(spec, column, profile) or labels.propose(column, profile, addresses)
+            if found is None or (pooled and len(column.symbols) > 1 and found[0].semantic in _VAGUE):
+                continue
+            for s in open_symbols:
+                labels.label(parser.symbols[s], *found, profile)
+                done.add(s)
+    return _rewritten(spec, labels)
+
+
+def _type_key(spec: ProtocolSpec, column: Column, profile: Profile) -> tuple[Proposal, Evidence] | None:
+    """Return the label of the field that tells the types apart."""
+    key = spec.key
+    if key is None or (column.offset, profile.width) != (key.offset, key.width):
+        return None
+    n = profile.count("n")
+    held = profile.count("n", held=True)
+    evidence = Evidence(
+        detector="key", support=n, trials=n, held_out_support=held, held_out_trials=held,
+        statement="tells the message types apart",
+    )  # fmt: skip
+    return Proposal("key", "type"), evidence
+
+
+def _endpoints(sample: Sample) -> NDArray[np.uint64]:
+    """Return the hashes of the addresses of the sampled flows' endpoints."""
+    flows = sample.flows
+    sizes = flows.address_length.astype(np.int64)
+    found = []
+    for addresses in (flows.src, flows.dst):
+        data = np.ascontiguousarray(addresses).reshape(-1)
+        starts = np.arange(len(sizes), dtype=np.int64) * 16
+        used = sizes > 0
+        found.append(_hash(data, starts[used], sizes[used]))
+    return np.unique(np.concatenate(found))
+
+
+def _rewritten(spec: ProtocolSpec, labels: _Labels) -> ProtocolSpec:
+    types = [t.model_copy(update={"elements": _elements(t.elements, labels.fields)}) for t in spec.types]
+    groups = {name: _elements(elements, labels.fields) for name, elements in spec.groups.items()}
+    evidence = {**spec.evidence, **labels.evidence}
+    return spec.model_copy(update={"types": types, "groups": groups, "evidence": evidence})
+
+
+def _elements(elements: list[Element], fields: dict[int, Field]) -> list[Element]:
+    return [_element(element, fields) for element in elements]
+
+
+def _element(element: Element, fields: dict[int, Field]) -> Element:
+    """Return an element with the labelled fields in the place of the old ones."""
+    if isinstance(element, Switch):
+        cases = [c.model_copy(update={"elements": _elements(c.elements, fields)}) for c in element.cases]
+        return element.model_copy(update={"cases": cases, "default": _elements(element.default, fields)})
+    inner = _elements(element.elements, fields) if element.elements else element.elements
+    if isinstance(element, Repeat):
+        return element.model_copy(update={"elements": inner}) if inner else element
+    labelled = fields.get(id(element), element)
+    return labelled.model_copy(update={"elements": inner}) if inner else labelled
