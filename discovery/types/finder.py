@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -66,7 +67,8 @@ def _text_drafts(view: MessageView) -> list[_Draft]:
     for path in token_paths(view):
         word = "_".join(value.decode("ascii") for _, value in path)
         label = " ".join(value.decode("ascii") for _, value in path)
-        drafts.append(_Draft(f"t_{word}"[:48], label, [TEXT, *(token_guard(*step) for step in path)]))
+        stem = re.sub("[^A-Za-z0-9_]", "_", f"t_{word}")[:48]
+        drafts.append(_Draft(stem, label[:120], [TEXT, *(token_guard(*step) for step in path)]))
     return [*drafts, _Draft("t_text", "other text", [TEXT])]
 
 
