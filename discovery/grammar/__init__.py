@@ -3,9 +3,8 @@
 from .learner import GrammarLearner
 from .rules import RuleSet
 from .sequence import TransitionLikelihood, learn_sequence, sequence_log_probability
-
-# from .stage import learn_grammar
-from .tokens import Tokens, tokens_from_spec
+from .stage import learn_grammar
+from .tokens import Tokens, tokens_from_parsed
 
 __all__ = [
     "GrammarLearner",
@@ -15,5 +14,5 @@ __all__ = [
     "learn_grammar",
     "learn_sequence",
     "sequence_log_probability",
-    "tokens_from_spec",
+    "tokens_from_parsed",
 ]

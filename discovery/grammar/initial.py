@@ -11,6 +11,7 @@ from .vocabulary import Vocabulary
 
 START = "S"
 MAX_RULES = 20_000
+PAYLOAD = "payload"  # the parser's name for what the elements of a region leave
 _RELATIONS = ("length", "count", "checksum", "counter", "echo")
 
 
@@ -20,6 +21,18 @@ class Part:
 
     symbols: tuple[int, ...] = ()
     nullable: bool = True
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where elements stand: the names above them, as in the parser's symbols, and the type or group that owns them."""
+
+    path: str
+    owner: str
+
+    def below(self, name: str) -> Place:
+        """Return the place inside a region or repeat of that name."""
+        return Place(f"{self.path}.{name}", self.owner)
 
 
 @dataclass
@@ -39,6 +52,7 @@ class LayoutGrammar:
     constraints: dict[Rule, list[str]] = field(default_factory=dict)
     _later: list[Rule] = field(default_factory=list)
     _unary: dict[int, set[int]] = field(default_factory=dict)
+    _taken: set[str] = field(default_factory=set)
     _groups: dict[str, int] = field(default_factory=dict)
 
     def build(self, seed: int) -> RuleSet:
@@ -47,12 +61,13 @@ class LayoutGrammar:
         for message_type in self.spec.types:
             if len(self.rules) > MAX_RULES:
                 break  # messages of the types left out get rules of their own from their sequences
+            place = Place(message_type.name, message_type.name)
             left = self._name(message_type.name)
-            part = self._sequence(message_type.name, message_type.elements)
-            if part.symbols:
-                self._claims(self._rule(left, part.symbols), message_type.name, message_type.elements)
-                # which body follows is for the key's bytes to say, not for a probability
-                self._claim(self._rule(0, (~left,)), [f"type:{message_type.name}"])
+            part = self._sequence(place, message_type.elements)
+            symbols = part.symbols or self._token(place, PAYLOAD)
+            self._claim(self._rule(left, symbols), claims(place.owner, message_type.elements))
+            # which body follows is for the key's bytes to say, not for a probability
+            self._claim(self._rule(0, (~left,)), [f"type:{message_type.name}"])
         for left, right in self._later:
             self._rule(left, right)
         grammar = RuleSet.uniform(self.names, self.rules, seed)
@@ -61,9 +76,10 @@ class LayoutGrammar:
 
     def _name(self, wanted: str) -> int:
         name, number = wanted, 1
-        while name in self.names:
+        while name in self._taken:
             number += 1
             name = f"{wanted}_{number}"
+        self._taken.add(name)
         self.names.append(name)
         return len(self.names) - 1
 
@@ -88,18 +104,19 @@ class LayoutGrammar:
                     todo.append(child)
         return seen
 
-    def _sequence(self, scope: str, elements: Sequence[Element], after: Part = Part()) -> Part:
-        """Return elements in a row, then ``after``; built from the end, so that each absent part costs one symbol."""
+    def _sequence(self, place: Place, elements: Sequence[Element]) -> Part:
+        """Return elements in a row, built from the end, so that each part that may be absent costs one symbol."""
+        after = Part()
         for element in reversed(elements):
-            after = self._before(scope, self._element(scope, element), after)
+            after = self._before(place, self._element(place, element), after)
         return after
 
-    def _before(self, scope: str, first: Part, rest: Part) -> Part:
+    def _before(self, place: Place, first: Part, rest: Part) -> Part:
         if not first.symbols or not rest.symbols:
             return Part(first.symbols or rest.symbols, first.nullable and rest.nullable)
         if not first.nullable and not rest.nullable:
             return Part(first.symbols + rest.symbols, False)
-        left = self._name(f"{scope}_part")
+        left = self._name(f"{place.path}_part")
         self._rule(left, first.symbols + rest.symbols)
         # in a group that holds itself these may close a circle: they come last, so that they are what is left out
         if rest.nullable:
@@ -108,82 +125,85 @@ class LayoutGrammar:
             self._later.append((left, rest.symbols))
         return Part((~left,), first.nullable and rest.nullable)
 
-    def _element(self, scope: str, element: Element) -> Part:
+    def _element(self, place: Place, element: Element) -> Part:
         if isinstance(element, Field):
-            return self._field(scope, element)
+            return self._field(place, element)
         if isinstance(element, Repeat):
-            return self._repeat(scope, element)
-        return self._switch(scope, element)
+            return self._repeat(place, element)
+        return self._switch(place, element)
 
-    def _field(self, scope: str, element: Field) -> Part:
+    def _field(self, place: Place, element: Field) -> Part:
         optional = not isinstance(element.width, Fixed)
-        own = Part(self._tokens(scope, element), True)
         if not element.elements and element.group is None:
-            return Part(own.symbols, optional)
+            return Part(self._token(place, element.name, element), optional)
+        below = place.below(element.name)
+        inside = self._layout(below, element.elements, element.group)
         # what its elements leave of a region is one more leaf
-        inside = self._before(scope, self._layout(scope, element.elements, element.group), own)
-        return Part(inside.symbols, optional or inside.nullable)
+        whole = self._before(below, inside, Part(self._token(below, PAYLOAD), True))
+        return Part(whole.symbols, optional or whole.nullable)
 
-    def _tokens(self, scope: str, element: Field) -> tuple[int, ...]:
-        tokens = self.vocabulary.of_field(scope, element)
+    def _token(self, place: Place, name: str, element: Field | None = None) -> tuple[int, ...]:
+        """Return the terminal of a field, or a non-terminal of the values that it tells apart."""
+        qualified = f"{place.path}.{name}"
+        tokens = self.vocabulary.of_field(qualified, element)
         if len(tokens) == 1:
             return (tokens[0],)
-        left = self._name(f"{scope}.{element.name}")
+        left = self._name(qualified)
         for token in tokens:
             self._rule(left, (token,))
         return (~left,)
 
-    def _layout(self, scope: str, elements: Sequence[Element], group: str | None) -> Part:
-        if group is None or group not in self.spec.groups:
-            return self._sequence(scope, elements)
+    def _layout(self, place: Place, elements: Sequence[Element], group: str | None) -> Part:
+        if group is None:
+            return self._sequence(place, elements)
         if group not in self._groups:
-            left = self._groups[group] = self._name(group)
-            part = self._sequence(group, self.spec.groups[group])
-            rule = self._rule(left, part.symbols) if part.symbols else None
-            self._claims(rule, group, self.spec.groups[group])
+            own = Place(f"@{group}", group)
+            members = self.spec.groups.get(group, [])
+            left = self._groups[group] = self._name(own.path)
+            part = self._sequence(own, members)
+            if part.symbols:
+                self._claim(self._rule(left, part.symbols), claims(group, members))
         return Part((~self._groups[group],), True)
 
-    def _repeat(self, scope: str, element: Repeat) -> Part:
-        item = self._layout(scope, element.elements, element.group)
+    def _repeat(self, place: Place, element: Repeat) -> Part:
+        below = place.below(element.name)
+        item = self._layout(below, element.elements, element.group)
         if not item.symbols or element.maximum == 1:
             return Part(item.symbols, True)
-        left = self._name(f"{scope}_{element.name}")
+        left = self._name(below.path)
         self._rule(left, (*item.symbols, ~left))
         self._rule(left, item.symbols)
         return Part((~left,), True)
 
-    def _switch(self, scope: str, element: Switch) -> Part:
-        parts = [self._layout(scope, case.elements, case.group) for case in element.cases]
-        parts.append(self._sequence(scope, element.default))
+    def _switch(self, place: Place, element: Switch) -> Part:
+        parts = [self._layout(place, case.elements, case.group) for case in element.cases]
+        parts.append(self._sequence(place, element.default))
         if not any(part.symbols for part in parts):
             return Part()
-        left = self._name(f"{scope}_{element.name}")
+        left = self._name(f"{place.path}.{element.name}")
         for part in parts:
             if part.symbols:
-                self._claim(self._rule(left, part.symbols), [f"key:{scope}.{element.field}"])
+                self._claim(self._rule(left, part.symbols), [f"key:{place.owner}.{element.field}"])
         return Part((~left,), any(part.nullable for part in parts))
-
-    def _claims(self, rule: Rule | None, scope: str, elements: Sequence[Element]) -> None:
-        self._claim(rule, [claim for element in elements for claim in claims(scope, element)])
 
     def _claim(self, rule: Rule | None, names: list[str]) -> None:
         if rule is not None and names:
             self.constraints[rule] = sorted({*self.constraints.get(rule, []), *names})
 
 
-def claims(scope: str, element: Element) -> list[str]:
-    """Return the names of the claims by which the value of one field bears on other parts: sizes, counts, checksums."""
+def claims(owner: str, elements: Sequence[Element]) -> list[str]:
+    """Return the names of the claims by which values of fields bear on other parts: sizes, counts, checksums."""
+    return [claim for element in elements for claim in _claims_of(owner, element)]
+
+
+def _claims_of(owner: str, element: Element) -> list[str]:
     if isinstance(element, Field):
-        found = [f"{c.kind}:{scope}.{element.name}" for c in element.constraints if c.kind in _RELATIONS]
+        found = [f"{c.kind}:{owner}.{element.name}" for c in element.constraints if c.kind in _RELATIONS]
         if isinstance(element.width, FromLength):
-            found.append(f"length:{scope}.{element.width.field}")
-        return found + _claims_within(scope, element.elements)
+            found.append(f"length:{owner}.{element.width.field}")
+        return found + claims(owner, element.elements)
     if isinstance(element, Repeat):
-        found = [f"count:{scope}.{element.stop.field}"] if isinstance(element.stop, Times) else []
-        return found + _claims_within(scope, element.elements)
+        found = [f"count:{owner}.{element.stop.field}"] if isinstance(element.stop, Times) else []
+        return found + claims(owner, element.elements)
     bodies = [case.elements for case in element.cases] + [element.default]
-    return [claim for body in bodies for claim in _claims_within(scope, body)]
-
-
-def _claims_within(scope: str, elements: Sequence[Element]) -> list[str]:
-    return [claim for inner in elements for claim in claims(scope, inner)]
+    return [claim for body in bodies for claim in claims(owner, body)]

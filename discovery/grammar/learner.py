@@ -17,7 +17,7 @@ from .induce import Induction
 from .rules import Rule, RuleSet, by_left
 
 START = "S"
-CUT, EMPTY = "message_cut", "message_empty"  # tokens of sequences that are too long, and of none
+CUT, EMPTY = "(cut)", "(empty)"  # tokens of sequences that are too long, and of none
 MAX_DISTINCT = 4096  # sequences read
 MAX_INDUCED, MAX_RESIDUE = 512, 64  # sequences that structure is found from: without, and beside, a given structure
 INDUCTION_BUDGET, RESIDUE_BUDGET = 4_000_000, 60_000  # symbols touched
@@ -160,7 +160,7 @@ def _with_residue(
     """Add what merging finds of sequences not derived; ``derived``: weight of those that are."""
     found = _merge(corpus, _commonest(corpus, residue, MAX_RESIDUE), terminals, RESIDUE_BUDGET)
     base = len(grammar.names)
-    names = [*grammar.names, *(f"other_{i}" for i in range(1 + max(left for left, _ in found)))]
+    names = [*grammar.names, *(f"(other {i})" for i in range(1 + max(left for left, _ in found)))]
     counts = {rule: p * max(derived, 1.0) for rule, p in zip(grammar.rules, grammar.probabilities, strict=True)}
     counts[0, (~base,)] = float(corpus.proposing[residue].sum())
     for (left, right), count in found.items():
@@ -175,7 +175,7 @@ def _with_anything(grammar: RuleSet, corpus: Corpus, residue: NDArray[np.int64])
     counts[0, (~left,)] = 0.0
     for token in np.unique(np.concatenate([corpus.sequences[row] for row in residue])).tolist():
         counts[left, (token,)] = counts[left, (token, ~left)] = 0.0
-    return _weighted([*grammar.names, "anything"], counts, grammar.constraints)
+    return _weighted([*grammar.names, "(anything)"], counts, grammar.constraints)
 
 
 def _weighted(names: Sequence[str], counts: dict[Rule, float], constraints: dict[Rule, list[str]]) -> RuleSet:

@@ -10,7 +10,7 @@ from ..settings import DiscoverySettings
 from ..spec import UNKNOWN_TYPE, ProtocolSpec
 from .learner import GrammarLearner
 from .sequence import learn_sequence
-from .tokens import tokens_from_spec
+from .tokens import tokens_from_parsed
 
 
 def learn_grammar(spec: ProtocolSpec, sample: Sample, settings: DiscoverySettings) -> ProtocolSpec:
@@ -21,8 +21,7 @@ def learn_grammar(spec: ProtocolSpec, sample: Sample, settings: DiscoverySetting
     sequence of types from the sampled flows.
     """
     parser = Parser(spec)
-    parsed = parser.parse_batch(sample.view)
-    tokens = tokens_from_spec(spec, sample.view, parsed, settings.seed)
+    tokens = tokens_from_parsed(parser.parse_batch(sample.view), settings.seed)
     grammar = GrammarLearner(settings).learn(
         tokens.sequences,
         tokens.vocabulary.names,

@@ -2,45 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..batch import MessageView
-from ..spec import ProtocolSpec
+from ..parser import ParsedBatch
 from .initial import LayoutGrammar
 from .rules import RuleSet
 from .vocabulary import Vocabulary
-
-
-class LeafSymbol(Protocol):
-    """What the parser says of a leaf's field."""
-
-    @property
-    def scope(self) -> str:
-        """Name of the message type or group that the field belongs to."""
-
-    @property
-    def name(self) -> str:
-        """Name of the field."""
-
-
-class Leaves(Protocol):
-    """The leaves of a batch in order of message and offset: row, offset in the message, bytes, index of the symbol."""
-
-    @property
-    def leaf_row(self) -> NDArray[np.int64]: ...
-    @property
-    def leaf_start(self) -> NDArray[np.int64]: ...
-    @property
-    def leaf_length(self) -> NDArray[np.int64]: ...
-    @property
-    def leaf_symbol(self) -> NDArray[np.int64]: ...
-    @property
-    def symbols(self) -> Sequence[LeafSymbol]: ...
 
 
 @dataclass(frozen=True)
@@ -57,27 +27,29 @@ class Tokens:
     initial: RuleSet
 
 
-def tokens_from_spec(spec: ProtocolSpec, view: MessageView, leaves: Leaves, seed: int = 0) -> Tokens:
+def tokens_from_parsed(parsed: ParsedBatch, seed: int = 0) -> Tokens:
     """
-    Return the tokens of parsed messages and the initial grammar.
+    Return the tokens of parsed messages and the initial grammar of their specification.
 
     A token is a leaf that has bytes: its field, or its field and value where that is an enumeration of at most 16
-    values; a remainder that no field read is the token ``unparsed``.
+    values; a remainder that no field read is the token ``(unparsed)``.
     """
     vocabulary = Vocabulary()
-    initial = LayoutGrammar(spec, vocabulary).build(seed)
-    read = np.flatnonzero(leaves.leaf_length > 0)
-    row, symbol = leaves.leaf_row[read], leaves.leaf_symbol[read]
-    at = view.starts[row] + leaves.leaf_start[read]
+    initial = LayoutGrammar(parsed.spec, vocabulary).build(seed)
+    read = np.flatnonzero(parsed.leaf_length > 0)
+    row, symbol = parsed.leaf_row[read], parsed.leaf_symbol[read]
     tokens = np.full(len(read), vocabulary.unparsed, np.int64)
     for index in np.unique(symbol[symbol >= 0]).tolist():
         mine = np.flatnonzero(symbol == index)
-        values = vocabulary.of_name(leaves.symbols[index].scope, leaves.symbols[index].name)
+        qualified = parsed.symbols[index].qualified
+        vocabulary.of_field(qualified)
+        values = vocabulary.values[qualified]
         tokens[mine] = values[None]
         if len(values) > 1:
-            tokens[mine] = _by_value(view.data, at[mine], leaves.leaf_length[read[mine]], values)
-    first = np.searchsorted(row, np.arange(len(view) + 1))
-    sequences = [tokens[first[i] : first[i + 1]] for i in range(len(view))]
+            at, length = parsed.leaf_at[read[mine]], parsed.leaf_length[read[mine]].astype(np.int64)
+            tokens[mine] = _by_value(parsed.view.data, at, length, values)
+    first = np.searchsorted(row, np.arange(len(parsed) + 1))
+    sequences = [tokens[first[i] : first[i + 1]] for i in range(len(parsed))]
     return Tokens(vocabulary, sequences, initial)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..spec import Field, Fixed
 
-UNPARSED = "unparsed"
+UNPARSED = "(unparsed)"  # no field can have such a name
 MAX_VALUES = 16
 _WIDEST = 8  # bytes of a value that is a token
 
@@ -14,45 +14,35 @@ class Vocabulary:
     Names of tokens and their ids.
 
     Attributes:
-        names: ``scope.field``, or ``scope.field=hex`` and ``scope.field=other`` where values are told apart; by id.
-        fields: token → field, ids of their own; values: (scope, field) → {value bytes: token}, with None for the rest.
+        names: by id: the field's qualified name (``type.path`` or ``@group.path``), with ``=hex`` or ``=other`` where
+            its values are told apart.
+        fields: token → field, ids of their own.
+        values: qualified name → {value bytes: token}; None stands for every value without a token of its own.
     """
 
     def __init__(self) -> None:
         self.names: list[str] = []
         self.fields: list[int] = []
-        self.values: dict[tuple[str, str], dict[bytes | None, int]] = {}
-        self._ids: dict[str, int] = {}
+        self.values: dict[str, dict[bytes | None, int]] = {}
         self.unparsed = self._add(UNPARSED, 0)
 
     def __len__(self) -> int:
         return len(self.names)
 
     def _add(self, name: str, field_id: int) -> int:
-        if name not in self._ids:
-            self._ids[name] = len(self.names)
-            self.names.append(name)
-            self.fields.append(field_id)
-        return self._ids[name]
+        self.names.append(name)
+        self.fields.append(field_id)
+        return len(self.names) - 1
 
-    def of_name(self, scope: str, name: str) -> dict[bytes | None, int]:
-        """Return the tokens of a field by value; a field not met before gets one token for every value."""
-        if (scope, name) not in self.values:
-            token = self._add(f"{scope}.{name}" if scope else name, len(self.values) + 1)
-            self.values[scope, name] = {None: token}
-        return self.values[scope, name]
-
-    def of_field(self, scope: str, element: Field) -> list[int]:
-        """Return the tokens that a field can be, in order of value."""
-        if (scope, element.name) not in self.values:
-            values = _values(element)
-            if values:
-                field_id = len(self.values) + 1
-                base = f"{scope}.{element.name}="
-                tokens: dict[bytes | None, int] = {v: self._add(base + v.hex(), field_id) for v in values}
-                tokens[None] = self._add(base + "other", field_id)
-                self.values[scope, element.name] = tokens
-        return list(self.of_name(scope, element.name).values())
+    def of_field(self, qualified: str, element: Field | None = None) -> list[int]:
+        """Return the tokens that a field can be, in order of value, made where the field is new."""
+        if qualified not in self.values:
+            field_id = len(self.values) + 1
+            values = _values(element) if element is not None else []
+            tokens: dict[bytes | None, int] = {v: self._add(f"{qualified}={v.hex()}", field_id) for v in values}
+            tokens[None] = self._add(f"{qualified}=other" if values else qualified, field_id)
+            self.values[qualified] = tokens
+        return list(self.values[qualified].values())
 
 
 def _values(element: Field) -> list[bytes]:

@@ -153,13 +153,13 @@ def test_messages_outside_the_given_structure_get_rules_of_their_own() -> None:
     names = ["head", "x", "y", "z"]
     few = [np.array([0, 1])] * 50 + [np.array([0, 3, 3]), np.array([3])]
     grammar = GrammarLearner().learn(few, names, initial=initial)
-    assert parses(grammar, names, few).all() and any(rule.left.startswith("other") for rule in grammar.rules)
-    assert not any(rule.left == "anything" for rule in grammar.rules)
+    assert parses(grammar, names, few).all() and any(rule.left.startswith("(other") for rule in grammar.rules)
+    assert not any(rule.left == "(anything)" for rule in grammar.rules)
     rng = np.random.default_rng(0)
     many = [np.array([0, 1])] * 50 + [rng.integers(0, 4, 20) for _ in range(300)]
     held = np.arange(len(many)) % 4 == 0
     grammar = GrammarLearner().learn(many, names, initial=initial, held_out=held)
-    assert parses(grammar, names, many).all() and any(rule.left == "anything" for rule in grammar.rules)
+    assert parses(grammar, names, many).all() and any(rule.left == "(anything)" for rule in grammar.rules)
     assert grammar.held_out_coverage < 0.5
     assert all(total == 1.0 for total in sums(grammar).values())
 
