@@ -177,3 +177,12 @@ def _affine(lengths: NDArray[np.int64], numbers: NDArray[np.int64]) -> float:
     if len(np.unique(numbers[lengths - numbers == bias])) < _LENGTH_VALUES:
         return 0.0
     return float(counts.max()) / len(lengths)
+
+
+def tells_text(columns: Columns, offset: int) -> float:
+    """Return the share of messages in which the byte at this offset counts the printable bytes that follow it."""
+    after = columns.values[offset + 1 :]
+    printable = (after >= 32) & (after < 127)
+    run = np.where(printable.all(axis=0), len(after), np.argmin(printable, axis=0))
+    counted = columns.values[offset]
+    return float(((counted == run) & (run > 0)).mean())

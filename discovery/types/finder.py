@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -17,11 +18,14 @@ from .evidence import gather
 from .keys import Split, grow
 from .matching import guards_match
 from .model import ProposedType, TypeModel
-from .tokens import token_guard, token_paths
+from .tokens import word_types
 
 TEXT = TextGuard(bytes=16)
 MIN_TEXT_SHARE = 0.1
 MAX_TEXT_SHARE = 0.9
+NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_]")
+NOT_IN_LABELS = re.compile(r"[^ -~]")
+MAX_STEM = 40
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,10 @@ def _mostly_text(share: float) -> bool:
 
 def _text_drafts(view: MessageView) -> list[_Draft]:
     drafts = []
-    for path in token_paths(view):
-        word = "_".join(value.decode("ascii") for _, value in path)
-        label = " ".join(value.decode("ascii") for _, value in path)
-        stem = re.sub("[^A-Za-z0-9_]", "_", f"t_{word}")[:48]
-        drafts.append(_Draft(stem, label[:120], [TEXT, *(token_guard(*step) for step in path)]))
+    for path, guards in word_types(view):
+        words = [value.decode("latin-1") for _, value in path]
+        stem = NOT_IN_NAMES.sub("_", "_".join(words))[:MAX_STEM]
+        drafts.append(_Draft(f"t_{stem}", NOT_IN_LABELS.sub("?", " ".join(words)), [TEXT, *guards]))
     return [*drafts, _Draft("t_text", "other text", [TEXT])]
 
 

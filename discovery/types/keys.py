@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from .columns import CANDIDATES, MISSING, Columns, entropies, explained_bits, tells_length
+from .columns import CANDIDATES, MISSING, TEXT, Columns, entropies, explained_bits, tells_length, tells_text
 
 MIN_MESSAGES = 8  # fewer are not split
 MIN_BITS = 20.0  # that a split must explain in all
@@ -18,10 +18,15 @@ MAX_DEPTH = 2
 MAX_ABSENT = 0.3  # share of messages that may end before a key
 MAX_VALUES = 0.5  # distinct values of a key, a message
 LENGTH_SHARE = 0.8  # of messages, from which a column counts as a length
-MIN_RECURRENCE = 2
+TEXT_SHARE = 0.3  # of messages, from which a column counts as the length of text
+MIN_RECURRENCE = 1
 
-# Keys lie ahead of content: what varies before a column, the byte right before it and its number of values count against it.
-_ENTROPY_BEFORE, _DEPTH_INTO, _ENTROPY_RIGHT_BEFORE, _VALUES = 1.0 / 8, 0.5 / CANDIDATES, 0.6 / 3, 0.3
+MAX_TEXT = 0.5  # share of messages in which a nested key may lie in text
+SMALL = 16  # codes are often small numbers
+
+# Keys lie ahead of content: what varies before a column, the byte right before it and its number of values count against
+# it. The weights were chosen on a random half of labelled protocols and checked on the other half.
+_ENTROPY_BEFORE, _DEPTH_INTO, _ENTROPY_RIGHT_BEFORE, _VALUES, _SMALL = 1.0 / 8, 0.5 / CANDIDATES, 0.6 / 3, 0.3, 0.3
 _ENTROPY_CAP = 3.0
 
 
@@ -70,7 +75,7 @@ def _grow(columns: Columns, rows: NDArray[np.int64], depth: int, above: float) -
     if n < MIN_MESSAGES or depth >= MAX_DEPTH:
         return Split(rows)
     here = columns.take(rows) if depth else columns
-    candidates = weigh(here, max(MIN_BITS_A_MESSAGE[depth], NESTED_SHARE * above))
+    candidates = weigh(here, max(MIN_BITS_A_MESSAGE[depth], NESTED_SHARE * above), MAX_TEXT if depth else 1.0)
     key = next((c for c in candidates if not c.objection), None)
     if key is None:
         return Split(rows, candidates)
@@ -82,18 +87,22 @@ def _grow(columns: Columns, rows: NDArray[np.int64], depth: int, above: float) -
     return Split(rows, candidates, key, children)
 
 
-def weigh(columns: Columns, least: float) -> list[KeyCandidate]:
+def weigh(columns: Columns, least: float, most_text: float = 1.0) -> list[KeyCandidate]:
     """
     Return the candidate columns, best first; ties go to the lower offset.
 
     Args:
         least: bits a message below which a column explains too little.
+        most_text: share of messages in which a key may be a byte of text.
     """
     n = len(columns.lengths)
     counts = [np.bincount(column, minlength=MISSING + 1) for column in columns.values[:CANDIDATES]]
     distinct = np.array([int((c > 0).sum()) for c in counts])
     absent = np.array([c[MISSING] / n for c in counts])
-    varies = np.flatnonzero((distinct > 1) & (distinct <= max(2, MAX_VALUES * n)) & (absent <= MAX_ABSENT))
+    small = np.array([c[:SMALL].sum() / n for c in counts])
+    text = (columns.classes[:CANDIDATES] == TEXT).mean(axis=1)
+    possible = (distinct <= max(2, MAX_VALUES * n)) & (absent <= MAX_ABSENT) & (text <= most_text)
+    varies = np.flatnonzero((distinct > 1) & possible)
     if not len(varies):
         return []
     bits = explained_bits(columns.values[varies], varies, columns)
@@ -106,6 +115,7 @@ def weigh(columns: Columns, least: float) -> list[KeyCandidate]:
         - _DEPTH_INTO * varies
         - _ENTROPY_RIGHT_BEFORE * right_before[varies]
         - _VALUES * np.log(distinct[varies])
+        + _SMALL * small[varies]
     )
     score = np.round(score * 256) / 256
     order = np.lexsort((varies, -score))
@@ -123,6 +133,8 @@ def _with_objections(columns: Columns, candidates: list[KeyCandidate], least: fl
             objection = "explains too little"
         elif not found and tells_length(columns, candidate.offset) >= LENGTH_SHARE:
             objection = "tells the length"
+        elif not found and tells_text(columns, candidate.offset) >= TEXT_SHARE:
+            objection = "counts the text that follows"
         found = found or not objection
         weighed.append(KeyCandidate(candidate.offset, candidate.values, candidate.bits, candidate.score, objection))
     return weighed

@@ -1,4 +1,4 @@
-"""Types of text messages: by the first words that recur."""
+"""Types of text messages: by the words that recur where commands and status codes stand."""
 
 from __future__ import annotations
 
@@ -8,67 +8,107 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..batch import MessageView
-from ..spec import TokenGuard
+from ..spec import Guard, TokenGuard, ValueGuard
 from .matching import token_spans
 
-SEPARATORS = bytes(b for b in range(128) if not chr(b).isalnum() and chr(b) not in "_./")
-MIN_RECURRENCE = 3
-MAX_INDEX = 5  # tokens looked at
-MAX_TOKEN = 32
-NESTED_RECURRENCE = 0.8  # share of messages whose token recurs, for a token to divide a type further
+SEPARATORS = b"\t\n\r \"(),-:;<=>[]{}"
+MIN_RECURRENCE = 2
+MIN_MARKED = 8  # messages that begin with the same mark, to be divided on their own
+MAX_INDEX = 5  # words looked at
+MAX_WORD = 32
+FEWER_VALUES = 0.7  # of the word before it, for a word to be preferred: tags and senders vary more than commands
+NESTED_RECURRENCE = 0.8  # share of messages whose word recurs, for a word to divide a type further
 MESSAGES_A_VALUE = 4
 
+Rows = NDArray[np.int64]
 Words = list[list[bytes]]
 Path = tuple[tuple[int, bytes], ...]
 
 
-def token_guard(index: int, value: bytes) -> TokenGuard:
-    """Return the guard that a word is this one, in upper case."""
-    return TokenGuard(index=index, separators=SEPARATORS, fold_case=True, values=[value])
-
-
-def token_paths(view: MessageView) -> list[Path]:
+def word_types(view: MessageView) -> list[tuple[Path, list[Guard]]]:
     """
-    Return the (index, word) paths that recur among text messages, in the order to be tried.
+    Return the paths of (index, word) that recur among text messages, with their guards, in the order to be tried.
 
-    A first word that recurs makes a type. Messages whose first word does not recur (a tag, a sender) are divided by the
-    next. A type is divided further by its next word that varies, where nearly all values of that recur.
+    Messages that begin with the same punctuation mark are divided on their own. Words are compared without case.
     """
     words = _words(view)
+    first = np.where(view.lengths > 0, view.data[np.where(view.lengths > 0, view.starts, 0)], 0)
+    rest = np.ones(len(view), np.bool_)
+    types: list[tuple[Path, list[Guard]]] = []
+    for mark in _marks(first):
+        here = first == mark
+        guard = ValueGuard(offset=0, width=1, values=[bytes([mark])])
+        types += [(path, [guard, *_guards(path)]) for path in _paths(words, np.flatnonzero(here))]
+        rest &= ~here
+    return types + [(path, list(_guards(path))) for path in _paths(words, np.flatnonzero(rest))]
+
+
+def _marks(first: NDArray[np.uint8]) -> list[int]:
+    counts = np.bincount(first, minlength=256)
+    return [b for b in range(33, 127) if counts[b] >= MIN_MARKED and not chr(b).isalnum()]
+
+
+def _guards(path: Path) -> list[TokenGuard]:
+    return [TokenGuard(index=i, separators=SEPARATORS, fold_case=True, values=[value]) for i, value in path]
+
+
+def _paths(words: Words, rows: Rows) -> list[Path]:
+    """Divide messages by the index where words recur best; the ones without a recurring word there stay together."""
+    if not len(rows):
+        return []
+    index = _best_index(words, rows)
     paths: list[Path] = []
-    rows = np.arange(len(view), dtype=np.int64)
-    for index in range(MAX_INDEX):
-        common = _recurring(words[index], rows)
-        for value in sorted(common):
-            mine = rows[[words[index][row] == value for row in rows.tolist()]]
-            paths += [*_nested(words, mine, index + 1, ((index, value),)), ((index, value),)]
-        rows = rows[[words[index][row] not in common for row in rows.tolist()]]
+    for value in sorted(_recurring(words[index], rows)):
+        mine = rows[[words[index][row] == value for row in rows.tolist()]]
+        paths += [*_nested(words, mine, index + 1, ((index, value),)), ((index, value),)]
     return paths
 
 
-def _nested(words: Words, rows: NDArray[np.int64], first: int, path: Path) -> list[Path]:
-    for index in range(first, MAX_INDEX):
-        counts = Counter(words[index][row] for row in rows.tolist())
-        if len(counts) == 1:
-            continue
-        common = _recurring(words[index], rows)
-        share = sum(counts[value] for value in common) / len(rows)
-        if share < NESTED_RECURRENCE or len(counts) * MESSAGES_A_VALUE > len(rows):
-            return []
-        return [(*path, (index, value)) for value in sorted(common)]
-    return []
+def _best_index(words: Words, rows: Rows) -> int:
+    best = 0
+    for index in range(1, MAX_INDEX):
+        before, here = Counter(_at(words[best], rows)), Counter(_at(words[index], rows))
+        if len(before) == 1 or (_share(here) >= _share(before) and _fewer(here, before)):
+            best = index
+        else:
+            break
+    return best if len(set(_at(words[best], rows))) > 1 else 0
 
 
-def _recurring(words: list[bytes], rows: NDArray[np.int64]) -> set[bytes]:
-    counts = Counter(words[row] for row in rows.tolist())
-    return {value for value, count in counts.items() if count >= MIN_RECURRENCE and 0 < len(value) <= MAX_TOKEN}
+def _fewer(here: Counter[bytes], before: Counter[bytes]) -> bool:
+    return len(here) <= FEWER_VALUES * len(before) and here[b""] * MESSAGES_A_VALUE <= here.total()
+
+
+def _nested(words: Words, rows: Rows, index: int, path: Path) -> list[Path]:
+    if index == MAX_INDEX:
+        return []
+    counts = Counter(_at(words[index], rows))
+    if len(counts) == 1 or _share(counts) < NESTED_RECURRENCE or len(counts) * MESSAGES_A_VALUE > len(rows):
+        return []
+    return [(*path, (index, value)) for value in sorted(_recurring(words[index], rows))]
+
+
+def _at(words: list[bytes], rows: Rows) -> list[bytes]:
+    return [words[row] for row in rows.tolist()]
+
+
+def _share(counts: Counter[bytes]) -> float:
+    return sum(count for value, count in counts.items() if _recurs(value, count)) / counts.total()
+
+
+def _recurring(words: list[bytes], rows: Rows) -> list[bytes]:
+    return [value for value, count in Counter(_at(words, rows)).items() if _recurs(value, count)]
+
+
+def _recurs(value: bytes, count: int) -> bool:
+    return count >= MIN_RECURRENCE and 0 < len(value) <= MAX_WORD
 
 
 def _words(view: MessageView) -> Words:
     words = []
     for index in range(MAX_INDEX):
         begin, size = token_spans(view, index, SEPARATORS)
-        kept = np.minimum(size, MAX_TOKEN + 1)
+        kept = np.minimum(size, MAX_WORD + 1)
         words.append([
             view.data[b : b + s].tobytes().upper() for b, s in zip(begin.tolist(), kept.tolist(), strict=True)
         ])  # fmt: skip
