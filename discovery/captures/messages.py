@@ -41,7 +41,9 @@ def stream_messages(streams: StreamSet, cuts: Cuts) -> MessageBatch:
     stream, segment = cuts.stream[order], segment[order]
     offsets = np.concatenate(([0], np.cumsum(length))).astype(np.int64)
     data = np.empty(int(offsets[-1]), np.uint8)
-    _copy_messages(np.ascontiguousarray(streams.data), start, length, data)
+    source = np.ascontiguousarray(streams.data).view()
+    source.flags.writeable = False  # one kind of array: kernels compile once
+    _copy_messages(source, start, length, data)
     seconds = streams.segment_ts[segment]
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
     columns = {

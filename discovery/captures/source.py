@@ -39,8 +39,10 @@ class Source:
     warnings: list[str] = field(default_factory=list)
 
     def array(self) -> NDArray[np.uint8]:
-        """Return the content as uint8 without copying it."""
-        return np.frombuffer(self.data, np.uint8)
+        """Return the content as uint8 without copying it; read-only, so that kernels compile for one kind of array."""
+        array = np.frombuffer(self.data, np.uint8)
+        array.flags.writeable = False
+        return array
 
     def head(self, size: int = 64) -> bytes:
         """Return the first bytes."""

@@ -62,7 +62,7 @@ def _collect(batches: object, source: Source, limits: CaptureLimits) -> pa.Table
             kept.append(batch.slice(0, limits.packets - (rows - batch.num_rows)))
             break
         kept.append(batch)
-    return pa.Table.from_batches(kept) if kept else pa.table({})
+    return pa.Table.from_batches(kept) if kept else pa.table({"payload": pa.array([], pa.binary())})
 
 
 def _parquet(source: Source, limits: CaptureLimits) -> pa.Table:

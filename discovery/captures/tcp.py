@@ -92,30 +92,36 @@ def _take(p, row, stream, s, pieces, totals):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _find_lowest(packets, s, waiting):  # type: ignore[no-untyped-def]
-    """Drop taken rows from the front of the queue and set the lowest waiting sequence number."""
-    while s.head < s.tail and waiting[s.head] < 0:
+def _find_next(packets, s, waiting, totals):  # type: ignore[no-untyped-def]
+    """Return where the earliest arrival waits that does not lie ahead; -1 if all do, and then set the lowest."""
+    while waiting[s.head] < 0:
         s.head += 1
-    if s.head < s.tail:
-        s.lowest = _first(packets[waiting[s.head]])
+    lowest = _first(packets[waiting[s.head]])
     for at in range(s.head, s.tail):
-        if waiting[at] >= 0 and _ahead(_first(packets[waiting[at]]), s.lowest) < 0:
-            s.lowest = _first(packets[waiting[at]])
+        totals[2] += 1
+        if waiting[at] < 0:
+            continue
+        first = _first(packets[waiting[at]])
+        if _ahead(first, s.expected) <= 0:
+            return at
+        if _ahead(first, lowest) < 0:
+            lowest = first
+    s.lowest = lowest
+    return -1
 
 
 @njit(cache=True, nogil=True)
 def _drain(packets, stream, s, waiting, pieces, totals):  # type: ignore[no-untyped-def]
-    """Take what waits and has come within reach: again and again the earliest arrival that does not lie ahead."""
-    while s.alive and _ahead(s.lowest, s.expected) <= 0:
-        for at in range(s.head, s.tail):
-            row = waiting[at]
-            totals[2] += 1
-            if row >= 0 and _ahead(_first(packets[row]), s.expected) <= 0:
-                _take(packets[row], row, stream, s, pieces, totals)
-                waiting[at] = -1
-                s.alive -= 1
-                break
-        _find_lowest(packets, s, waiting)
+    """Take what waits and has come within reach."""
+    if not s.alive or _ahead(s.lowest, s.expected) > 0:
+        return
+    while s.alive:
+        at = _find_next(packets, s, waiting, totals)
+        if at < 0:
+            return
+        _take(packets[waiting[at]], waiting[at], stream, s, pieces, totals)
+        waiting[at] = -1
+        s.alive -= 1
 
 
 @njit(cache=True, nogil=True)
@@ -158,8 +164,7 @@ def _receive(packets, row, stream, s, waiting, pieces, totals, most):  # type: i
         _take(p, row, stream, s, pieces, totals)
     elif p.wire > p.at:
         _wait(packets, row, stream, s, waiting, pieces, totals, most)
-    if s.alive:
-        _drain(packets, stream, s, waiting, pieces, totals)
+    _drain(packets, stream, s, waiting, pieces, totals)
 
 
 @njit(cache=True, nogil=True)
@@ -211,7 +216,7 @@ def reassemble(
     """
     pieces, totals = np.zeros(len(rows), PIECE), np.zeros(4, np.int64)
     tail_gap = np.zeros(2 * flows, np.int64)
-    waiting = np.zeros((2, most + 1), np.int64)
+    waiting = np.zeros((2, 2 * most + 2), np.int64)  # twice, so that taken places are seldom cleared out
     budget = 1 << 30
     _reassemble(packets, rows, flow_of, side_of, np.zeros(2, _SIDE), waiting, pieces, tail_gap, totals, most, budget)
     pieces = pieces[: totals[0]]

@@ -195,7 +195,8 @@ def cut_streams(streams: StreamSet, framing: Framing) -> Cuts:
     end, if that lies behind the gap, else at the first segment start from which lengths follow each other.
     """
     starts, ends, missing = runs_of(streams)
-    data, segments = np.ascontiguousarray(streams.data), np.ascontiguousarray(streams.segment_start)
+    data, segments = np.ascontiguousarray(streams.data).view(), np.ascontiguousarray(streams.segment_start)
+    data.flags.writeable = False  # one kind of array, whatever the streams came from: kernels compile once
     if isinstance(framing, LengthFraming):
         rule = np.array(
             [framing.offset, framing.width, framing.endianness == "big", framing.scale, framing.bias], np.int64

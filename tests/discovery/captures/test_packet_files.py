@@ -15,8 +15,9 @@ from scapy.layers.l2 import LLC, SNAP, STP, CookedLinux, CookedLinuxV2, Dot1AD, 
 from scapy.packet import Packet, Raw
 
 from qbitel.discovery.batch import CLIENT_TO_SERVER, SERVER_TO_CLIENT
-from qbitel.discovery.captures import Capture, CaptureLimits, read_capture
+from qbitel.discovery.captures import Capture, CaptureLimits, messages_of, read_capture
 from qbitel.discovery.errors import InputError, LimitError, NotFoundError
+from qbitel.discovery.spec.framing import LengthFraming
 
 ETHER = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
 PING = IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=40000, dport=7000) / b"ping"
@@ -70,16 +71,15 @@ def test_pcap_of_both_endians_and_resolutions(order: str, magic: int, tick: floa
 
 
 def test_pcapng_sections_resolutions_offsets_and_packet_blocks() -> None:
-    """Sections of either endian, if_tsresol (10 and 2), if_tsoffset, enhanced, simple and old packet blocks are read."""
+    """Sections of either endian, if_tsresol, if_tsoffset, enhanced, simple and old packet blocks are read."""
     frame = bytes(ETHER / PING)
     nano = struct.pack("<HHB3xHHq", 9, 1, 9, 14, 8, 1000) + bytes(4)
     binary = struct.pack(">HHB3x", 9, 1, 0x8A) + bytes(4)
     old = struct.pack(">HHIIII", 0, 0, 0, 2048, len(frame), len(frame)) + frame
-    content = (
-        section() + interface() + interface(options=nano) + enhanced(frame, 1_500_000) + enhanced(frame, 2_500_000_000, 1)
-        + block("<", 3, struct.pack("<I", len(frame)) + frame) + block("<", 5, bytes(12))
-        + section(">") + interface(">", options=binary) + enhanced(frame, 1536, 0, ">") + block(">", 2, old)
-    )  # fmt: skip
+    content = section() + interface() + interface(options=nano)
+    content += enhanced(frame, 1_500_000) + enhanced(frame, 2_500_000_000, 1)
+    content += block("<", 3, struct.pack("<I", len(frame)) + frame) + block("<", 5, bytes(12))
+    content += section(">") + interface(">", options=binary) + enhanced(frame, 1536, 0, ">") + block(">", 2, old)
     capture = read_capture(content)
     assert capture.format == "pcapng"
     assert only(capture) == [b"ping"] * 5
@@ -163,9 +163,10 @@ def test_fragments_of_both_ip_versions_are_joined_in_any_order() -> None:
     """Datagrams are rebuilt from fragments in any order and interleaved; one with a missing part is counted as lost."""
     body = bytes(range(256)) * 12
     four = fragment(IP(src="10.0.0.1", dst="10.0.0.2", id=7) / UDP(sport=40000, dport=7000) / body, 1000)
-    six = fragment6(IPv6(src="fd00::1", dst="fd00::2") / IPv6ExtHdrFragment(id=9) / UDP(sport=40000, dport=7000) / body, 1280)
+    header = IPv6(src="fd00::1", dst="fd00::2") / IPv6ExtHdrFragment(id=9)
+    six = fragment6(header / UDP(sport=40000, dport=7000) / body, 1280)
     lost = fragment(IP(src="10.0.0.3", dst="10.0.0.2", id=8) / UDP(sport=40000, dport=7000) / body, 1000)[1:]
-    packets = [packet for group in zip(four[::-1], six, strict=False) for packet in group] + four[: len(four) - len(six)]
+    packets = [packet for pair in zip(four[::-1], six, strict=False) for packet in pair]
     missing = [p for p in four + six if p not in packets]
     capture = read_capture(pcap([bytes(ETHER / p) for p in [*packets, *missing, *lost, four[0]]]))
     assert only(capture) == [body, body]
@@ -190,7 +191,8 @@ def segment(client: bool, flags: str, seq: int, data: bytes = b"", ports: tuple[
 def test_the_sender_of_the_syn_is_the_client_whatever_the_ports() -> None:
     """A SYN decides direction and service port even where the client has the lower port."""
     ports = (900, 50000)
-    frames = [segment(True, "S", 1, b"", ports), segment(False, "PA", 5, b"hi", ports), segment(True, "PA", 2, b"yo", ports)]
+    frames = [segment(True, "S", 1, b"", ports), segment(False, "PA", 5, b"hi", ports)]
+    frames.append(segment(True, "PA", 2, b"yo", ports))
     streams = read_capture(pcap(frames)).group("tcp_50000").streams
     found = [(int(streams.direction[i]), streams.stream(i)) for i in range(2)]
     assert found == [(CLIENT_TO_SERVER, b"yo"), (SERVER_TO_CLIENT, b"hi")]
@@ -215,7 +217,7 @@ def test_port_and_transport_choose_what_is_grouped() -> None:
     with pytest.raises(NotFoundError, match="udp_9"):
         whole.group("udp_9")
     with pytest.raises(InputError, match="framed"):
-        whole.group("tcp").batch
+        whole.group("tcp").batch.view()
 
 
 def test_both_directions_of_a_flow_share_its_hash_and_other_flows_do_not() -> None:
@@ -231,7 +233,8 @@ def test_both_directions_of_a_flow_share_its_hash_and_other_flows_do_not() -> No
 
 def test_a_snap_length_marks_what_is_missing(tmp_path: Path) -> None:
     """Cut packets keep the captured part; the missing bytes are counted, and marked in streams."""
-    frames = [segment(True, "PA", 1, b"a" * 100), segment(True, "PA", 101, b"b" * 10), bytes(ETHER / PING / Raw(bytes(100)))]
+    frames = [segment(True, "PA", 1, b"a" * 100), segment(True, "PA", 101, b"b" * 10)]
+    frames.append(bytes(ETHER / PING / Raw(bytes(100))))
     path = tmp_path / "cut.pcap"
     path.write_bytes(pcap(frames, cut=84))
     capture = read_capture(path)
@@ -241,3 +244,26 @@ def test_a_snap_length_marks_what_is_missing(tmp_path: Path) -> None:
     assert capture.group("udp_7000").batch.payloads() == [b"ping" + bytes(38)]
     assert (capture.counters.truncated, capture.counters.lost_bytes) == (2, 70 + 62)
     assert any("snap length" in warning for warning in capture.warnings)
+
+
+def test_messages_of_streams_carry_the_packet_they_start_in() -> None:
+    """Number, time, direction and ports of a message are those of the packet that holds its first byte."""
+    frames = [segment(True, "PA", 1, b"\3ab\2"), segment(False, "PA", 1, b"\2z"), segment(True, "PA", 5, b"c\1")]
+    group = read_capture(pcap(frames)).group("tcp_502")
+    batch = messages_of(group, LengthFraming(offset=0, width=1, endianness="big", bias=0))
+    assert batch.payloads() == [b"\3ab", b"\2c", b"\2z", b"\1"]
+    rows = batch.to_arrow().to_pylist()
+    assert [row["number"] for row in rows] == [0, 0, 1, 2]
+    assert [row["ts"] for row in rows] == pytest.approx([0, 0, 1.000001, 2.000002])
+    assert [row["direction"] for row in rows] == [1, 1, 2, 1]
+    assert [(row["src"], row["sport"]) for row in rows[1:3]] == [(b"\n\0\0\1", 40000), (b"\n\0\0\2", 502)]
+    assert len({row["flow"] for row in rows}) == 1
+
+
+def test_late_bytes_from_before_a_stream_are_counted() -> None:
+    """A capture that starts in the middle starts a stream with the first packet seen; earlier bytes are counted."""
+    frames = [segment(True, "PA", 11, b"later"), segment(True, "PA", 1, b"early bytes")]
+    capture = read_capture(pcap(frames))
+    assert capture.group("tcp_502").streams.stream(0) == b"later"
+    assert (capture.counters.early_bytes, capture.counters.duplicate_bytes) == (10, 1)
+    assert any("before the first packet" in warning for warning in capture.warnings)

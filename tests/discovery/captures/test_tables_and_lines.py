@@ -1,0 +1,187 @@
+"""Parquet, Arrow, JSON lines and hexadecimal lines: rows are messages of one protocol."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from qbitel.discovery.captures import Capture, CaptureLimits, messages_of, read_capture
+from qbitel.discovery.errors import InputError, LimitError
+from qbitel.discovery.spec.framing import LengthFraming, SegmentFraming
+
+ROWS = {
+    "payload": [b"a", b"bb", b"bb", None, b"\0\1"],
+    "ts": [1.5, None, float("nan"), 4.0, 5.0],
+    "stream": ["s1", "s1", "s2", None, None],
+    "direction": ["c2s", "s2c", None, "sideways", "c2s"],
+    "src": ["127.0.0.1", "::1", "02:00:00:00:00:01", "nobody", None],
+    "dst": ["127.0.0.2", "::2", None, None, None],
+    "sport": [40000, 502, 40001, None, 70000],
+    "dport": [502, 40000, 502, None, None],
+    "transport": ["tcp", "tcp", "tcp", None, "udp"],
+    "colour": ["red"] * 5,
+}
+
+
+def parquet(table: pa.Table) -> bytes:
+    """Return a table as a Parquet file."""
+    out = io.BytesIO()
+    pq.write_table(table, out, row_group_size=2)
+    return out.getvalue()
+
+
+def arrow(table: pa.Table, make: Callable[..., pa.RecordBatchWriter]) -> bytes:
+    """Return a table as an Arrow stream or file."""
+    out = io.BytesIO()
+    with make(out, table.schema) as writer:
+        writer.write_table(table, max_chunksize=2)
+    return out.getvalue()
+
+
+def only_rows(capture: Capture) -> list[dict[str, object]]:
+    """Return the rows of the only group."""
+    (group,) = capture.groups
+    assert group.name == "messages"
+    rows: list[dict[str, object]] = group.batch.to_arrow().to_pylist()
+    return rows
+
+
+ENCODINGS = {
+    "parquet": parquet,
+    "arrow": lambda table: arrow(table, pa.ipc.new_stream),
+    "arrow file": lambda table: arrow(table, pa.ipc.new_file),
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_rows_stay_messages_in_order(encoding: str, tmp_path: Path) -> None:
+    """Nothing is regrouped, reframed or deduplicated; text addresses become bytes; what is unknown stays null."""
+    path = tmp_path / "table"
+    path.write_bytes(ENCODINGS[encoding](pa.table(ROWS)))
+    capture = read_capture(path)
+    assert capture.format == encoding.split()[0]
+    rows = only_rows(capture)
+    assert [row["payload"] or b"" for row in rows] == [b"a", b"bb", b"bb", b"", b"\0\1"]
+    assert [row["ts"] for row in rows] == [1.5, None, None, 4.0, 5.0]
+    assert [row["direction"] for row in rows] == [1, 2, 0, 0, 1]
+    assert [row["src"] for row in rows] == [b"\x7f\0\0\1", bytes(15) + b"\1", b"\2\0\0\0\0\1", None, None]
+    assert [row["sport"] for row in rows] == [40000, 502, 40001, None, None]
+    assert [row["number"] for row in rows] == [0, 1, 2, 3, 4]
+    assert len({row["flow"] for row in rows[:3]}) == 3
+    assert (rows[3]["flow"], rows[4]["flow"]) == (0, 0)
+    assert any("no payload" in warning for warning in capture.warnings)
+    assert any("no address" in warning for warning in capture.warnings)
+
+
+def test_a_payload_column_is_enough() -> None:
+    """Without the optional columns times, flows and directions are unknown."""
+    (row,) = only_rows(read_capture(parquet(pa.table({"payload": [b"x"]}))))
+    assert row == {
+        "payload": b"x", "ts": None, "flow": 0, "direction": 0, "source": None, "number": 0,
+        "src": None, "dst": None, "sport": None, "dport": None,
+    }  # fmt: skip
+
+
+def test_flow_of_rows_is_that_of_the_endpoints_either_way() -> None:
+    """Two rows with exchanged endpoints share a flow."""
+    table = pa.table({
+        "payload": [b"q", b"r", b"q"],
+        "src": ["1.1.1.1", "2.2.2.2", "1.1.1.1"], "dst": ["2.2.2.2", "1.1.1.1", "2.2.2.2"],
+        "sport": [9, 8, 7], "dport": [8, 9, 8],
+    })  # fmt: skip
+    flows = [row["flow"] for row in only_rows(read_capture(parquet(table)))]
+    assert flows[0] == flows[1] != flows[2]
+
+
+def test_rows_are_regrouped_and_joined_only_if_asked() -> None:
+    """Grouping by port makes streams of TCP rows, which framing then cuts."""
+    table = pa.table({
+        "payload": [b"\3ab\2", b"x", b"c", b"\1", b"dns"], "transport": ["tcp"] * 4 + ["udp"], "stream": [1] * 5,
+        "direction": ["c2s", "s2c", "c2s", "c2s", "c2s"], "sport": [9, 502, 9, 9, 9], "dport": [502, 9, 502, 502, 53],
+    })  # fmt: skip
+    content = parquet(table)
+    assert len(only_rows(read_capture(content))) == 5
+    capture = read_capture(content, group="port")
+    assert [(group.name, group.stream) for group in capture.groups] == [("tcp_502", True), ("udp_53", False)]
+    group = capture.groups[0]
+    framing = LengthFraming(offset=0, width=1, endianness="big", bias=0)
+    assert messages_of(group, framing).payloads() == [b"\3ab", b"\2c", b"x", b"\1"]
+    assert messages_of(group, SegmentFraming()).payloads() == [b"\3ab\2", b"x", b"c", b"\1"]
+    assert [group.name for group in read_capture(content, port=53).groups] == ["messages"]
+
+
+def test_hexadecimal_lines() -> None:
+    """Separators, 0x, comments and empty lines are understood; a bad line is named and left out."""
+    text = "0a0B 0c\n# comment\n\n0x01 0x02:03-04  # trailing\nzz\n0a0\n"
+    capture = read_capture(text.encode(), format="hex")
+    assert [row["payload"] for row in only_rows(capture)] == [b"\n\x0b\x0c", b"\1\2\3\4"]
+    assert [warning.split(" was")[0] for warning in capture.warnings] == ["line 5", "line 6"]
+    assert read_capture(b"0a0b\n0c0d\n").format == "hex"
+
+
+@pytest.mark.parametrize("encode", [bytes.hex, lambda raw: base64.b64encode(raw).decode()])
+def test_json_lines_with_base64_or_hexadecimal_payloads(encode: Callable[[bytes], str]) -> None:
+    """Payloads are hexadecimal if every one is, else Base64; the other keys are those of tables."""
+    payloads = [b"abc", b"\xff\xfe\0", b"defg"]
+    rows = [{"payload": encode(p), "ts": i, "direction": "s2c", "src": "10.0.0.1"} for i, p in enumerate(payloads)]
+    lines = [json.dumps(row) for row in rows]
+    capture = read_capture("\n".join([*lines, "{broken", "[1]"]).encode())
+    rows = only_rows(capture)
+    assert capture.format == "jsonl"
+    assert [row["payload"] for row in rows] == payloads
+    assert [row["ts"] for row in rows] == [0, 1, 2]
+    assert {row["direction"] for row in rows} == {2}
+    assert len(capture.warnings) == 2
+
+
+def test_wrong_base64_is_left_out_with_its_line() -> None:
+    """A payload that is neither hexadecimal nor Base64 costs its line only; if all are, the input is refused."""
+    capture = read_capture(b'{"payload": "YWJj"}\n{"payload": "*"}\n')
+    assert [row["payload"] for row in only_rows(capture)] == [b"abc"]
+    assert capture.warnings == ["line 2 was left out: the payload is neither hexadecimal nor Base64"]
+    with pytest.raises(InputError, match="no line holds a message"):
+        read_capture(b'{"payload": "*"}\n')
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (parquet(pa.table({"data": [b"x"]})), "payload"),
+        (parquet(pa.table({"payload": ["text"]})), "payload"),
+        (parquet(pa.table({"payload": pa.array([], pa.binary())})), "no rows"),
+        (parquet(pa.table({"payload": [b"x"]}))[:-9], "cannot read the table"),
+        (b"PAR1" + bytes(50), "cannot read the table"),
+        (b"ARROW1" + bytes(50), "cannot read the table"),
+        (b"\xff\xff\xff\xff" + bytes(50), "<bytes>"),
+    ],
+)
+def test_tables_that_cannot_be_read_say_why(content: bytes, reason: str) -> None:
+    """A damaged table, one without binary payloads, and one without rows are input errors of one line."""
+    with pytest.raises(InputError, match=reason) as caught:
+        read_capture(content)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_stream_that_is_cut_gives_the_batches_before() -> None:
+    """A damaged tail of an Arrow stream is a warning, not an error."""
+    table = pa.table({"payload": [bytes(400)] * 6})
+    capture = read_capture(arrow(table, pa.ipc.new_stream)[:-300])
+    assert len(only_rows(capture)) == 4
+    assert any("damaged" in warning for warning in capture.warnings)
+
+
+def test_tables_are_bounded() -> None:
+    """Bytes over the limit are refused; rows over the limit are left out with a warning."""
+    content = parquet(pa.table({"payload": [bytes(1000)] * 100}))
+    with pytest.raises(LimitError):
+        read_capture(content, limits=CaptureLimits(expanded_bytes=50_000))
+    capture = read_capture(content, limits=CaptureLimits(packets=10))
+    assert len(only_rows(capture)) == 10
+    assert any("limit" in warning for warning in capture.warnings)
