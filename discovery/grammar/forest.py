@@ -20,8 +20,11 @@ from ..errors import LimitError, SpecError
 from .rules import Rule
 
 MAX_TOKENS = 128
-MAX_EDGES = 1 << 21
+MAX_BUILT = 1 << 16  # edges of one sequence while its forest is built: of 128 tokens in a repeat about 2**14
+MAX_BUILT_IN_ALL = 1 << 22
+EDGES_EACH, EDGES_LEAST = 1 << 8, 1 << 15  # edges kept: so many a sequence, and at least so many in all
 _NO_RULE = -1
+_NOT_DERIVED, _NOT_READ = -1, -2
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ def _edge(head, rule, left, right, edge, size):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _full(node, edge, size, work):  # type: ignore[no-untyped-def]
-    return size[0] + len(work) > len(node) or size[1] + len(work) > len(edge)
+    return size[0] + len(work) > len(node) or size[1] + len(work) > len(edge) or size[1] - size[2] > MAX_BUILT
 
 
 @njit(cache=True, nogil=True)
@@ -201,17 +204,17 @@ def _parse_from(start, tokens, grammar, chart, size, buckets, work):  # type: ig
 
 @njit(cache=True, nogil=True)
 def _parse(tokens, root, grammar, chart, size, work):  # type: ignore[no-untyped-def]
-    """Fill the chart of one sequence; return the root node, -1 where there is none, -2 where the arrays are full."""
+    """Fill the chart of one sequence; return the root node, or that there is none, or that it takes too much."""
     table, chain, node, _ = chart
     length, first_node = len(tokens), size[0]
     buckets = np.empty(length + 1, np.int64)
-    found = -1
+    found = _NOT_DERIVED
     for back in range(length):
         buckets[:] = -1
         if not _parse_from(length - 1 - back, tokens, grammar, chart, size, buckets, work):
-            found = -2
+            found = _NOT_READ
             break
-    if found == -1:
+    if found == _NOT_DERIVED:
         found = table[0, root]
         while found >= 0 and node[found, 2] != length:
             found = chain[found, 0]
@@ -240,17 +243,24 @@ def _keep_reachable(root, first_node, first_edge, marked, edge, size):  # type: 
 
 
 @njit(cache=True, nogil=True)
-def _parse_all(tokens, first, root, grammar, table, node, edge, roots, edge_first):  # type: ignore[no-untyped-def]
+def _parse_all(tokens, first, root, grammar, budget, table, node, edge, roots, edge_first):  # type: ignore[no-untyped-def]
     """Build the forests of all sequences; return how many nodes and edges there are, -1 where the arrays are full."""
-    size = np.zeros(2, np.int64)
+    size = np.zeros(3, np.int64)  # nodes, edges, edges before this sequence
+    built = 0
     chart = (table, np.empty((len(node), 2), np.int64), node, edge)
     marked = np.zeros(len(node), np.bool_)
     work = np.empty(2 * table.shape[1] + 4, np.int64)
     for s in range(len(first) - 1):
         first_node, first_edge = size[0], size[1]
-        roots[s] = _parse(tokens[first[s] : first[s + 1]], root, grammar, chart, size, work)
-        if roots[s] == -2:
-            return -1, -1
+        size[2] = first_edge
+        roots[s] = _NOT_READ
+        if first_edge < budget and built < MAX_BUILT_IN_ALL:
+            roots[s] = _parse(tokens[first[s] : first[s + 1]], root, grammar, chart, size, work)
+            if roots[s] == _NOT_READ and size[1] - first_edge <= MAX_BUILT:
+                return -1, -1
+        built += size[1] - first_edge
+        if roots[s] == _NOT_READ:
+            size[0], size[1] = first_node, first_edge
         _keep_reachable(roots[s], first_node, first_edge, marked, edge, size)
         edge_first[s + 1] = size[1]
     return size[0], size[1]
@@ -308,8 +318,11 @@ class Forests:
         rules, lefts, terminals: the grammar's structure, as in ``RuleSet``; tokens are below ``terminals``.
         sequences: int64 arrays of at most 128 tokens.
 
+    A sequence that takes more than 65,536 edges to build is not read, nor are those that follow once all have taken
+    4 million, or once 256 a sequence (32,768 at least) are kept.
+
     Raises:
-        SpecError: the rules have a unary cycle; LimitError: more than 2 million edges.
+        SpecError: the rules have a unary cycle; LimitError: a sequence has more than 128 tokens.
     """
 
     def __init__(
@@ -327,19 +340,18 @@ class Forests:
         rules_by_child = (
             grammar.rank, grammar.unary_first, grammar.unary, grammar.binary_first, grammar.binary,
         )  # fmt: skip
+        budget = max(EDGES_EACH * len(sequences), EDGES_LEAST)
         while True:
             self._node = np.zeros((room, 3), np.int64)
             self._edge = np.zeros((room, 4), np.int64)
             self._roots = np.zeros(len(sequences), np.int64)
             self._edge_first = np.zeros(len(sequences) + 1, np.int64)
             nodes, edges = _parse_all(
-                tokens, first, grammar.start, rules_by_child, table, self._node, self._edge, self._roots,
+                tokens, first, grammar.start, rules_by_child, budget, table, self._node, self._edge, self._roots,
                 self._edge_first,
             )  # fmt: skip
             if edges >= 0:
                 break
-            if room > MAX_EDGES:
-                raise LimitError(f"parse forests of more than {MAX_EDGES} edges", where="grammar")
             room *= 4
         self._edge, self._leaf = self._edge[:edges], self._node[:nodes, 0] < terminals
         self._edge[self._edge[:, 1] == _NO_RULE, 1] = self._rules  # one place past the rules: probability 1
@@ -350,6 +362,11 @@ class Forests:
     def parsed(self) -> NDArray[np.bool_]:
         """(sequences,) bool: which have a derivation."""
         return self._roots >= 0
+
+    @property
+    def read(self) -> NDArray[np.bool_]:
+        """(sequences,) bool: False where the budget did not allow to find out."""
+        return self._roots != _NOT_READ
 
     def expect(
         self, probabilities: NDArray[np.float64], weights: NDArray[np.float64]

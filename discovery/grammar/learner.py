@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +27,10 @@ INDUCTION_BUDGET, RESIDUE_BUDGET = 4_000_000, 60_000  # symbols touched
 @dataclass(frozen=True)
 class Corpus:
     """
-    Distinct token sequences in a canonical order with their weights.
+    Distinct token sequences with their weights, in a canonical order (by a hash).
 
     Attributes:
-        sequences: int64 arrays of 1 to 128 tokens, sorted.
+        sequences: int64 arrays of 1 to 128 tokens.
         proposing, held_out: float64 weights; cut: messages whose sequences were cut short.
         left_out: weight of the sequences beyond the 4,096 commonest distinct ones.
     """
@@ -59,7 +60,7 @@ def collapse(
         weights.setdefault(tokens.astype("<i8").tobytes(), [0, 0])[int(held)] += count
     common = sorted(weights, key=lambda tokens: (-sum(weights[tokens]), tokens))[:MAX_DISTINCT]
     left_out = sum(map(sum, weights.values())) - sum(sum(weights[tokens]) for tokens in common)
-    common.sort()
+    common.sort(key=lambda tokens: (crc32(tokens), tokens))  # where a budget ends, no kind of message is favoured
     table = np.array([weights[tokens] for tokens in common], np.float64).reshape(-1, 2)
     arrays = [np.frombuffer(tokens, "<i8").astype(np.int64) for tokens in common]
     return Corpus(arrays, table[:, 0].copy(), table[:, 1].copy(), cut, left_out)
@@ -94,7 +95,6 @@ class GrammarLearner:
 
         Raises:
             SpecError: the initial rules have an empty right side or a unary cycle.
-            LimitError: the derivations take more than two million edges.
         """
         names = [*vocabulary, CUT, EMPTY]
         counts = np.ones(len(sequences), np.int64) if counts is None else counts
@@ -105,11 +105,13 @@ class GrammarLearner:
         fields = np.arange(len(vocabulary)) if fields is None else fields
         fields = np.concatenate([fields, len(names) + np.arange(2)])
         start, forests, covered = self._structure(corpus, len(names), initial)
-        escape = Escape(corpus.sequences, corpus.proposing, len(names))
-        trained = train(start, forests, escape, corpus.proposing, corpus.held_out, self.settings.em_iterations)
-        judge = corpus.held_out if corpus.held_out.any() else corpus.proposing
+        unread = int((corpus.proposing + corpus.held_out)[~forests.read].sum())
+        proposing, held = corpus.proposing * forests.read, corpus.held_out * forests.read
+        escape = Escape(corpus.sequences, proposing, len(names))
+        trained = train(start, forests, escape, proposing, held, self.settings.em_iterations)
+        judge = held if held.any() else proposing
         learned = RuleSet(start.names, start.rules, trained.probabilities, start.constraints)
-        flat = flat_logs(corpus.sequences, corpus.proposing, _dense(fields))
+        flat = flat_logs(corpus.sequences, proposing, _dense(fields))
         return Grammar(
             start=start.names[0],
             rules=learned.to_rules(names),
@@ -118,6 +120,7 @@ class GrammarLearner:
             held_out_coverage=float(judge[covered].sum() / max(judge.sum(), 1.0)),
             likelihoods=trained.likelihoods,
             messages_cut=corpus.cut,
+            messages_unread=unread + corpus.left_out,
         )
 
     def _structure(
@@ -127,12 +130,12 @@ class GrammarLearner:
         proposing = corpus.proposing > 0
         grammar = initial if initial is not None and initial.rules else self._induced(corpus, terminals)
         forests = Forests(grammar.rules, len(grammar.names), terminals, corpus.sequences)
-        residue = np.flatnonzero(proposing & ~forests.parsed)
+        residue = np.flatnonzero(proposing & forests.read & ~forests.parsed)
         if len(residue):
             grammar = _with_residue(grammar, corpus, residue, terminals, float(corpus.proposing[forests.parsed].sum()))
             forests = Forests(grammar.rules, len(grammar.names), terminals, corpus.sequences)
         covered = forests.parsed
-        residue = np.flatnonzero(proposing & ~covered)
+        residue = np.flatnonzero(proposing & forests.read & ~covered)
         if len(residue):
             grammar = _with_anything(grammar, corpus, residue)
             forests = Forests(grammar.rules, len(grammar.names), terminals, corpus.sequences)

@@ -31,6 +31,7 @@ class Grammar(Model):
     held_out_coverage: Quantised = 0.0
     likelihoods: list[Quantised] = []  # held-out bits per message after each EM iteration
     messages_cut: int = 0  # messages of more tokens than are read
+    messages_unread: int = 0  # messages left out: too ambiguous, or beyond the number of distinct ones that are read
 
 
 class Transition(Model):

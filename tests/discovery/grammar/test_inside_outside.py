@@ -152,3 +152,15 @@ def test_flat_grammar_knows_only_what_it_saw() -> None:
     sequences = [np.array(s) for s in ([0, 2], [1, 2], [0, 3], [2])]
     logs = flat_logs(sequences, np.array([2.0, 1.0, 1.0, 0.0]), np.array([0, 0, 1, 1]))
     np.testing.assert_allclose(2**logs, [0.75 * 0.75, 0.25 * 0.75, 0.75 * 0.25, 0.0])
+
+
+def test_very_ambiguous_sequences_are_left_out_in_bounded_work() -> None:
+    """Sequences whose derivations pass the budget are marked as not read; the others are as without them."""
+    rules: list[Rule] = [(0, (~0, ~0)), (0, (0,)), (0, (1,))]
+    sequences = [np.zeros(90, np.int64), np.array([0, 1]), np.ones(128, np.int64)]
+    forests = Forests(rules, 1, 2, sequences)
+    assert forests.read.tolist() == forests.parsed.tolist() == [False, True, False]
+    logs, counts = forests.expect(by_left(rules, 1, np.array([1.0, 1, 2])), np.ones(3))
+    assert logs[1] == pytest.approx(-5.0) and counts.tolist() == [1.0, 1.0, 1.0]
+    many = Forests(rules, 1, 2, [np.zeros(24, np.int64)] * 400)
+    assert many.read[0] and not many.read.all()
