@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-# The head of the pool: where its parts lie. A program's dispatch first picks a bucket of candidate types by the value
+# The head of the state: the message that is read.
+BASE, LENGTH, ROW = range(3)
+
+# The head of a program: where its parts lie. A program's dispatch first picks a bucket of candidate types by the value
 # at one place that most types share, then tries the guards of each; what several guards read is read once a message.
 PLACE, PLACE_WIDTH, PLACE_MASK, TABLE, BUCKETS, TYPE_GUARDS, TYPE_BLOCKS = range(7)
 HEAD = 7
@@ -13,131 +16,144 @@ HEAD = 7
 # Columns of the table of guards.
 G_KIND, G_SLOT, G_A, G_B, G_MASK, G_VALUES, G_COUNT, G_FOLD = range(8)
 GUARD_COLUMNS = 8
+MEMO_COLUMNS = 3
 G_VALUE, G_LENGTH, G_TOKEN, G_TEXT = range(4)
 
 
 @njit(cache=True, nogil=True)
-def _integer(data, base, length, offset, width):  # type: ignore[no-untyped-def]
-    """Return a big-endian number (64 bits) and 1, or 0 and 0 where the message does not hold it."""
+def _integer(state, data, offset, width):  # type: ignore[no-untyped-def]
+    """Return a big-endian number (64 bits) and whether the message holds it."""
+    length = state[LENGTH]
     at = offset if offset >= 0 else length + offset
-    if at < 0 or at + width > length:
-        return np.int64(0), 0
     value = np.int64(0)
+    if at < 0 or at + width > length:
+        return value, False
+    at += state[BASE]
     for i in range(width):
-        value = (value << 8) | np.int64(data[base + at + i])
-    return value, 1
+        value = (value << 8) | np.int64(data[at + i])
+    return value, True
 
 
 @njit(cache=True, nogil=True)
-def _token(data, base, length, index, text, separators):  # type: ignore[no-untyped-def]
-    """Return where the token of this index starts and its size, 0 where there is none."""
-    at, begin = 0, 0
+def _token(program, state, data, index, separators):  # type: ignore[no-untyped-def]
+    """Return where in ``data`` the token of this index starts and its size, 0 where there is none."""
+    at = begin = state[BASE]
+    end = at + state[LENGTH]
     for _ in range(index + 1):
-        while at < length and text[separators + data[base + at]]:
+        while at < end and program[separators + data[at]]:
             at += 1
         begin = at
-        while at < length and not text[separators + data[base + at]]:
+        while at < end and not program[separators + data[at]]:
             at += 1
     return begin, at - begin
 
 
 @njit(cache=True, nogil=True)
-def _is_text(data, base, length, width):  # type: ignore[no-untyped-def]
+def _is_text(state, data, width):  # type: ignore[no-untyped-def]
     """Whether the first bytes are printable ASCII, tab, CR or LF."""
-    for i in range(min(width, length)):
-        byte = data[base + i]
+    base = state[BASE]
+    for i in range(base, base + min(width, state[LENGTH])):
+        byte = data[i]
         if not (32 <= byte < 127 or byte == 9 or byte == 10 or byte == 13):
             return False
     return True
 
 
 @njit(cache=True, nogil=True)
-def _listed(pool, begin, count, value):  # type: ignore[no-untyped-def]
-    """Whether a sorted part of the pool holds a value."""
+def search(program, begin, count, value):  # type: ignore[no-untyped-def]
+    """Return the place of a value in a sorted part of the program, or -1."""
     low, high = begin, begin + count
     while low < high:
         middle = (low + high) // 2
-        if pool[middle] < value:
+        if program[middle] < value:
             low = middle + 1
         else:
             high = middle
-    return low < begin + count and pool[low] == value
+    return low if low < begin + count and program[low] == value else np.int64(-1)
 
 
 @njit(cache=True, nogil=True)
-def _same_token(data, at, size, text, begin, fold):  # type: ignore[no-untyped-def]
+def _same_token(program, data, at, size, constant, fold):  # type: ignore[no-untyped-def]
     """Whether a token is this constant, ASCII letters in upper case where they are folded."""
     for i in range(size):
-        byte = data[at + i]
+        byte = np.int64(data[at + i])
         if fold and 97 <= byte <= 122:
             byte -= 32
-        if byte != text[begin + i]:
+        if byte != program[constant + i]:
             return False
     return True
 
 
 @njit(cache=True, nogil=True)
-def _token_listed(guard, pool, text, data, base, begin, size):  # type: ignore[no-untyped-def]
+def _token_listed(program, data, guard, begin, size):  # type: ignore[no-untyped-def]
     """Whether a token is one of a guard's constants."""
+    first, fold = program[guard + G_VALUES], program[guard + G_FOLD]
     if size == 0:
         return False
-    for k in range(guard[G_VALUES], guard[G_VALUES] + 2 * guard[G_COUNT], 2):
-        if pool[k + 1] == size and _same_token(data, base + begin, size, text, pool[k], guard[G_FOLD]):
+    for k in range(first, first + 2 * program[guard + G_COUNT], 2):
+        if program[k + 1] == size and _same_token(program, data, begin, size, program[k], fold):
             return True
     return False
 
 
 @njit(cache=True, nogil=True)
-def _recall(guard, text, data, base, length, memo, row):  # type: ignore[no-untyped-def]
-    """Return what a guard reads, read once a message for all guards that share it."""
-    slot = memo[guard[G_SLOT]]
-    if slot[0] != row:
-        if guard[G_KIND] == G_VALUE:
-            slot[1], slot[2] = _integer(data, base, length, guard[G_A], guard[G_B])
-        else:
-            slot[1], slot[2] = _token(data, base, length, guard[G_A], text, guard[G_B])
-        slot[0] = row
-    return slot[1], slot[2]
+def _value_holds(program, state, data, guard, slot):  # type: ignore[no-untyped-def]
+    """Whether a value guard holds; the value is read once a message for all guards that share it."""
+    if state[slot] != state[ROW]:
+        state[slot + 1], state[slot + 2] = _integer(state, data, program[guard + G_A], program[guard + G_B])
+        state[slot] = state[ROW]
+    if not state[slot + 2]:
+        return False
+    value = state[slot + 1] & program[guard + G_MASK]
+    return search(program, program[guard + G_VALUES], program[guard + G_COUNT], value) >= 0
 
 
 @njit(cache=True, nogil=True)
-def _holds(guard, pool, text, data, base, length, memo, row):  # type: ignore[no-untyped-def]
+def _token_holds(program, state, data, guard, slot):  # type: ignore[no-untyped-def]
+    """Whether a token guard holds; the token is sought once a message for all guards that share it."""
+    if state[slot] != state[ROW]:
+        state[slot + 1], state[slot + 2] = _token(program, state, data, program[guard + G_A], program[guard + G_B])
+        state[slot] = state[ROW]
+    return _token_listed(program, data, guard, state[slot + 1], state[slot + 2])
+
+
+@njit(cache=True, nogil=True)
+def _holds(program, state, data, guard):  # type: ignore[no-untyped-def]
     """Whether a guard holds."""
-    kind = guard[G_KIND]
+    kind, length = program[guard + G_KIND], state[LENGTH]
     if kind == G_LENGTH:
-        return guard[G_A] <= length and (guard[G_B] < 0 or length <= guard[G_B])
+        maximum = program[guard + G_B]
+        return program[guard + G_A] <= length and (maximum < 0 or length <= maximum)
     if kind == G_TEXT:
-        return _is_text(data, base, length, guard[G_A])
-    first, second = _recall(guard, text, data, base, length, memo, row)
+        return _is_text(state, data, program[guard + G_A])
     if kind == G_VALUE:
-        return second == 1 and _listed(pool, guard[G_VALUES], guard[G_COUNT], first & guard[G_MASK])
-    return _token_listed(guard, pool, text, data, base, first, second)
+        return _value_holds(program, state, data, guard, program[guard + G_SLOT])
+    return _token_holds(program, state, data, guard, program[guard + G_SLOT])
 
 
 @njit(cache=True, nogil=True)
-def _bucket(pool, data, base, length):  # type: ignore[no-untyped-def]
+def _bucket(program, state, data):  # type: ignore[no-untyped-def]
     """Return the bucket of candidate types."""
-    width = pool[PLACE_WIDTH]
+    width, table = program[PLACE_WIDTH], program[TABLE]
     if width == 0:
-        return pool[pool[TABLE]]
-    value, found = _integer(data, base, length, pool[PLACE], width)
+        return program[table]
+    value, found = _integer(state, data, program[PLACE], width)
     # The last entry of the table is for messages too short to hold the value.
-    return pool[pool[TABLE] + (value & pool[PLACE_MASK] if found else 1 << (8 * width))]
+    return program[table + (value & program[PLACE_MASK] if found else 1 << (8 * width))]
 
 
 @njit(cache=True, nogil=True)
-def type_of(program, data, base, length, memo, row):  # type: ignore[no-untyped-def]
+def type_of(program, state, data):  # type: ignore[no-untyped-def]
     """Return the index of the first type whose guards all hold, or -1."""
-    guards, pool, text = program[1], program[2], program[3]
-    bucket = pool[BUCKETS] + _bucket(pool, data, base, length)
-    for place in range(pool[bucket], pool[bucket + 1]):
-        kind = pool[place]
-        span = pool[TYPE_GUARDS] + kind
+    bucket = program[BUCKETS] + _bucket(program, state, data)
+    for place in range(program[bucket], program[bucket + 1]):
+        kind = program[place]
+        span = program[TYPE_GUARDS] + kind
         holds = True
-        for guard in range(pool[span], pool[span + 1]):
-            if not _holds(guards[guard], pool, text, data, base, length, memo, row):
+        for guard in range(program[span], program[span + 1], GUARD_COLUMNS):
+            if not _holds(program, state, data, guard):
                 holds = False
                 break
         if holds:
             return kind
-    return -1
+    return np.int64(-1)

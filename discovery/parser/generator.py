@@ -8,13 +8,12 @@ from numpy.typing import NDArray
 from ..batch import MessageBatch, MessageView
 from ..spec import ProtocolSpec
 from .limits import Limits
-from .machine import run
+from .machine import COUNT, new_state, run
 from .parsed import ParsedBatch
 from .program import compile_program
 from .symbols import Symbol
 
 _LEAVES_PER_MESSAGE = 12
-_NO_LEVELS = np.zeros(0, np.int32)
 
 
 class ParserGenerator:
@@ -46,7 +45,7 @@ class Parser:
     def __init__(self, spec: ProtocolSpec, limits: Limits | None = None) -> None:
         self.spec = spec
         self.program = compile_program(spec)
-        self._limits = (limits or Limits()).array()
+        self.limits = limits or Limits()
 
     @property
     def symbols(self) -> list[Symbol]:
@@ -62,23 +61,18 @@ class Parser:
         """
         view = messages.view() if isinstance(messages, MessageBatch) else messages
         n = len(view)
-        bounds = self._limits if limits is None else limits.array()
+        state = self._state(limits or self.limits)
         data, starts, lengths = frozen(view.data), frozen(view.starts), frozen(view.lengths)
-        verdicts = tuple(np.empty(n, np.int32) for _ in range(4))
-        out = tuple(np.empty(_LEAVES_PER_MESSAGE * n + 64, np.int32) for _ in range(5))
-        row, count = 0, 0
-        while True:
-            row, count = run(
-                self.program.tables, bounds, data, starts, lengths, row, self.program.scratch,
-                (*out, _NO_LEVELS), count, verdicts,
-            )  # fmt: skip
-            if row == n:
-                break
-            out = tuple(_grown(column, count, (n - row) / n) for column in out)
-        types, status, offsets, elements = verdicts
-        rows, symbols, begins, sizes, items = (column[:count] for column in out)
-        return ParsedBatch(
-            self.spec, self.program, view, types, status, offsets, elements, rows, symbols, begins, sizes, items
+        verdicts = np.empty((4, n), np.int32)
+        out = np.empty((5, _LEAVES_PER_MESSAGE * n + 64), np.int32)
+        row = 0
+        while (row := run(self.program.table, state, data, starts, lengths, row, out, verdicts)) < n:
+            out = _grown(out, int(state[COUNT]), row / n)
+        return ParsedBatch(self.spec, self.program, view, *verdicts, *out[:, : int(state[COUNT])])
+
+    def _state(self, limits: Limits) -> NDArray[np.int64]:
+        return new_state(
+            self.program.scratch, limits.depth, limits.leaves, limits.steps, limits.message_bytes
         )
 
 
@@ -91,9 +85,9 @@ def frozen(array: NDArray[np.generic]) -> NDArray[np.generic]:
     return whole
 
 
-def _grown(column: NDArray[np.int32], count: int, share_left: float) -> NDArray[np.int32]:
-    """Return a column with room for more; at least double, and as much as the messages so far foretell."""
-    room = max(2 * len(column), int(count / max(1 - share_left, 0.01)) + 65536)
-    grown = np.empty(room, np.int32)
-    grown[:count] = column[:count]
+def _grown(out: NDArray[np.int32], count: int, done: float) -> NDArray[np.int32]:
+    """Return columns with room for more: at least double, and as much as the messages so far foretell."""
+    room = max(2 * out.shape[1], int(1.1 * count / max(done, 0.01)) + 65536)
+    grown = np.empty((5, room), np.int32)
+    grown[:, :count] = out[:, :count]
     return grown

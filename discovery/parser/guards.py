@@ -5,43 +5,42 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..spec import Guard, LengthGuard, MessageType, TextGuard, TokenGuard, ValueGuard
 from . import dispatch
 from .pool import Pool, wrapped
 
 _WHOLE = -1  # a mask of all bits
+_COST = {"length": 0, "value": 1, "text": 2, "token": 3}
 
 
 class GuardTables:
-    """The guards of a specification, in the order of its types."""
+    """
+    The guards of a specification, in the order of its types.
 
-    def __init__(self, types: Sequence[MessageType], pool: Pool) -> None:
-        self._pool = pool
-        self._rows: list[list[int]] = []
+    Args:
+        pool: where the tables go; memo: the first cell of the state for what is read once a message.
+    """
+
+    def __init__(self, types: Sequence[MessageType], pool: Pool, memo: int) -> None:
+        self._pool, self._memo = pool, memo
         self._slots: dict[tuple[object, ...], int] = {}
+        rows: list[list[int]] = []
         spans = [0]
         for message_type in types:
             # Cheap guards first: all have to hold, so that their order does not matter.
-            for guard in sorted(message_type.guards, key=lambda g: ("length", "value", "text", "token").index(g.kind)):
-                self._rows.append(self._row(guard))
-            spans.append(len(self._rows))
-        pool.numbers[dispatch.TYPE_GUARDS] = pool.add(spans)
+            rows += map(self._row, sorted(message_type.guards, key=lambda guard: _COST[guard.kind]))
+            spans.append(len(rows))
+        first = pool.add(number for row in rows for number in row)
+        pool.numbers[dispatch.TYPE_GUARDS] = pool.add(first + dispatch.GUARD_COLUMNS * span for span in spans)
         self._buckets(types)
 
     @property
-    def slots(self) -> int:
-        """Number of values and tokens that are read at most once a message."""
-        return max(len(self._slots), 1)
-
-    def array(self) -> NDArray[np.int64]:
-        """Return the table of guards (int64, guards × columns)."""
-        return np.array(self._rows, np.int64).reshape(-1, dispatch.GUARD_COLUMNS)
+    def cells(self) -> int:
+        """Cells of the state that hold values and tokens read once a message."""
+        return dispatch.MEMO_COLUMNS * len(self._slots)
 
     def _slot(self, *place: object) -> int:
-        return self._slots.setdefault(place, len(self._slots))
+        return self._slots.setdefault(place, self._memo + self.cells)
 
     def _row(self, guard: Guard) -> list[int]:
         match guard:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 OK, UNKNOWN, NO_FIT, MISSING, NO_DELIMITER, NO_RUN, BAD_COUNT, READS_NOTHING = range(8)
 TOO_DEEP, TOO_MANY, LEFT_OVER, TOO_MUCH, TOO_LONG = range(8, 13)
 
@@ -43,10 +40,6 @@ class Limits:
     leaves: int = 65536
     steps: int = 1 << 20
     message_bytes: int = 1 << 24
-
-    def array(self) -> NDArray[np.int64]:
-        """Return the bounds as the machine takes them (int64, 4)."""
-        return np.array([self.depth, self.leaves, self.steps, self.message_bytes], np.int64)
 
 
 def reason(status: int, name: str) -> str:

@@ -26,7 +26,7 @@ class ParsedBatch:
         type_index: int32, n: index in ``spec.types``, -1 where no type's guards hold.
         status: int32, n: 0 where the message fits its type, else a code of ``limits``.
         error_offset: int32, n: the byte from which the message does not fit; -1 where it does.
-        error_element: int32, n: row of the element that does not fit (``Program.names``), -1 where there is none.
+        error_element: int32, n: the element that does not fit (``Program.names``), -1 where there is none.
         leaf_row: int32, m: the message.
         leaf_symbol: int32, m: index in ``symbols``; -1 for what could not be parsed.
         leaf_start, leaf_length: int32, m: byte range, from the start of the message; a field may be empty.
@@ -61,7 +61,7 @@ class ParsedBatch:
 
     @cached_property
     def bounds(self) -> NDArray[np.int64]:
-        """Offsets of each message's leaves: those of message ``i`` are ``bounds[i]`` to ``bounds[i + 1]`` (int64, n + 1)."""
+        """Where each message's leaves are: of message ``i``, ``bounds[i]`` to ``bounds[i + 1]`` (int64, n + 1)."""
         counts = np.bincount(self.leaf_row, minlength=len(self))
         return np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
 
@@ -102,7 +102,7 @@ class ParsedBatch:
     def error(self, row: int) -> str | None:
         """Return why a message does not fit, None where it does."""
         status, element = int(self.status[row]), int(self.error_element[row])
-        return reason(status, self.program.names[element] if element >= 0 else "") if status else None
+        return reason(status, self.program.names.get(element, "")) if status else None
 
     def to_arrow(self) -> pa.Table:
         """Return one row a message: see ``columns.to_table``."""

@@ -1,4 +1,4 @@
-"""Constants of a program: numbers and bytes, each list stored once and known by its offset."""
+"""The table of numbers that is a program, as it grows: each part is known by its offset."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ def wrapped(value: int) -> int:
 
 
 class Pool:
-    """Collects the constants; offsets stay valid as it grows."""
+    """Collects numbers; offsets stay valid as it grows."""
 
     def __init__(self, head: int) -> None:
         self.numbers: list[int] = [0] * head
-        self._text = bytearray()
         self._known: dict[bytes, int] = {}
 
     def add(self, values: Iterable[int]) -> int:
         """Append numbers of 64 bits; return the offset of the first."""
+        added = list(values)  # first of all: making the values may itself add to the pool
         offset = len(self.numbers)
-        self.numbers.extend(values)
+        self.numbers += added
         return offset
 
     def text(self, constant: bytes) -> int:
-        """Return the offset of a byte string, stored once."""
+        """Return the offset of a byte string, one number a byte, stored once."""
         if constant not in self._known:
-            self._known[constant] = len(self._text)
-            self._text += constant
+            self._known[constant] = self.add(constant)
         return self._known[constant]
 
-    def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-        """Return the numbers and the bytes."""
-        return np.array(self.numbers, np.int64), np.frombuffer(bytes(self._text) or b"\0", np.uint8)
+    def array(self) -> NDArray[np.int64]:
+        """Return all numbers, read-only."""
+        numbers = np.array(self.numbers, np.int64)
+        numbers.flags.writeable = False
+        return numbers

@@ -14,15 +14,28 @@ from numpy.typing import NDArray
 
 from ..errors import LimitError, SpecError
 from ..spec import (
-    Delimited, Element, Field, Fixed, FromLength, ProtocolSpec, Repeat, Run, SelfDelimiting, Stop, Switch, Times,
-    Until, Width, walk,
+    Delimited,
+    Element,
+    Field,
+    Fixed,
+    FromLength,
+    ProtocolSpec,
+    Repeat,
+    Run,
+    SelfDelimiting,
+    Stop,
+    Switch,
+    Times,
+    Until,
+    Width,
+    walk,
 )  # fmt: skip
 from . import dispatch, machine
 from .guards import GuardTables
 from .numbers import BER_LENGTH, INT, LEB128, NONE, UINT
 from .pool import Pool, wrapped
 from .symbols import Symbol
-from .widths import CLASSES
+from .widths import CLASSES, REGISTER_COLUMNS
 
 MAX_NESTING = 64
 """Elements written inside each other; groups nest without bound, and messages are bounded by ``Limits.depth``."""
@@ -38,18 +51,18 @@ class Program:
     What the machine runs.
 
     Attributes:
-        tables: elements (int64, n × 14), guards (int64, n × 8), pool (int64), text (uint8), all read-only.
-        scratch: number of registers and of guard slots (int64, 2).
+        table: int64, read-only: a head, then elements, guards and constants in no particular order.
+        scratch: cells of the machine's state for referenced numbers and for what guards read.
         symbols: by symbol id of a leaf, from 0.
         nodes: regions and items of repeats; node ``k`` has the symbol id ``-2 - k``.
-        names: name of the element of each row of the table of elements.
+        names: name of the element at each offset of the table.
     """
 
-    tables: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]
-    scratch: NDArray[np.int64]
+    table: NDArray[np.int64]
+    scratch: int
     symbols: list[Symbol]
     nodes: list[Symbol]
-    names: list[str]
+    names: dict[int, str]
 
 
 @dataclass(frozen=True)
@@ -87,16 +100,18 @@ class _Compiler:
     def __init__(self, spec: ProtocolSpec) -> None:
         self.spec = spec
         self.pool = Pool(dispatch.HEAD)
-        self.rows: list[list[int]] = []
-        self.names: list[str] = []
+        self.names: dict[int, str] = {}
         self.symbols: list[Symbol] = []
         self.nodes: list[Symbol] = []
         self.groups: dict[str, tuple[int, int]] = {}
         self.waiting: list[tuple[int, Sequence[Element], _Place]] = []
-        self.registers = {name: index for index, name in enumerate(sorted(_referenced(spec)))}
+        self.registers = {
+            name: machine.STATE_HEAD + REGISTER_COLUMNS * index for index, name in enumerate(sorted(_referenced(spec)))
+        }
 
     def program(self) -> Program:
-        guards = GuardTables(self.spec.types, self.pool)
+        registers = REGISTER_COLUMNS * len(self.registers)
+        guards = GuardTables(self.spec.types, self.pool, machine.STATE_HEAD + registers)
         blocks: list[int] = []
         for message_type in self.spec.types:
             place = _Place(message_type.name, "")
@@ -105,13 +120,7 @@ class _Compiler:
         while self.waiting:
             self._fill(*self.waiting.pop())
         self.pool.numbers[dispatch.TYPE_BLOCKS] = self.pool.add(blocks)
-        numbers, text = self.pool.arrays()
-        elements = np.array(self.rows, np.int64).reshape(-1, machine.COLUMNS)
-        tables = (elements, guards.array(), numbers, text)
-        for table in tables:
-            table.flags.writeable = False
-        scratch = np.array([max(len(self.registers), 1), guards.slots], np.int64)
-        return Program(tables, scratch, self.symbols, self.nodes, self.names)
+        return Program(self.pool.array(), registers + guards.cells, self.symbols, self.nodes, self.names)
 
     def leaf(self, symbol: Symbol) -> int:
         self.symbols.append(symbol)
@@ -122,34 +131,34 @@ class _Compiler:
         return -1 - len(self.nodes)
 
     def block(self, elements: Sequence[Element], place: _Place) -> tuple[int, int]:
-        """Write the rows of elements, one after the other; return the first and the one after the last."""
-        begin = self._room(elements)
+        """Write elements, one after the other; return where they begin and stop."""
+        begin, stop = self._room(elements)
         self._fill(begin, elements, place)
-        return begin, begin + len(elements)
+        return begin, stop
 
-    def _room(self, elements: Sequence[Element]) -> int:
-        begin = len(self.rows)
-        self.rows += [[0] * machine.COLUMNS for _ in elements]
-        self.names += [element.name for element in elements]
-        return begin
+    def _room(self, elements: Sequence[Element]) -> tuple[int, int]:
+        begin = self.pool.add([0] * machine.COLUMNS * len(elements))
+        places = range(begin, len(self.pool.numbers), machine.COLUMNS)
+        self.names.update(zip(places, (element.name for element in elements), strict=True))
+        return begin, len(self.pool.numbers)
 
     def _fill(self, begin: int, elements: Sequence[Element], place: _Place) -> None:
-        reserve = 0
-        for index in reversed(range(len(elements))):
-            element = elements[index]
-            row = self.rows[begin + index]
-            row[machine.RESERVE] = reserve
-            row[machine.REGISTER] = row[machine.INNER] = -1
-            if isinstance(element, Field) and isinstance(element.width, Fixed):
-                reserve = min(reserve + element.width.size, _FAR)
+        reserves = [0]  # bytes of the fixed fields that follow, from the last element on
+        for element in reversed(elements[1:]):
+            size = element.width.size if isinstance(element, Field) and isinstance(element.width, Fixed) else 0
+            reserves.append(min(reserves[-1] + size, _FAR))
         for index, element in enumerate(elements):
-            row = self.rows[begin + index]
+            row = [0] * machine.COLUMNS
+            row[machine.RESERVE] = reserves[-1 - index]
+            row[machine.REGISTER] = row[machine.INNER] = -1
             if isinstance(element, Field):
                 self._field(row, element, place)
             elif isinstance(element, Repeat):
                 self._repeat(row, element, place)
             else:
                 self._switch(row, element, place)
+            at = begin + machine.COLUMNS * index
+            self.pool.numbers[at : at + machine.COLUMNS] = row
 
     def _inside(self, elements: Sequence[Element], group: str | None, place: _Place) -> tuple[int, int]:
         """Return the block of a region, an item or a case; that of a group is written once."""
@@ -159,8 +168,8 @@ class _Compiler:
             if group not in self.spec.groups:
                 raise SpecError(f"no group '{group}'", where=place.type or place.group)
             members = self.spec.groups[group]
-            begin = self._room(members)
-            self.groups[group] = begin, begin + len(members)
+            begin, stop = self._room(members)
+            self.groups[group] = begin, stop
             self.waiting.append((begin, members, _Place("", group, repeated=True)))
         return self.groups[group]
 

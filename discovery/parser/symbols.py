@@ -15,7 +15,7 @@ class Symbol:
     Attributes:
         type: name of the message type, empty for what stands in a group.
         group: name of the group, empty for what stands in a type.
-        path: names of the enclosing fields and repeats and of the field itself, joined by dots, from the type or group on.
+        path: names of the enclosing fields and repeats and its own, joined by dots, from the type or group on.
         field: the field; None for the unnamed rest of a region (``payload``) and for an item of a repeat.
         repeat: the repeat, for an item.
         semantic: the field's meaning.

@@ -5,11 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from .dispatch import BASE, ROW
 from .limits import MISSING, NO_DELIMITER, NO_FIT, NO_RUN
 from .numbers import FITS
 
 VALUE, END, STATE, STAMP = range(4)
+REGISTER_COLUMNS = 4
 """Columns of a register: the number, where its field ended, what the number is, the row it was read in."""
+FRAME, CURSOR = 3, 4
+"""Where the state holds the innermost frame, and the offset in the message of the next byte to read."""
+F_END = 0
+"""Column of a frame: the offset at which its region ends."""
 
 _OP, _P0, _P1, _P2, _P3, _RESERVE = range(6)
 _FROM_LENGTH, _DELIMITED, _RUN, _SELF = 1, 2, 3, 4
@@ -32,94 +38,98 @@ _CLASS_BITS = _class_bits()
 
 
 @njit(cache=True, nogil=True)
-def _from_length(element, registers, cursor, row):  # type: ignore[no-untyped-def]
+def _from_length(program, state, element):  # type: ignore[no-untyped-def]
     """Return the width that a length field gives, or a status, negative."""
-    register = registers[element[_P0]]
-    if register[STAMP] != row:
+    register = program[element + _P0]
+    if state[register + STAMP] != state[ROW]:
         return -MISSING
-    value = register[VALUE]
-    if register[STATE] != FITS or value > 1 << 40 or value < -(1 << 40):
+    value, cursor = state[register + VALUE], state[CURSOR]
+    if state[register + STATE] != FITS or value > 1 << 45 or value < -(1 << 45):
         return -NO_FIT
-    amount = value * element[_P1] + element[_P2]
-    if element[_P3] == 1:
+    amount = value * program[element + _P1] + program[element + _P2]
+    origin = program[element + _P3]
+    if origin == 1:
         amount -= cursor
-    elif element[_P3] == 2:
-        amount += register[END] - cursor
+    elif origin == 2:
+        amount += state[register + END] - cursor
     return amount if amount >= 0 else -NO_FIT
 
 
 @njit(cache=True, nogil=True)
-def _delimiter_at(pool, text, table, count, data, at, left):  # type: ignore[no-untyped-def]
+def _delimiter_at(program, table, count, data, at, left):  # type: ignore[no-untyped-def]
     """Return the length of the longest delimiter that stands here, 0 where none does."""
     for k in range(table, table + 2 * count, 2):
-        begin, size = pool[k], pool[k + 1]
-        if size > left or data[at] != text[begin]:
+        begin, size = program[k], program[k + 1]
+        if size > left or data[at] != program[begin]:
             continue
         same = 1
-        while same < size and data[at + same] == text[begin + same]:
+        while same < size and data[at + same] == program[begin + same]:
             same += 1
         if same == size:
             return size
-    return 0
+    return np.int64(0)
 
 
 @njit(cache=True, nogil=True)
-def _delimited(element, pool, text, data, base, cursor, end):  # type: ignore[no-untyped-def]
+def _delimited(program, element, data, begin, end):  # type: ignore[no-untyped-def]
     """Return the width up to a delimiter; the longest comes first in the table."""
-    for at in range(cursor, end):
-        size = _delimiter_at(pool, text, element[_P0], element[_P1], data, base + at, end - at)
+    table, count = program[element + _P0], program[element + _P1]
+    for at in range(begin, end):
+        size = _delimiter_at(program, table, count, data, at, end - at)
         if size:
-            return at - cursor + (size if element[_P2] else 0)
-    return -NO_DELIMITER if element[_P3] else end - cursor
+            return at - begin + (size if program[element + _P2] else 0)
+    return -NO_DELIMITER if program[element + _P3] else end - begin
 
 
 @njit(cache=True, nogil=True)
-def _run(element, data, base, cursor, end):  # type: ignore[no-untyped-def]
+def _run(data, begin, end, bit, required):  # type: ignore[no-untyped-def]
     """Return the width of a run of one class."""
-    bit, at = np.uint8(element[_P0]), cursor
-    while at < end and _CLASS_BITS[data[base + at]] & bit:
+    at = begin
+    while at < end and np.int64(_CLASS_BITS[data[at]]) & bit:
         at += 1
-    return -NO_RUN if element[_P3] and at == cursor else at - cursor
+    return -NO_RUN if required and at == begin else at - begin
 
 
 @njit(cache=True, nogil=True)
-def _labels(data, base, cursor, end):  # type: ignore[no-untyped-def]
-    """Return the width of a domain name (RFC 1035 4.1.4)."""
-    at = cursor
-    while at < end and 0 < data[base + at] < 0xC0:
-        at += np.int64(data[base + at]) + 1
-    return at + (2 if at < end and data[base + at] >= 0xC0 else 1) - cursor
+def _labels(data, begin, end):  # type: ignore[no-untyped-def]
+    """Return the width of a domain name (RFC 1035 4.1.4); past ``end`` where it is cut."""
+    at = begin
+    while at < end and 0 < data[at] < 0xC0:
+        at += np.int64(data[at]) + 1
+    return at + (2 if at < end and data[at] >= 0xC0 else 1) - begin
 
 
 @njit(cache=True, nogil=True)
-def _self_delimiting(form, data, base, cursor, end):  # type: ignore[no-untyped-def]
+def _self_delimiting(form, data, begin, end):  # type: ignore[no-untyped-def]
     """Return the width of a value that shows its own end; past ``end`` where it is cut."""
-    at = cursor
-    first = data[base + at] if at < end else np.uint8(0)
+    if form == _LABELS:
+        return _labels(data, begin, end)
+    at = begin
+    first = np.int64(data[at]) if at < end else np.int64(0)
     if form == _BER_LENGTH:
-        return np.int64(first & 0x7F) + 1 if first & 0x80 else np.int64(1)
+        return (first & 0x7F) + 1 if first & 0x80 else np.int64(1)
     if form == _BER_TAG:
         if at < end and first & 0x1F != 0x1F:
             return np.int64(1)
         at += 1
-    while at < end and data[base + at] & 0x80 and at - cursor < _VARINT - 1:
+    while at < end and data[at] & 0x80 and at - begin < _VARINT - 1:
         at += 1
-    return np.int64(at + 1 - cursor)
+    return np.int64(at + 1 - begin)
 
 
 @njit(cache=True, nogil=True)
-def size_of(element, pool, text, data, base, cursor, end, registers, row):  # type: ignore[no-untyped-def]
+def size_of(program, state, data, element):  # type: ignore[no-untyped-def]
     """Return the bytes of a field that is not of fixed size, or a status, negative."""
-    kind = element[_OP]
+    kind = program[element + _OP]
     if kind == _FROM_LENGTH:
-        return _from_length(element, registers, cursor, row)
+        return _from_length(program, state, element)
+    base = state[BASE]
+    begin, end = base + state[CURSOR], base + state[state[FRAME] + F_END]
     if kind == _DELIMITED:
-        return _delimited(element, pool, text, data, base, cursor, end)
+        return _delimited(program, element, data, begin, end)
     if kind == _RUN:
-        return _run(element, data, base, cursor, end)
+        return _run(data, begin, end, program[element + _P0], program[element + _P3])
     if kind == _SELF:
-        if element[_P0] == _LABELS:
-            return _labels(data, base, cursor, end)
-        return _self_delimiting(element[_P0], data, base, cursor, end)
-    left = end - cursor - element[_RESERVE]
+        return _self_delimiting(program[element + _P0], data, begin, end)
+    left = end - begin - program[element + _RESERVE]
     return left if left >= 0 else -NO_FIT
