@@ -28,48 +28,59 @@ def _number(data, at, width, little):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _next(data, at, end, pattern):  # type: ignore[no-untyped-def]
-    """Return where the element at ``at`` ends and whether it has a value; -1 where it does not fit."""
-    head = pattern[0] + pattern[1]
-    if at + head > end:
-        return -1, False
-    value = _number(data, at + pattern[0], pattern[1], pattern[2] == 1)
-    if pattern[3] == 1:
-        value -= head
-    if value < 0 or at + head + value > end:
-        return -1, False
-    return at + head + value, value > 0
+def _elements(data, start, n, end, skip, width, little, counted, targets, filled):  # type: ignore[no-untyped-def]
+    """Set, for an element at each of n bytes, where it ends (from ``start``, -1 where it does not fit) and if it has a value."""
+    head = skip + width
+    size = end - start
+    high, low = (1, 0) if little else (0, 1)
+    for i in range(n):
+        targets[i] = -1
+        at = start + i + skip
+        if i + head > size:
+            continue
+        if width == 1:
+            value = np.int64(data[at])
+        elif width == 2:
+            value = np.int64(data[at + high]) << 8 | np.int64(data[at + low])
+        else:
+            value = _number(data, at, width, little == 1)
+        if counted:
+            value -= head
+        if value >= 0 and i + head + value <= size:
+            targets[i] = i + head + value
+            filled[i] = value > 0
 
 
 @njit(cache=True, nogil=True)
-def chain_features(data, start, end, whole, hops, depth, out):  # type: ignore[no-untyped-def]
+def chain_features(data, start, end, whole, scratch, out):  # type: ignore[no-untyped-def]
     """
     Write, per pattern, how many elements lead from a byte to the end and how many led to it (both to 4, over 4).
 
     Args:
         data: uint8; start, end: the bytes that count; whole: where the message ends.
-        hops, depth: scratch int64, at least one more than the bytes; out: (bytes, CHAIN_FEATURES) float32 of zeros.
+        scratch: (4, bytes or more) int64; out: (bytes, CHAIN_FEATURES) float32 of zeros.
     """
-    n = end - start
+    n, size = end - start, whole - start
+    targets, filled, hops, depth = scratch[0], scratch[1], scratch[2], scratch[3]
     for p in range(PATTERNS.shape[0]):
-        pattern = PATTERNS[p]
+        _elements(
+            data, start, n, whole, PATTERNS[p, 0], PATTERNS[p, 1], PATTERNS[p, 2], PATTERNS[p, 3], targets, filled
+        )
         for i in range(n - 1, -1, -1):
             hops[i] = 0
             depth[i] = 0
-            target, filled = _next(data, start + i, whole, pattern)
-            if target == whole:
-                hops[i] = 1 if filled else 0
-            elif 0 <= target < end and hops[target - start] > 0:
-                hops[i] = hops[target - start] + (1 if filled else 0)
-            out[i, 2 * p] = min(4, hops[i]) / 4
+            target = targets[i]
+            if target == size:
+                hops[i] = filled[i]
+            elif 0 <= target < n and hops[target] > 0:
+                hops[i] = hops[target] + filled[i]
         for i in range(n):
             if hops[i] == 0:
                 continue
-            target, filled = _next(data, start + i, whole, pattern)
-            if target < end:
-                depth[target - start] = max(depth[target - start], depth[i] + (1 if filled else 0))
-        for i in range(n):
-            out[i, 2 * p + 1] = min(4, depth[i]) / 4
+            out[i, 2 * p] = min(4, hops[i]) * np.float32(0.25)
+            out[i, 2 * p + 1] = min(4, depth[i]) * np.float32(0.25)
+            if targets[i] < n:
+                depth[targets[i]] = max(depth[targets[i]], depth[i] + filled[i])
 
 
 @njit(cache=True, nogil=True)

@@ -110,8 +110,7 @@ def _lengths(data, start, n, whole, out):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _context(data, starts, lengths, wholes, at, out):  # type: ignore[no-untyped-def]
-    longest = lengths.max() + 1
-    hops, depth = np.zeros(longest, np.int64), np.zeros(longest, np.int64)
+    scratch = np.zeros((4, lengths.max() + 1), np.int64)
     for row in range(len(starts)):
         start, n = starts[row], lengths[row]
         here = out[at[row] : at[row] + n]
@@ -123,7 +122,7 @@ def _context(data, starts, lengths, wholes, at, out):  # type: ignore[no-untyped
         _lengths(data, start, n, wholes[row], here)
         chain_end = PLACE_FEATURES + CHAIN_FEATURES
         ber_end = chain_end + BER_FEATURES
-        chain_features(data, start, start + n, start + wholes[row], hops, depth, here[:, PLACE_FEATURES:chain_end])
+        chain_features(data, start, start + n, start + wholes[row], scratch, here[:, PLACE_FEATURES:chain_end])
         ber_features(data, start, start + n, start + wholes[row], here[:, chain_end:ber_end])
         label_features(data, start, start + n, here[:, ber_end:])
 

@@ -20,12 +20,12 @@ class Columns:
     Statistics of columns, and which group a message belongs to.
 
     Attributes:
-        lengths: int64, bytes of each message that count; group: int64 per message, dense from 0.
+        lengths: int64, bytes of each message that count; group: int32 per message, dense from 0.
         by_group: (groups, width, columns.FEATURES) float32; overall: (width, columns.FEATURES + FLOW_FEATURES).
     """
 
     lengths: NDArray[np.int64]
-    group: NDArray[np.int64]
+    group: NDArray[np.int32]
     by_group: NDArray[np.float32]
     overall: NDArray[np.float32]
 
@@ -41,8 +41,7 @@ class Inputs:
 
     flat: Flat
     context: NDArray[np.float32]
-    cell: NDArray[np.int64]
-    column: NDArray[np.int64]
+    cell: NDArray[np.int32]
 
 
 def read_columns(sample: Sample, type_of_row: NDArray[np.int32]) -> Columns:
@@ -53,15 +52,14 @@ def read_columns(sample: Sample, type_of_row: NDArray[np.int32]) -> Columns:
     rows = [np.flatnonzero(group == index) for index in range(len(values))]
     made = columns.column_features(sample.view, lengths, [*rows, np.arange(len(lengths))], width)
     flow = columns.flow_features(sample.flows, width)
-    return Columns(lengths, group.astype(np.int64), made[:-1], np.concatenate([made[-1], flow], axis=1))
+    return Columns(lengths, group.astype(np.int32), made[:-1], np.concatenate([made[-1], flow], axis=1))
 
 
 def read_rows(sample: Sample, known: Columns, rows: NDArray[np.int64]) -> Inputs:
     """Return the inputs of the given rows of the sample."""
     view, lengths = sample.view.take(rows), known.lengths[rows]
     flat = context.lay_flat(view, lengths)
+    cell = np.full(len(flat.row), -1, np.int32)
     inside = flat.row >= 0
-    column = np.where(inside, flat.column, -1).astype(np.int64)
-    group = known.group[rows] if len(rows) else np.zeros(1, np.int64)
-    cell = np.where(inside, group[np.maximum(flat.row, 0)] * known.width + column, -1)
-    return Inputs(flat, context.context_features(view, lengths, flat), cell, column)
+    cell[inside] = known.group[rows][flat.row[inside]] * known.width + flat.column[inside]
+    return Inputs(flat, context.context_features(view, lengths, flat), cell)

@@ -20,7 +20,6 @@ BYTE_REACH = 3
 GROUP_REACH = 3
 OVERALL_REACH = 1
 WIDE = 3
-CELL_BLOCK = 4096
 
 Array = NDArray[np.float32]
 
@@ -46,29 +45,42 @@ def _first(values, cell, tables, cells, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _pool(x, cell, column, row, by_cell, by_column, by_row, counts):  # type: ignore[no-untyped-def]
-    """Add each position to the sums of its cell, column and row, in the order of the positions."""
+def _pool(x, index, sums, counts):  # type: ignore[no-untyped-def]
+    """Add each position to the sum at its index, in the order of the positions; -1 is nowhere."""
     for p in range(x.shape[0]):
-        if cell[p] < 0:
+        if index[p] < 0:
             continue
-        counts[0, cell[p]] += 1
-        counts[1, column[p]] += 1
-        counts[2, row[p]] += 1
+        counts[index[p]] += 1
         for h in range(x.shape[1]):
-            by_cell[cell[p], h] += x[p, h]
-            by_column[column[p], h] += x[p, h]
-            by_row[row[p], h] += x[p, h]
+            sums[index[p], h] += x[p, h]
 
 
 @njit(cache=True, nogil=True)
-def _second(x, cell, row, by_cell, by_row):  # type: ignore[no-untyped-def]
-    """Add pools to ``x`` in place, drop what is negative, zeros in the padding."""
-    for p in range(x.shape[0]):
-        if cell[p] < 0:
-            x[p] = 0
+def _near(parts, bias, cell, row, by_cell, by_row, out):  # type: ignore[no-untyped-def]
+    """Add a position's own part, its neighbours' parts and what the pools say; drop what is negative."""
+    n, hidden = out.shape
+    for p in range(n):
+        if cell[p] < 0:  # padding: there is always one at both ends, so p - 1 and p + 1 exist below
+            out[p] = 0
             continue
-        for h in range(x.shape[1]):
-            x[p, h] = max(x[p, h] + by_cell[cell[p], h] + by_row[row[p], h], np.float32(0))
+        for h in range(hidden):
+            value = parts[p - 1, h] + parts[p, hidden + h] + parts[p + 1, 2 * hidden + h] + bias[h]
+            value += by_cell[cell[p], h] + by_row[row[p], h]
+            out[p, h] = max(value, np.float32(0))
+
+
+@njit(cache=True, nogil=True)
+def _wide(parts, bias, step, x, cell, weight, out):  # type: ignore[no-untyped-def]
+    """Add a position's own part and those ``step`` away to ``x``, drop what is negative, and sum with ``weight``."""
+    n, hidden = x.shape
+    for p in range(n):
+        if cell[p] < 0:  # padding, ``step`` or more at both ends
+            continue
+        total = np.float32(0)
+        for h in range(hidden):
+            value = parts[p - step, h] + parts[p, hidden + h] + parts[p + step, 2 * hidden + h] + bias[h]
+            total += max(value + x[p, h], np.float32(0)) * weight[h]
+        out[p] = total
 
 
 @dataclass(frozen=True)
@@ -85,8 +97,8 @@ class Network:
 
     @property
     def hidden(self) -> int:
-        """Channels."""
-        return int(self.weights["out.weight"].shape[1])
+        """Channels of the first layer."""
+        return len(self.weights["bytes_in.bias"])
 
     def linear(self, name: str, x: Array) -> Array:
         """Return ``x`` through the named layer."""
@@ -118,24 +130,21 @@ class Network:
         _first(inputs.flat.values, inputs.cell, tables, cells, x)
         return x
 
-    def logits(self, x: Array, inputs: Inputs, pooled_cells: Array, by_row: Array) -> Array:
-        """Return (positions,) logits from the first layer and what the pools add by cell and by row."""
-        x = self._spread("near", x, 1)
-        _second(x, inputs.cell, inputs.flat.row, pooled_cells, by_row)
-        wide = self._spread("wide", x, WIDE)
-        wide += x
-        np.maximum(wide, 0, out=wide)
-        made: Array = self.linear("out", wide)[:, 0]
+    def logits(self, x: Array, inputs: Inputs, pooled_cells: Array) -> Array:
+        """Return (positions,) logits from the first layer of some rows and what the pools add by cell."""
+        by_row = self.linear("row_pool", mean_by(x, inputs.flat.row, len(inputs.flat.at)))
+        parts = x @ self.neighbours("near")
+        second = np.empty((len(x), len(self.weights["wide.bias"])), np.float32)
+        _near(parts, self.weights["near.bias"], inputs.cell, inputs.flat.row, pooled_cells, by_row, second)
+        parts = second @ self.neighbours("wide")
+        made = np.zeros(len(x), np.float32)
+        _wide(parts, self.weights["wide.bias"], WIDE, second, inputs.cell, self.weights["out.weight"][0], made)
+        made += self.weights["out.bias"]
         return made
 
-    def _spread(self, name: str, x: Array, step: int) -> Array:
-        """Return the named layer over each position, the one ``step`` before and the one after."""
-        weight, hidden = self.weights[f"{name}.weight"], x.shape[1]
-        made = x @ weight[:, hidden : 2 * hidden].T
-        made[step:] += x[:-step] @ weight[:, :hidden].T
-        made[:-step] += x[step:] @ weight[:, 2 * hidden :].T
-        made += self.weights[f"{name}.bias"]
-        return made
+    def neighbours(self, name: str) -> Array:
+        """Return (inputs, 3 outputs): what a position adds to the one after it, itself and the one before it."""
+        return np.concatenate([part.T for part in np.split(self.weights[f"{name}.weight"], 3, axis=1)], axis=1)
 
 
 def _window(table: Array, reach: int) -> Array:
@@ -145,37 +154,28 @@ def _window(table: Array, reach: int) -> Array:
     return np.concatenate([padded[:, i : i + width] for i in range(2 * reach + 1)], axis=-1)
 
 
-@dataclass
-class Pools:
-    """Sums of the first layer by cell, column and row, and how many positions each holds."""
+class Mean:
+    """The mean of the first layer over the positions of each cell, added up block after block."""
 
-    cell: Array
-    column: Array
-    row: Array
-    counts: NDArray[np.int64]
+    def __init__(self, size: int, hidden: int) -> None:
+        self.sums = np.zeros((size, hidden), np.float32)
+        self.counts = np.zeros(size, np.int64)
 
-    @classmethod
-    def empty(cls, cells: int, width: int, rows: int, hidden: int) -> Pools:
-        """Return pools of zeros."""
-        counts = np.zeros((3, max(cells, width, rows)), np.int64)
-        zeros = [np.zeros((n, hidden), np.float32) for n in (cells, width, rows)]
-        return cls(zeros[0], zeros[1], zeros[2], counts)
+    def add(self, x: Array, index: NDArray[np.int32]) -> None:
+        """Add positions: ``index`` is the cell of each, -1 in the padding."""
+        _pool(x, index, self.sums, self.counts)
 
-    def add(self, x: Array, inputs: Inputs, first_row: int) -> None:
-        """Add positions whose rows count from ``first_row``."""
-        rows = self.row[first_row:]
-        counts = self.counts.copy()
-        counts[2] = 0
-        _pool(x, inputs.cell, inputs.column, inputs.flat.row, self.cell, self.column, rows, counts)
-        self.counts[:2] = counts[:2]
-        self.counts[2, first_row:] += counts[2, : counts.shape[1] - first_row]
+    def value(self) -> Array:
+        """Return (cells, hidden), zeros where there is no position."""
+        made: Array = self.sums / np.maximum(self.counts, 1).astype(np.float32)[:, None]
+        return made
 
-    def means(self) -> tuple[Array, Array, Array]:
-        """Return the means, zeros where there is no position."""
-        return tuple(  # type: ignore[return-value]
-            sums / np.maximum(self.counts[i, : len(sums), None], 1).astype(np.float32)
-            for i, sums in enumerate((self.cell, self.column, self.row))
-        )
+
+def mean_by(x: Array, index: NDArray[np.int32], size: int) -> Array:
+    """Return (size, hidden) means of the positions with the same index."""
+    mean = Mean(size, x.shape[1])
+    mean.add(x, index)
+    return mean.value()
 
 
 @cache

@@ -11,9 +11,10 @@ from ..findings import Finding
 from ..sample import Sample
 from .claims import obey
 from .inputs import MAX_OFFSETS, Inputs, read_columns, read_rows
-from .network import Network, Pools, shipped
+from .network import Mean, Network, shipped
 
-BLOCK_BYTES = 1 << 16  # positions worked on at a time: about 40 MB of features and layers
+BLOCK_BYTES = 1 << 12  # worked on at a time: the layers of a block stay in the second-level cache
+KEPT_BLOCKS = 64  # first layers held between the two passes: 100 MB
 LEVELS = 256
 
 
@@ -49,27 +50,27 @@ class StatisticalSegmenter:
     def _predict(self, sample: Sample, type_of_row: NDArray[np.int32], made: NDArray[np.float32]) -> None:
         known, network = read_columns(sample, type_of_row), self.network
         cells, tables = network.cells(known), network.byte_tables()
+        by_cell, by_column = Mean(len(cells), network.hidden), Mean(known.width, network.hidden)
         blocks = _blocks(known.lengths)
-        pools = Pools.empty(len(cells), known.width, len(made), network.hidden)
-        kept: tuple[Inputs, NDArray[np.float32]] | None = None
+        kept: list[tuple[Inputs, NDArray[np.float32]]] = []
         for rows in blocks:
             inputs = read_rows(sample, known, rows)
             x = network.first(inputs, cells, tables)
-            pools.add(x, inputs, int(rows[0]))
-            kept = (inputs, x) if len(blocks) == 1 else None
-        by_cell, by_column, by_row = pools.means()
-        columns = network.linear("overall_pool", by_column)
-        by_cell = network.linear("group_pool", by_cell) + np.tile(columns, (len(by_cell) // len(columns), 1))
-        by_row = network.linear("row_pool", by_row)
-        for rows in blocks:
-            inputs, x = kept or self._again(sample, rows, known, cells, tables)
-            logits = network.logits(x, inputs, by_cell, by_row[rows])
-            inside = inputs.column > 0
-            made[rows[inputs.flat.row[inside]], inputs.column[inside]] = _quantised(logits[inside])
-
-    def _again(self, sample, rows, known, cells, tables):  # type: ignore[no-untyped-def]
-        inputs = read_rows(sample, known, rows)
-        return inputs, self.network.first(inputs, cells, tables)
+            by_cell.add(x, inputs.cell)
+            by_column.add(x, inputs.flat.column)
+            if len(blocks) <= KEPT_BLOCKS:
+                kept.append((inputs, x))
+        columns = network.linear("overall_pool", by_column.value())
+        pooled = network.linear("group_pool", by_cell.value()) + np.tile(columns, (len(known.by_group), 1))
+        for index, rows in enumerate(blocks):
+            if kept:
+                inputs, x = kept[index]
+            else:  # too much to hold: cheaper to do again than to swap
+                inputs = read_rows(sample, known, rows)
+                x = network.first(inputs, cells, tables)
+            logits = network.logits(x, inputs, pooled)
+            inside = np.flatnonzero(inputs.flat.column > 0)
+            made[rows[inputs.flat.row[inside]], inputs.flat.column[inside]] = _quantised(logits[inside])
 
 
 def _blocks(lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:

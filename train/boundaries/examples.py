@@ -39,7 +39,7 @@ def targets(inputs: Inputs, boundaries: list[list[int]]) -> tuple[NDArray[np.flo
     made = np.zeros(len(inputs.cell), np.float32)
     for at, found in zip(inputs.flat.at.tolist(), boundaries, strict=True):
         made[[at + b for b in found if b < 512]] = 1
-    counts = inputs.column > 0
+    counts = inputs.flat.column > 0
     made[~counts] = 0
     return made, counts
 

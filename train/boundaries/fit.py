@@ -33,7 +33,8 @@ def run(network: BoundaryNetwork, one: Example) -> Tensor:
     return network(  # type: ignore[no-any-return]
         torch.from_numpy(flat.values.astype(np.int64)), torch.from_numpy(inputs.context),
         torch.from_numpy(one.columns.by_group), torch.from_numpy(one.columns.overall),
-        torch.from_numpy(inputs.cell), torch.from_numpy(inputs.column), torch.from_numpy(flat.row.astype(np.int64)),
+        torch.from_numpy(inputs.cell.astype(np.int64)), torch.from_numpy(flat.column.astype(np.int64)),
+        torch.from_numpy(flat.row.astype(np.int64)),
     )  # fmt: skip
 
 

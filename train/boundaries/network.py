@@ -18,10 +18,11 @@ class BoundaryNetwork(nn.Module):
     A logit per byte from byte values around it, its message's context, and the statistics of its columns.
 
     Args:
-        hidden: channels; cells: hidden units of the part that reads column statistics.
+        hidden, narrow: channels of the first layer and of those after it; cells: hidden units of the part that reads
+            column statistics.
     """
 
-    def __init__(self, hidden: int = 48, cells: int = 64) -> None:
+    def __init__(self, hidden: int = 32, narrow: int = 32, cells: int = 64) -> None:
         super().__init__()
         group_window, overall_window = 2 * GROUP_REACH + 1, 2 * OVERALL_REACH + 1
         self.byte = nn.Embedding(BYTES, EMBEDDING)
@@ -30,12 +31,12 @@ class BoundaryNetwork(nn.Module):
         self.overall_in = nn.Linear((COLUMN_FEATURES + FLOW_FEATURES) * overall_window, cells, bias=False)
         self.cell_out = nn.Linear(cells, hidden, bias=False)
         self.context_in = nn.Linear(CONTEXT_FEATURES, hidden, bias=False)
-        self.near = nn.Linear(3 * hidden, hidden)
-        self.group_pool = nn.Linear(hidden, hidden, bias=False)
-        self.overall_pool = nn.Linear(hidden, hidden, bias=False)
-        self.row_pool = nn.Linear(hidden, hidden, bias=False)
-        self.wide = nn.Linear(3 * hidden, hidden)
-        self.out = nn.Linear(hidden, 1)
+        self.near = nn.Linear(3 * hidden, narrow)
+        self.group_pool = nn.Linear(hidden, narrow, bias=False)
+        self.overall_pool = nn.Linear(hidden, narrow, bias=False)
+        self.row_pool = nn.Linear(hidden, narrow, bias=False)
+        self.wide = nn.Linear(3 * narrow, narrow)
+        self.out = nn.Linear(narrow, 1)
 
     def forward(
         self,

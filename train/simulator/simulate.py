@@ -24,7 +24,7 @@ class Family(Protocol):
 
 
 FAMILIES: dict[str, tuple[float, Callable[[Random, World], Family]]] = {
-    "binary": (10, binary.make), "ber": (1.3, ber.make), "text": (2.4, text.make), "noise": (1, noise.make),
+    "binary": (10, binary.make), "ber": (1.2, ber.make), "text": (2.6, text.make), "noise": (1.8, noise.make),
 }  # fmt: skip
 
 

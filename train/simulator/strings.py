@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Callable
 from random import Random
 
 from .message import Emit, Message, World
@@ -93,27 +95,63 @@ def labels(rng: Random, world: World) -> Emit:
     return emit
 
 
+def _pixels(rng: Random, size: int) -> bytes:
+    """Few colours in runs."""
+    colours = [rng.randbytes(rng.choice([1, 2, 3, 4])) for _ in range(rng.randint(1, 5))]
+    data = b""
+    while len(data) < size:
+        data += rng.choice(colours) * rng.randint(1, 12)
+    return data[:size]
+
+
+def _samples(rng: Random, size: int) -> bytes:
+    """A waveform around its middle."""
+    middle, spread = rng.choice([0x55, 0x80, 0xD5, 0xFF]), rng.choice([3, 12, 40])
+    return bytes(int(rng.gauss(middle, spread)) & 255 for _ in range(size))
+
+
+def _prose(rng: Random, size: int) -> bytes:
+    """Words, lines or markup that the carrier does not read."""
+    glue = rng.choice([b" ", b" ", b"\r\n", b"><", b", "])
+    data = b""
+    while len(data) < size:
+        data += rng.choice(WORDS).encode() + glue
+    return data[:size]
+
+
+OPAQUE: list[tuple[float, Callable[[Random, int], bytes]]] = [
+    (5, lambda rng, size: rng.randbytes(size)),
+    (1, lambda rng, size: bytes(rng.choices(range(32, 127), k=size))),
+    (1, lambda rng, size: bytes(rng.choices(range(4), k=size))),
+    (1, lambda rng, size: bytes(size)),
+    (1, lambda rng, size: base64.b64encode(rng.randbytes(size))[:size]),
+    (1, _pixels), (1, _samples), (1, _prose),
+]  # fmt: skip
+
+
+def draw_opaque(rng: Random) -> Callable[[Random, int], bytes]:
+    """Draw a kind of content that its carrier does not read."""
+    return rng.choices([kind for _, kind in OPAQUE], [weight for weight, _ in OPAQUE])[0]
+
+
 def opaque(rng: Random, world: World) -> Emit:
-    """Bytes without structure: ciphertext, printable noise, zeros; fixed or varying length."""
-    kind, top = rng.choice(["random", "random", "random", "text", "low", "zero"]), rng.choice([4, 16, 40, 120])
+    """Bytes without structure of their own: ciphertext, media, text, zeros; fixed or varying length."""
+    kind, top = draw_opaque(rng), rng.choice([4, 16, 40, 120, 300])
     fixed = rng.randint(1, top) if rng.random() < 0.3 else None
 
     def emit(message: Message) -> None:
-        draw = message.rng
-        size = fixed or draw.randint(1, top)
-        choices = {"text": range(32, 127), "low": range(4), "zero": range(1)}
-        message.put(draw.randbytes(size) if kind == "random" else bytes(draw.choices(choices[kind], k=size)), "payload")
+        message.put(kind(message.rng, fixed or message.rng.randint(1, top)), "payload")
 
     return emit
 
 
 def sized_opaque(rng: Random, world: World) -> Emit:
-    """A length, then random bytes."""
-    width, top = rng.choice([1, 2, 2, 4]), rng.choice([8, 16, 32, 64, 200])
+    """A length, then bytes without structure of their own."""
+    width, top, kind = rng.choice([1, 2, 2, 4]), rng.choice([8, 16, 32, 64, 200]), draw_opaque(rng)
 
     def emit(message: Message) -> None:
         size = message.rng.randint(0, top)
         message.integer(size, width, "length")
-        message.put(message.rng.randbytes(size), "payload")
+        message.put(kind(message.rng, size), "payload")
 
     return emit

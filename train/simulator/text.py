@@ -113,6 +113,40 @@ class Text:
         for _ in range(message.rng.choice([0, 0, 1, 3])):
             message.put(b" ".join(word_bytes(message.rng) for _ in range(message.rng.randint(1, 6))) + self.end)
 
+    def prose(self, message: Message) -> None:
+        """Write a marker and then a line nobody takes apart, or only that line."""
+        rng = message.rng
+        if self.trailer or self.whole_arguments:
+            message.put(b"<%d>" % rng.randrange(192) if self.whole_lines else rng.choice(self.verbs) + self.colon, "tag")
+        text = self.blank.join(rng.choice([word_bytes(rng), rng.choice(self.keys) + self.colon]) for _ in range(rng.randint(3, 30)))
+        message.put(text + rng.choice([b"", self.end]), "payload")
+
+    def prefixed(self, message: Message) -> None:
+        """Write lines of an optional source, a verb, arguments, and a last argument after a colon."""
+        rng = message.rng
+        for _ in range(rng.choice([1, 1, 2, 4])):
+            if message.world.direction == 2:
+                message.put(b":" + rng.choice(self.keys).lower())
+                message.put(b" ")
+            self._command(message)
+            if rng.random() < 0.6:
+                message.put(b" :")
+                message.put(b" ".join(word_bytes(rng) for _ in range(rng.randint(1, 8))), "string")
+            message.put(self.end)
+
+    def markup(self, message: Message) -> None:
+        """Write elements of markup with attributes and text."""
+        rng = message.rng
+        for _ in range(rng.randint(1, 4)):
+            name = rng.choice(self.keys).lower()
+            message.put(b"<" + name)
+            for _ in range(rng.randint(0, 3)):
+                message.put(b" ")
+                message.put(rng.choice(self.verbs).lower() + b'="' + word_bytes(rng) + b'"')
+            message.put(b">")
+            message.put(word_bytes(rng) if rng.random() < 0.6 else b"")
+            message.put(b"</" + name + b">")
+
     def document(self, message: Message) -> None:
         """Write braces or tags around names and values, in the manner of JSON."""
         rng = message.rng
@@ -127,13 +161,14 @@ class Text:
 
 STYLES: dict[str, Callable[[Text, Message], None]] = {
     "lines": Text.lines, "headers": Text.headers, "pairs": Text.pairs, "separated": Text.separated,
-    "bulk": Text.bulk, "whole": Text.whole, "document": Text.document,
+    "bulk": Text.bulk, "whole": Text.whole, "document": Text.document, "prose": Text.prose, "prefixed": Text.prefixed,
+    "markup": Text.markup,
 }  # fmt: skip
 
 
 def make(rng: Random, world: World) -> Text:
     """Draw a text protocol."""
-    style = rng.choices(list(STYLES), [5, 4, 1, 1, 1, 2, 0.7])[0]
+    style = rng.choices(list(STYLES), [5, 4, 1, 1, 1, 2, 0.5, 1.2, 1, 0.6])[0]
     case: Callable[[str], str] = rng.choice([str.upper, str.upper, str.lower, str.title])
     keys = [b"-".join(w.title().encode() for w in rng.choices(WORDS, k=rng.randint(1, 2))) for _ in range(rng.randint(2, 8))]
     return Text(
