@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .boundaries import default_segmenter
 from .layout import build_layouts
@@ -14,7 +18,7 @@ from .segmenter import Segmenter
 from .semantics import label_fields
 from .settings import DiscoverySettings
 from .spec import Field, MessageType, ProtocolSpec, Rest
-from .types import find_types
+from .types import TypeModel, find_types
 
 
 class Report(Protocol):
@@ -42,8 +46,7 @@ def propose(
         return base
     segmenter = segmenter or default_segmenter()
     with stage("types") as report:
-        model = find_types(sample, settings)
-        type_of_row = model.assign(sample.view)
+        model, type_of_row = _present(find_types(sample, settings), sample)
         report.message = f"{len(model.types)} types"
     with stage("relations") as report:
         findings = find_relations(sample, type_of_row, len(model.types), settings)
@@ -66,6 +69,21 @@ def propose(
         spec = label_fields(spec, sample, settings)
         report.message = f"{len(spec.evidence)} claims"
     return spec
+
+
+def _present(model: TypeModel, sample: Sample) -> tuple[TypeModel, NDArray[np.int32]]:
+    """Leave out types that no message of the sample has, so that a message of such a kind stays visible as unknown."""
+    type_of_row = model.assign(sample.view)
+    present = np.bincount(type_of_row[type_of_row >= 0], minlength=len(model.types)) > 0
+    if present.all():
+        return model, type_of_row
+    dropped = {f"type:{t.name}" for t, kept in zip(model.types, present, strict=True) if not kept}
+    kept_model = replace(
+        model,
+        types=[t for t, kept in zip(model.types, present, strict=True) if kept],
+        evidence={claim: evidence for claim, evidence in model.evidence.items() if claim not in dropped},
+    )
+    return kept_model, kept_model.assign(sample.view)
 
 
 PAYLOAD = Field(name="payload", width=Rest(), semantic="payload")
