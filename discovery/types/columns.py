@@ -23,6 +23,7 @@ TEXT_RUN = 4
 _LOG2 = log(2.0)
 _LENGTH_SCALES = (1, 2, 4, 8)
 _LENGTH_VALUES = 3
+_NUMBERS = ((0, 0), (-1, 0), (0, 1), (0, -1), (1, 0))  # places of the high and the low byte; equal: one byte
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Columns:
 
     Attributes:
         values: (FRONT, n) int16, the byte, or MISSING past the end of a message.
-        classes: (FRONT, n) uint8, one of ABSENT, ZERO, TEXT (in a run of at least four printable bytes), ONES (0xff), OTHER.
+        classes: (FRONT, n) uint8: ABSENT, ZERO, TEXT (in a run of four or more printable bytes), ONES (0xff) or OTHER.
         lengths: (n,) int64.
     """
 
@@ -109,36 +110,45 @@ def _group_cost(counts, part, whole):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _values_of(codes, present):  # type: ignore[no-untyped-def]
+    """Write the distinct codes to ``present`` and return how many there are."""
+    seen = np.zeros(257, np.bool_)
+    n = 0
+    for code in codes:
+        if not seen[code]:
+            seen[code] = True
+            present[n] = code
+            n += 1
+    return n
+
+
+@njit(cache=True, nogil=True)
+def _split_cost(codes, present, classes, part, whole, table):  # type: ignore[no-untyped-def]
+    for code in present:
+        table[code, :] = 0
+    for row in range(len(codes)):
+        table[codes[row], classes[row]] += 1
+    bits = 0.0
+    for code in present:
+        bits += _group_cost(table[code], part, whole)
+    return bits
+
+
+@njit(cache=True, nogil=True)
 def _explained(codes, skip, classes, part, whole, out):  # type: ignore[no-untyped-def]
     table = np.zeros((257, 5), np.int32)
     present = np.zeros(257, np.int64)
-    pooled = np.zeros(5, np.int32)
     base = np.zeros(len(classes), np.float64)
+    everything = np.zeros(classes.shape[1], np.int16)
     for c in range(len(classes)):
-        pooled[:] = 0
-        for row in range(classes.shape[1]):
-            pooled[classes[c, row]] += 1
-        base[c] = _group_cost(pooled, part, whole)
+        base[c] = _split_cost(everything, present[:1], classes[c], part, whole, table)
     for k in range(len(codes)):
-        n = 0
-        table[:, 0] = 0
-        for row in range(codes.shape[1]):
-            if table[codes[k, row], 0] == 0:
-                present[n] = codes[k, row]
-                n += 1
-                table[codes[k, row], 0] = 1
+        n = _values_of(codes[k], present)
         for c in range(len(classes)):
-            if c == skip[k] or base[c] <= 4.0 + n:  # splitting costs at least a bit for each group
-                continue
-            for g in range(n):
-                table[present[g], :] = 0
-            for row in range(codes.shape[1]):
-                table[codes[k, row], classes[c, row]] += 1
-            bits = 0.0
-            for g in range(n):
-                bits += _group_cost(table[present[g]], part, whole)
-            if bits < base[c]:
-                out[k] += base[c] - bits
+            if c != skip[k] and base[c] > 4.0 + n:  # splitting costs at least a bit for each group
+                bits = _split_cost(codes[k], present[:n], classes[c], part, whole, table)
+                out[k] += max(0.0, base[c] - bits)
+        present[0] = 0
 
 
 def entropies(values: NDArray[np.int16]) -> NDArray[np.float64]:
@@ -153,12 +163,14 @@ def entropies(values: NDArray[np.int16]) -> NDArray[np.float64]:
 
 def tells_length(columns: Columns, offset: int) -> float:
     """
-    Return the largest share of messages whose length is an affine function, of slope 1, 2, 4 or 8, of a number at this offset.
+    Return the largest share of messages whose length is an affine function of a number at this offset.
 
-    The number is the byte alone or two bytes that it is part of, in either order. Zero unless three values support it.
+    Slopes are 1, 2, 4 and 8. The number is the byte alone or two bytes that it is part of, in either order. Zero
+    unless three values support it.
     """
     best = 0.0
-    for first, second in ((offset, offset), (offset - 1, offset), (offset, offset + 1), (offset, offset - 1), (offset + 1, offset)):
+    for high_step, low_step in _NUMBERS:
+        first, second = offset + high_step, offset + low_step
         if min(first, second) < 0 or max(first, second) >= FRONT:
             continue
         high, low = columns.values[first].astype(np.int64), columns.values[second].astype(np.int64)

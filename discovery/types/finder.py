@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -21,6 +20,7 @@ from .model import ProposedType, TypeModel
 from .tokens import word_types
 
 TEXT = TextGuard(bytes=16)
+MIN_TEXT = 8  # messages of text, to be divided by words
 MIN_TEXT_SHARE = 0.1
 MAX_TEXT_SHARE = 0.9
 NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_]")
@@ -45,16 +45,16 @@ def find_types(sample: Sample, settings: DiscoverySettings) -> TypeModel:
     Messages without structure make one type.
     """
     view = sample.view.take(~sample.held_out)
-    text = guards_match([TEXT], view)
+    text = guards_match([TEXT], view) & (view.lengths > 0)
     share = float(text.mean()) if len(view) else 0.0
     drafts: list[_Draft] = []
     split = None
-    if share >= MIN_TEXT_SHARE:
+    if share >= MIN_TEXT_SHARE and text.sum() >= MIN_TEXT:
         drafts += _text_drafts(view.take(text))
-    if share < MAX_TEXT_SHARE:
+    if share < MAX_TEXT_SHARE or not drafts:
         split = grow(Columns.read(view.take(~text) if drafts else view))
         drafts += _key_drafts(split)
-    elif drafts:
+    else:
         drafts.append(_Draft("t_other", "other", []))
     types = _named(_most_frequent(drafts or [_Draft("t_all", "all", [])], view, settings.max_types))
     key = KeyField(offset=split.key.offset, width=1) if split and split.key and not _mostly_text(share) else None

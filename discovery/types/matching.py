@@ -94,7 +94,7 @@ def read_integers(view: MessageView, offset: int, width: int) -> tuple[NDArray[n
 
 
 def token_spans(view: MessageView, index: int, separators: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return begin (into ``view.data``) and size of the token of this index; size 0 where a message has no such token."""
+    """Return begin (into ``view.data``) and size of the token of this index; size 0 where there is no such token."""
     separates = np.zeros(256, np.bool_)
     separates[list(separators)] = True
     begin, size = np.zeros(len(view), np.int64), np.zeros(len(view), np.int64)
@@ -139,7 +139,7 @@ def _length(guard: LengthGuard, lengths: NDArray[np.int64]) -> Mask:
 
 def _text(guard: TextGuard, view: MessageView) -> Mask:
     front, exists = view.front(guard.bytes)
-    matches: Mask = (PRINTABLE[front] | ~exists).all(axis=1)
+    matches: Mask = np.logical_and.reduce(PRINTABLE[front] | ~exists, axis=1)
     return matches
 
 

@@ -11,7 +11,7 @@ from ..batch import MessageView
 from ..spec import Guard, TokenGuard, ValueGuard
 from .matching import token_spans
 
-SEPARATORS = b"\t\n\r \"(),-:;<=>[]{}"
+SEPARATORS = b'\t\n\r "(),-:;<=>[]{}'
 MIN_RECURRENCE = 2
 MIN_MARKED = 8  # messages that begin with the same mark, to be divided on their own
 MAX_INDEX = 5  # words looked at
@@ -32,7 +32,7 @@ def word_types(view: MessageView) -> list[tuple[Path, list[Guard]]]:
     Messages that begin with the same punctuation mark are divided on their own. Words are compared without case.
     """
     words = _words(view)
-    first = np.where(view.lengths > 0, view.data[np.where(view.lengths > 0, view.starts, 0)], 0)
+    first = view.front(1)[0][:, 0]
     rest = np.ones(len(view), np.bool_)
     types: list[tuple[Path, list[Guard]]] = []
     for mark in _marks(first):
