@@ -12,6 +12,7 @@ from ..falsification import refuted, violation_lower_bound
 from ..settings import DiscoverySettings
 from ..spec import Element, Evidence, Field, Repeat, Rest, ToEnd, quantise
 from . import ber, chains, prefixed, records
+from .columns import columns_of
 from .consensus import column_chance, cut
 from .fields import Endianness, Names, field_of, plain
 from .hypothesis import Hypothesis
@@ -56,8 +57,8 @@ class Assembler:
         """Return the layout of these regions; ``fixed``: boundaries that are proven."""
         if not len(table) or not int(table.sizes.max()):
             return [self._rest()]
-        if depth == 0 and is_text(table):
-            return text_elements(self.names, table)
+        if is_text(table):
+            return text_elements(self.names, table) if depth == 0 else [self._rest()]
         best = self._search(table) if depth <= DEPTH and len(table) >= MIN_REGIONS else None
         if best is None:
             return self._columns_to_end(table, set(fixed))
@@ -109,8 +110,9 @@ class Assembler:
     def _cut(self, table: Table, start: int, stop: int, boundaries: list[int]) -> list[Element]:
         """Return the fields between ``start`` and ``stop`` of the regions."""
         window, exists = table.take(slice(0, READERS)).window(stop)  # type: ignore[arg-type]
+        facts = columns_of(window, exists)
         edges = [start, *(b for b in boundaries if start < b < stop), stop]
-        return [field_of(self.names, window[:, a:b], exists[:, a:b], self.endianness) for a, b in pairwise(edges)]
+        return [field_of(self.names, facts, a, b, self.endianness) for a, b in pairwise(edges)]
 
     def _columns_to_end(self, table: Table, fixed: set[int]) -> list[Element]:
         """Return fixed fields as far as all regions go, then optional parts where shorter ones end, then the rest."""

@@ -23,12 +23,14 @@ from ..spec import (
     ToEnd,
     Until,
 )  # fmt: skip
+from .consensus import column_odds
 from .fields import number, plain
 from .hypothesis import ACCEPTED, SEARCHED, Builder, allowed_failures
 from .kernels import LABELS, NO_LEAD, STRING, item_ends, scan, trace, weigh
 from .table import Bools, Ints, Table
 
 ITEMS = 512  # items of one region whose places are read
+REACH = 192  # bytes of a region from which the chance of a fit is taken
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,8 @@ class Chain:
         items = _items(table, self.form, counts, places)
         name = builder.names.next("items")
         elements = _item_elements(builder, items, self.form, depth)
+        if self.form.lead != NO_LEAD and int(counts.max()) == 1:
+            return elements
         if self.form.marker < 0:
             return [Repeat(name=name, stop=ToEnd(), elements=elements)]
         marker = number(builder.names.next("end"), 1, False, "constant")
@@ -118,17 +122,29 @@ def propose(table: Table, settings: DiscoverySettings) -> list[Chain]:
     allowed = allowed_failures(len(table), settings)
     failures = np.zeros((span, len(FORMS)), np.int64)
     scan(table.data, table.start, table.end, offsets, _ROWS, allowed, failures)
-    known = np.zeros(_slots(len(table)), np.int64)
-    places = np.zeros(64, np.int64)
-    found = []
+    known, chosen = np.zeros(_slots(len(table)), np.int64), np.zeros(len(table), np.int64)
+    own, reach = np.zeros(REACH + 1, np.bool_), np.zeros(REACH + 1, np.int64)
+    odds, found = column_odds(table, span + 24), []
     for offset, index in np.argwhere(failures <= allowed).tolist():
         start = table.start + offset
         inside = start <= table.end
-        bits, several, _ = weigh(table.data, start[inside], table.end[inside], _ROWS[index], places, known)
-        bits = round(bits * 256) / 256 - _cost(FORMS[index])
-        if several >= 2 and bits >= ACCEPTED:
-            found.append(Chain(int(offset), bits, FORMS[index]))
+        form = FORMS[index]
+        least = 2 if form.lead == NO_LEAD else 0
+        rows = (table.data, start[inside], table.end[inside], _ROWS[index])
+        bits, several = weigh(*rows, least, known, chosen, own, reach)
+        bits = round(bits * 256) / 256 - _cost(form)
+        if bits >= ACCEPTED and several >= least:
+            found.append(Chain(int(offset), bits + _agreement(odds, int(offset), form), form))
     return sorted(found, key=lambda chain: -chain.bits)[:8]
+
+
+def _agreement(odds: NDArray[np.float64], offset: int, form: Form) -> float:
+    """Return bits for boundaries where the first item has them, and none inside its length."""
+    if form.lead != NO_LEAD:
+        return float(odds[offset])
+    edges = {offset, offset + form.at, offset + form.head}
+    inside = range(offset + form.at + 1, offset + form.head)
+    return 2.0 * float(sum(odds[sorted(edges)]) / len(edges) - sum(odds[list(inside)]) / max(len(inside), 1))
 
 
 def _cost(form: Form) -> float:

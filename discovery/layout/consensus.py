@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from .table import Table
@@ -22,6 +23,17 @@ def column_chance(table: Table, width: int) -> NDArray[np.float64]:
     """
     chances, known = table.chance(width)
     return _mean(chances, known)
+
+
+def column_odds(table: Table, width: int) -> NDArray[np.float64]:
+    """Return log2 odds of a boundary before each of the first ``width`` columns, between -3 and 3; 0 where unknown."""
+    if table.chances is None:
+        return np.zeros(width)
+    chance = np.clip(column_chance(table, width), 1 / 9, 8 / 9)
+    odds = np.round(np.log2(chance / (1 - chance)) * 256) / 256 - np.log2(THRESHOLD / (1 - THRESHOLD))
+    if int(table.start[0] - table.begin[0]) == 0:
+        odds[0] = 0.0  # nothing is known of the start of a message
+    return np.clip(odds, -3.0, 3.0)
 
 
 def tail_column_chance(table: Table, width: int) -> NDArray[np.float64]:
@@ -52,25 +64,29 @@ def cut(chance: NDArray[np.float64], fixed: set[int], barred: set[int] | None = 
     for place in fixed:
         if 0 < place < width:
             odds[place] = 64.0
-    return _best_path(odds.tolist(), width)
+    origin = np.zeros(width + 1, np.int64)
+    _best_path(odds, _WIDTH_BITS, origin)
+    path, stop = [], int(origin[width])
+    while stop > 0:
+        path.append(stop)
+        stop = int(origin[stop])
+    return path[::-1]
 
 
-def _best_path(odds: list[float], width: int) -> list[int]:
+@njit(cache=True, nogil=True)
+def _best_path(odds, prior, origin):  # type: ignore[no-untyped-def]
     """Viterbi over columns: the score of a division is the sum of its boundaries' log odds and its widths' priors."""
-    best, origin, prior = [0.0] * (width + 1), [0] * (width + 1), _WIDTH_BITS.tolist()
-    long_best, long_from = -1e9, 0  # the best start of a field wider than MAX_WIDTH that ends here
+    width, widest = len(odds), len(prior) - 1
+    best = np.zeros(width + 1)
+    long_best, long_from = -1e9, 0  # the best start of a field wider than the prior knows
     for stop in range(1, width + 1):
-        if stop > MAX_WIDTH and best[stop - MAX_WIDTH - 1] > long_best:
-            long_best, long_from = best[stop - MAX_WIDTH - 1], stop - MAX_WIDTH - 1
+        before = stop - widest - 1
+        if before >= 0 and best[before] > long_best:
+            long_best, long_from = best[before], before
         score, start = long_best - 0.5, long_from
-        for size in range(1, min(MAX_WIDTH, stop) + 1):
+        for size in range(1, min(widest, stop) + 1):
             candidate = best[stop - size] + prior[size]
             if candidate > score:
                 score, start = candidate, stop - size
         best[stop] = score + (odds[stop] if stop < width else 0.0)
         origin[stop] = start
-    path, stop = [], origin[width]
-    while stop > 0:
-        path.append(stop)
-        stop = origin[stop]
-    return path[::-1]

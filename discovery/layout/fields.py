@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from ..spec import Encoding, Field, Fixed, Semantic, Width
-from .table import Bools, Bytes
+from .columns import Columns
 
 Endianness = Literal["big", "little"] | None
 NUMBERS = (1, 2, 3, 4, 8)
@@ -40,67 +40,52 @@ class Names:
                 return name
 
 
-def entropy(column: Bytes) -> float:
-    """Return the entropy of a column of bytes in bits."""
-    counts = np.bincount(column, minlength=256)
-    shares = counts[counts > 0] / max(len(column), 1)
-    return float(-(shares * np.log2(shares)).sum())
-
-
-def encoding_of(columns: Bytes, prior: Endianness) -> tuple[Encoding, Endianness]:
+def encoding_of(columns: Columns, start: int, stop: int, prior: Endianness) -> tuple[Encoding, Endianness]:
     """
-    Return the encoding of a field's bytes (n, width) and its byte order.
+    Return the encoding and byte order of the field that takes the columns ``start`` to ``stop``.
 
     The high byte of a number varies less than its low byte; where neither end does, ``prior`` decides. Wide fields and
     fields whose both ends look random are bytes.
     """
-    width = columns.shape[1]
-    if width > 1 and _is_padded_text(columns):
+    width = stop - start
+    if width > 1 and _is_padded_text(columns, start, stop):
         return "ascii", None
     if width == 1:
         return "uint", None
-    if width not in NUMBERS or not len(columns):
-        return "bytes", None
-    first, last = entropy(columns[:, 0]), entropy(columns[:, -1])
-    if width == 8 and min(first, last) > 4:
+    first, last = float(columns.entropy[start]), float(columns.entropy[stop - 1])
+    if width not in NUMBERS or not columns.rows[start] or (width == 8 and min(first, last) > 4):
         return "bytes", None
     if abs(first - last) > 0.25:
         return "uint", "big" if first < last else "little"
-    high, low = int((columns[:, 0] == 0).sum()), int((columns[:, -1] == 0).sum())
+    high, low = int(columns.zeros[start]), int(columns.zeros[stop - 1])
     if high != low:
         return "uint", "big" if high > low else "little"
     return "uint", prior or "big"
 
 
-def _is_padded_text(columns: Bytes) -> bool:
-    text = PRINTABLE[columns]
-    return bool(len(columns) and (text | (columns == 0)).all() and text[:, 0].all() and text.mean() > 0.5)
+def _is_padded_text(columns: Columns, start: int, stop: int) -> bool:
+    rows, text = columns.rows[start:stop], columns.printable[start:stop]
+    if not rows[0] or int(text[0]) != int(rows[0]):
+        return False
+    return bool(((text + columns.zeros[start:stop]) == rows).all()) and 2 * int(text.sum()) > int(rows.sum())
 
 
-def field_of(
-    names: Names,
-    columns: Bytes,
-    exists: Bools,
-    prior: Endianness,
-    hint: str = "",
-    semantic: Semantic = "unknown",
-    probability: float = 1.0,
-) -> Field:
-    """Return a field of fixed width whose bytes are ``columns`` (n, width) where they exist."""
-    encoding, endianness = encoding_of(columns[exists.all(axis=1)], prior)
+def field_of(names: Names, columns: Columns, start: int, stop: int, prior: Endianness) -> Field:
+    """Return a field of fixed width that takes the columns ``start`` to ``stop``."""
+    encoding, endianness = encoding_of(columns, start, stop, prior)
     return Field(
-        name=names.next(hint),
-        width=Fixed(size=columns.shape[1]),
+        name=names.next(),
+        width=Fixed(size=stop - start),
         encoding=encoding,
         endianness=endianness,
-        semantic=semantic,
-        probability=probability,
+        constraints=[],  # given, because a default list is copied deeply
+        elements=[],
     )
 
 
 def plain(name: str, width: Width, encoding: Encoding = "bytes", semantic: Semantic = "unknown") -> Field:
     """Return a field of one encoding without byte order."""
-    return Field(name=name, width=width, encoding=encoding, semantic=semantic)
+    return Field(name=name, width=width, encoding=encoding, semantic=semantic, constraints=[], elements=[])
 
 
 def number(name: str, size: int, little: bool, semantic: Semantic) -> Field:

@@ -8,6 +8,7 @@ from numba import njit
 # The columns of a form, see chains.Form.
 LEAD, AT, WIDTH, LITTLE, SCALE, BIAS, ALIGN, MARKER = range(8)
 NO_LEAD, LABELS, STRING = range(3)
+WEIGHED = 48
 
 
 @njit(cache=True, nogil=True)
@@ -32,9 +33,9 @@ def next_item(data, position, end, form):  # type: ignore[no-untyped-def]
     if form[LEAD] == LABELS:
         begin = skip_labels(data, position, end)
     elif form[LEAD] == STRING:
-        while begin < end and data[begin] != 0:
+        while begin < end and data[begin] >= 32:
             begin += 1
-        begin = begin + 1 if begin < end else -1
+        begin = begin + 1 if begin < end and data[begin] == 0 else -1
     if begin < 0:
         return -1
     at = begin + form[AT]
@@ -106,36 +107,87 @@ def trace(data, start, end, form, counts, places):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, nogil=True)
-def weigh(data, start, end, form, places, known):  # type: ignore[no-untyped-def]
+def _division(data, start, end, form, own):  # type: ignore[no-untyped-def]
     """
-    Return (bits, regions of two or more items that differ, regions that fit).
+    Return a number that tells divisions into items apart, and how many items are not empty.
 
-    A chain that means nothing still ends on the last byte with a chance of items / bytes, so a region that fits counts
-    log2(bytes / items), at most 6; regions of the same division count once.
+    ``own`` takes the places, from the end, at which items that are not empty start.
     """
-    bits, several, fitting = 0.0, 0, 0
+    own[:] = False
+    mark, filled, position = end - start, 0, start
+    while position < end:
+        if form[MARKER] >= 0 and data[position] == form[MARKER]:
+            break
+        stop = next_item(data, position, end, form)
+        if stop - position > form[AT] + form[WIDTH]:
+            filled += 1
+            if end - position < len(own):
+                own[end - position] = True
+        position = stop
+        mark = mark * 1000003 + (position - start)
+    return mark, filled
+
+
+@njit(cache=True, nogil=True)
+def _chance(data, start, end, form, own, reach):  # type: ignore[no-untyped-def]
+    """
+    Return the share of places from which a chain would end on the last byte, apart from those that fall in step.
+
+    A chain from a wrong place that meets an item that is not empty (``own``) says nothing; one that meets only empty
+    items shows how little it takes to arrive, as in a run of zeros.
+    """
+    padded = end - 1
+    while padded > start and data[padded - 1] == data[end - 1]:
+        padded -= 1
+    reach[0] = 1
+    arrive, fail = 1.0, 1.0
+    for back in range(1, min(end - start, len(reach) - 1) + 1):
+        position = end - back
+        stop = next_item(data, position, end, form)
+        state = 0 if stop <= position else reach[end - stop]
+        if form[MARKER] >= 0 and data[position] == form[MARKER]:
+            state = np.int64(position + 1 >= padded)
+        reach[back] = 2 if own[back] else state
+        if not own[back]:
+            arrive += state == 1
+            fail += state == 0
+    return arrive / (arrive + fail)
+
+
+@njit(cache=True, nogil=True)
+def weigh(data, start, end, form, least, known, chosen, own, reach):  # type: ignore[no-untyped-def]
+    """
+    Return (bits, regions that differ and have two or more items that are not empty).
+
+    A region that fits counts -log2 of the chance that a chain that means nothing does; regions of the same division
+    count once, one that does not fit costs 4 bits. Only the first ``WEIGHED`` divisions are weighed, none where fewer
+    than ``least`` have several items.
+    """
+    bits, several, kinds = 0.0, 0, 0
+    places = np.zeros(0, np.int64)
     known[:] = 0
     for row in range(len(start)):
         items = walk(data, start[row], end[row], form, places)
         if items < 0:
             bits -= 4.0
+        if items <= 0:
             continue
-        fitting += 1
-        size = end[row] - start[row]
-        if items == 0:
-            continue
-        mark = size * 1000003 + items
-        for k in range(min(items, len(places))):
-            mark = mark * 1000003 + (places[k] - start[row])
+        mark, filled = _division(data, start[row], end[row], form, own)
         slot = (mark ^ (mark >> 17)) & (len(known) - 1)
         while known[slot] != 0 and known[slot] != mark:
             slot = (slot + 1) & (len(known) - 1)
-        if known[slot] == mark:
-            continue
-        known[slot] = mark
-        bits += min(np.log2(size / items), 6.0)
-        several += items > 1
-    return bits, several, fitting
+        if known[slot] != mark:
+            known[slot] = mark
+            several += filled > 1
+            chosen[kinds] = row
+            kinds += 1
+    weighed = min(kinds, WEIGHED) if several >= least else 0
+    total = 0.0
+    for k in range(weighed):
+        row = chosen[k]
+        _division(data, start[row], end[row], form, own)
+        total -= np.log2(_chance(data, start[row], end[row], form, own, reach))
+    return bits + total * kinds / max(weighed, 1), several
 
 
 @njit(cache=True, nogil=True)

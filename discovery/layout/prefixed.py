@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..settings import DiscoverySettings
 from ..spec import Element, FromLength
+from .consensus import column_odds
 from .fields import PRINTABLE, number, plain
 from .hypothesis import ACCEPTED, SEARCHED, Builder, allowed_failures, read_numbers
 from .table import Bools, Ints, Table
@@ -70,16 +71,26 @@ def _shape(table: Table, sizes: Ints, width: int, little: bool, span: int, allow
     inside = (values <= left).sum(axis=0) >= len(table) - allowed
     varied = inside & (values != values[:1]).any(axis=0) & (values < left).any(axis=0)
     found = []
-    before = entropy_of(sizes)
+    before, odds = entropy_of(sizes), column_odds(table, span + width)
     for offset in np.flatnonzero(varied).tolist():
         value, behind = values[:, offset], left[:, offset]
         gain = before - entropy_of(behind - value)
         pairs = len(np.unique(value * 1_000_003 + behind))
         bits = round((gain * pairs if gain > 0.3 else 0.0) * 256) / 256 - 14.0 - 0.2 * offset
         bits += _text_bits(table, value, offset + width)
-        if bits >= ACCEPTED - 14.0 and len(np.unique(value)) > 2 and len(np.unique(behind - value)) > 1:
+        bits += 2.0 * float((odds[offset] + odds[offset + width]) / 2 - _inside(odds, offset, width))
+        if bits >= ACCEPTED - 14.0 and len(np.unique(value)) > 2 and not _covers(behind - value):
             found.append(Prefixed(int(offset), bits, width, little))
     return found
+
+
+def _inside(odds: NDArray[np.float64], offset: int, width: int) -> float:
+    return float(odds[offset + 1 : offset + width].mean()) if width > 1 else 0.0
+
+
+def _covers(left: Ints) -> bool:
+    """Return whether nine of ten regions have the same number of bytes left: such a length covers the whole rest."""
+    return int(np.unique(left, return_counts=True)[1].max()) >= 0.9 * len(left)
 
 
 def entropy_of(values: NDArray[np.int64]) -> float:

@@ -8,8 +8,9 @@ import numpy as np
 
 from ..settings import DiscoverySettings
 from ..spec import Element, Repeat, Times, ToEnd
+from .columns import columns_of
 from .consensus import column_chance
-from .fields import entropy, number
+from .fields import number
 from .hypothesis import ACCEPTED, SEARCHED, Builder, allowed_failures, read_numbers
 from .prefixed import SHAPES
 from .table import Bools, Ints, Table
@@ -135,10 +136,9 @@ def _agreement(table: Table, records: Records) -> float:
     if len(items) < 4:
         return 0.0
     items = items.take(slice(0, 1024))  # type: ignore[arg-type]
-    window, _ = items.window(records.size)
-    entropies = [entropy(window[:, column]) for column in range(records.size)]
+    entropies = columns_of(*items.window(records.size)).entropy
     ceiling = min(8.0, float(np.log2(len(items))))
-    structured = min(entropies) < 0.6 * ceiling
+    structured = float(entropies.min()) < 0.6 * ceiling
     later = items.take(items.start > items.begin)
     chance = float(column_chance(later, 1)[0]) if later.chances is not None else 0.5
     return (8.0 if structured else -16.0) + 16.0 * (chance - 0.4)
