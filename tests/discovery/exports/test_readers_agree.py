@@ -7,15 +7,13 @@ from collections.abc import Callable, Sequence
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from qbitel.discovery.batch import MessageBatch
 from qbitel.discovery.exports import export
-from qbitel.discovery.parser import Parser
 from qbitel.discovery.spec import (
     Case, Delimited, Element, Field, Fixed, FromLength, MessageType, ProtocolSpec, Repeat, Rest, Run, SelfDelimiting,
     Switch, TextGuard, Times, ToEnd, TokenGuard, Until, ValueGuard,
 )  # fmt: skip
+from qbitel.train.evaluation.dissection import Leaf, own_leaves
 
-Leaf = tuple[int, int]
 Reader = Callable[[str, Sequence[bytes]], list[list[Leaf]]]
 
 
@@ -144,17 +142,6 @@ CHOSEN = [
     b"\xff\xfe",
     b"\x01",
 ]
-
-
-def own_leaves(spec: ProtocolSpec, messages: Sequence[bytes]) -> list[list[Leaf]]:
-    """Read the leaves with the engine's batch parser."""
-    parsed = Parser(spec).parse_batch(MessageBatch.from_payloads(messages))
-    found: list[list[Leaf]] = [[] for _ in messages]
-    rows = zip(parsed.leaf_row.tolist(), parsed.leaf_start.tolist(), parsed.leaf_length.tolist(), strict=True)
-    for row, start, length in rows:
-        if length:
-            found[row].append((start, length))
-    return found
 
 
 def test_python_module_reads_what_the_parser_reads(in_python: Reader) -> None:
