@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..checksums import checksum_values
 from ..findings import Finding
+from ..spec import Checksum, Rival
 from .additive import Proposal, additive
 from .claims import evidence_of, rival, stands, tolerated, types_that_hold
 from .columns import Columns, Group, numbers
@@ -44,30 +45,33 @@ class _Search:
     findings: list[Finding] = field(default_factory=list)
 
     def run(self) -> list[Finding]:
-        """Try every place, the end of the message first; a place that has a checksum is not claimed again."""
-        for place in places_of(self.columns, self.group):
-            if any(_overlap(place, f) for f in self.findings):
-                continue
-            finding = self._at(place)
-            if finding is not None:
+        """
+        Try every place, then keep the most usual checksums.
+
+        A relation of sums or XOR holds for every byte it covers as much as for the checksum itself; so of checksums
+        that cover each other one is kept: the Internet checksum nearest the front, others nearest the end.
+        """
+        candidates = [c for place in places_of(self.columns, self.group) for c in self._at(place)]
+        candidates.sort(key=lambda c: c[0])
+        for _, finding in candidates:
+            if not any(_overlap(finding, other) or _mutual(finding, other) for other in self.findings):
                 self.findings.append(finding)
         return self.findings
 
-    def _at(self, place: Place) -> Finding | None:
-        """Return the most usual checksum that all messages of some types have at this place."""
+    def _at(self, place: Place) -> list[tuple[int, Finding]]:
+        """Return (rank, finding) of the most usual checksum that all messages of some types have at this place."""
         proposals = sorted(self._proposals(place), key=lambda p: (p.strangeness, p.constraint.start))
-        lost = []
+        lost: list[Rival] = []
         for proposal in proposals[:8]:
             finding = self._judged(place, proposal)
             if finding is None:
                 continue
             if stands(finding.evidence, self.columns.settings):
+                inside = (place.start >= 0) != (proposal.constraint.algorithm == "internet")
                 kept = finding.evidence.model_copy(update={"rivals": lost})
-                return Finding(
-                    finding.types, place.start, place.width, "checksum", proposal.constraint, finding.endianness, kept
-                )
+                return [(2 * proposal.strangeness + inside, replace(finding, evidence=kept))]
             lost.append(rival(finding.evidence.statement, "refuted", finding.evidence))
-        return None
+        return []
 
     def _proposals(self, place: Place) -> Iterator[Proposal]:
         columns, view = self.columns, self.columns.sample.view
@@ -162,10 +166,24 @@ def _same_bytes(columns: Columns, rows: NDArray[np.int64], place: Place, start: 
     return place.start < 0 and bool((columns.lengths[rows] + place.start == start).all())
 
 
-def _overlap(place: Place, finding: Finding) -> bool:
-    if (place.start < 0) != (finding.start < 0):
+def _overlap(one: Finding, other: Finding) -> bool:
+    if (one.start < 0) != (other.start < 0):
         return False
-    return place.start < finding.start + finding.width and finding.start < place.start + place.width
+    return one.start < other.start + other.width and other.start < one.start + one.width
+
+
+def _mutual(one: Finding, other: Finding) -> bool:
+    """Return whether each lies in the region of the other."""
+    return _covers(one, other) and _covers(other, one)
+
+
+def _covers(one: Finding, other: Finding) -> bool:
+    region = one.constraint
+    if not isinstance(region, Checksum):
+        return False
+    if other.start < 0:
+        return region.end <= 0 and other.start + other.width <= (region.end or 0)
+    return region.start <= other.start and (region.end <= 0 or other.start + other.width <= region.end)
 
 
 def _statement(place: Place, proposal: Proposal) -> str:

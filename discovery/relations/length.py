@@ -122,13 +122,16 @@ def _proposed(columns: Columns, group: Group) -> list[tuple[Affine, list[Rival]]
 
 
 def _padded(columns: Columns, relation: Affine, rows: NDArray[np.int64]) -> bool:
-    """Return whether the number's highest byte is mostly one value other than zero: then it belongs to something else."""
-    if relation.width == 1:
-        return False
-    high = columns.front[rows, relation.start + (relation.width - 1 if relation.little else 0)]
-    counts = np.bincount(high, minlength=256)
-    usual = int(np.argmax(counts))
-    return bool(usual and counts[usual] > len(rows) * (1 - 2 * columns.settings.epsilon))
+    """Return whether a constant byte other than zero leads the number: then it belongs to something else."""
+    places = range(relation.start, relation.start + relation.width)
+    for place in reversed(places) if relation.little else places:
+        counts = np.bincount(columns.front[rows, place], minlength=256)
+        usual = int(np.argmax(counts))
+        if counts[usual] <= len(rows) * (1 - 2 * columns.settings.epsilon):
+            return False
+        if usual:
+            return True
+    return False
 
 
 def _separated(columns: Columns, relations: list[Affine]) -> list[tuple[Affine, list[Rival]]]:
@@ -192,6 +195,8 @@ def _strangeness(relation: Affine, zero: NDArray[np.bool_]) -> float:
     often than not, and a zero byte on the high side of a number mostly belongs to it.
     """
     start, width = relation.start, relation.width
+    if relation.scale > 1 and width == 1:
+        return 0.5
     aligned = start % width == 0
     base = {1: 1.0, 2: 0.0 if aligned else 0.6, 3: 1.2, 4: -0.2 if aligned else 2.0}[width]
     high = start + width if relation.little else start - 1

@@ -14,8 +14,8 @@ from .columns import Columns, Group
 
 FRONT_PLACES = 32
 MOST_ROWS = 256
-_TAIL_WIDTHS = (1, 2, 3, 4)
-_FRONT_WIDTHS = (1, 2, 4)
+_TAIL_WIDTHS = (4, 3, 2, 1)  # a factor of a wide CRC's generator is a narrow CRC of its last bytes
+_FRONT_WIDTHS = (4, 2, 1)
 _STARTS = (0, 1, 2, 3, 4)
 
 
@@ -97,8 +97,9 @@ def places_of(columns: Columns, group: Group) -> list[Place]:
     for width in _FRONT_WIDTHS:
         for start in range(len(front) - width + 1):
             counts = front[start : start + width]
-            if _mixed(counts, len(rows)):
-                places.append(Place(start, width, True))
+            mixed = _mixed(counts, len(rows))
+            if mixed or (width == 2 and _diverse(counts, len(rows)) and _mixed(counts[[counts.argmax()]], len(rows))):
+                places.append(Place(start, width, mixed))
     return places
 
 

@@ -185,9 +185,20 @@ def _proposed(columns: Columns, group: Group) -> list[tuple[int, Form, bool]]:
     for start, index, little in np.argwhere(passed):
         form = FORMS[index]
         values = numbers(columns.front[rows], int(start), form.width, bool(little))
-        if beyond_chance(values, view.ts[rows], form):
+        if beyond_chance(values, view.ts[rows], form) and _follows(columns, rows, values):
             found.append((int(start), form, bool(little)))
     return sorted(found, key=lambda place: (-place[1].width, place[0]))
+
+
+def _follows(columns: Columns, rows: NDArray[np.int64], values: NDArray[np.uint64]) -> bool:
+    """Return whether values rise with the messages' numbers in their capture, where these are all that tells order."""
+    view = columns.sample.view
+    if not np.isnan(view.ts[rows]).any():
+        return True
+    order = np.lexsort((view.number[rows], view.source[rows]))
+    ordered = values[order][values[order] != 0]
+    rising = ordered[1:] >= ordered[:-1]
+    return len(rising) >= 8 and float(rising.mean()) >= 0.8
 
 
 def _mostly(columns: Columns, holds: NDArray[np.bool_]) -> tuple[int, ...]:

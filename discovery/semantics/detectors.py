@@ -217,18 +217,19 @@ def bcd(context: Context) -> Proposal | None:
 
 
 def flags(context: Context) -> Proposal | None:
-    """Few bits, set in different combinations, far apart as numbers."""
+    """Few bits, most of them alone somewhere and several together elsewhere; as numbers the values lie far apart."""
     profile = context.profile
-    if not context.is_number or profile.width > 4 or not 3 <= profile.distinct <= 64 or profile.count("n") < 16:
+    if not context.is_number or profile.width > 4 or not 4 <= profile.distinct <= 64 or profile.count("n") < 32:
         return None
     numbers = profile.numbers()
     values = np.unique(numbers[~profile.held])
     mask = int(np.bitwise_or.reduce(values))
     bits = np.bitwise_count(values)
-    used = mask.bit_count()
-    if used > 3 + 3 * profile.width or int(values[-1]) < 5 * len(values) or bits.max() < 2 or float(bits.mean()) > max(used * 0.6, 2):
+    used, alone = mask.bit_count(), int((bits == 1).sum())
+    together = int((bits > 1).sum())
+    if not 3 <= used <= 3 + 3 * profile.width or 2 * alone < used or not together:
         return None
-    if used > len(values) + 2:
+    if int(values[-1]) < 6 * len(values) or together > 2 * used:
         return None
     holds = (numbers & ~np.uint64(mask)) == 0
     return Proposal("flags", "flags", Flags(mask=mask.to_bytes(profile.width, "big")), holds)
