@@ -54,9 +54,10 @@ def _collect(batches: object, source: Source, limits: CaptureLimits) -> pa.Table
     size = rows = 0
     for batch in batches:  # type: ignore[attr-defined]
         batch = batch.select([name for name in COLUMNS if name in batch.schema.names])
-        size, rows = size + batch.nbytes, rows + batch.num_rows
+        size, rows = size + sum(_expanded_bytes(column) for column in batch.columns), rows + batch.num_rows
         if size > limits.expanded_bytes:
             raise LimitError(f"the table has more than {limits.expanded_bytes} bytes", where=source.name)
+        batch = _without_dictionaries(batch)
         if rows > limits.packets:
             source.warnings.append(f"more rows than the limit of {limits.packets}: the rest was left out")
             kept.append(batch.slice(0, limits.packets - (rows - batch.num_rows)))
@@ -65,12 +66,43 @@ def _collect(batches: object, source: Source, limits: CaptureLimits) -> pa.Table
     return pa.Table.from_batches(kept) if kept else pa.table({"payload": pa.array([], pa.binary())})
 
 
+def _expanded_bytes(column: pa.Array) -> int:
+    """Return the bytes of a column once its dictionary, if any, is taken off; it is validated first."""
+    column.validate(full=True)
+    if not pa.types.is_dictionary(column.type):
+        return int(column.nbytes)
+    try:
+        lengths = pc.binary_length(column.dictionary)
+    except pa.ArrowNotImplementedError:  # a dictionary of numbers: eight bytes each at most
+        return 8 * len(column)
+    return 8 * len(column) + int(pc.sum(lengths.take(column.indices)).as_py() or 0)
+
+
+def _without_dictionaries(batch: pa.RecordBatch) -> pa.RecordBatch:
+    columns = [c.dictionary_decode() if pa.types.is_dictionary(c.type) else c for c in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
 def _parquet(source: Source, limits: CaptureLimits) -> pa.Table:
-    file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(source.data)))
+    """Read in batches; where dictionary pages could expand beyond the limit, columns are read as dictionaries first."""
+    buffer = pa.py_buffer(source.data)
+    file = pq.ParquetFile(pa.BufferReader(buffer))
     names = [name for name in COLUMNS if name in file.schema_arrow.names]
     if "payload" not in names:
         raise InputError("no binary column 'payload'", where=source.name)
+    if _may_expand(file.metadata, limits.expanded_bytes):
+        file = pq.ParquetFile(pa.BufferReader(buffer), read_dictionary=names)
     return _collect(file.iter_batches(batch_size=4096, columns=names), source, limits)
+
+
+def _may_expand(metadata: pq.FileMetaData, limit: int) -> bool:
+    """Whether a value of some dictionary page, repeated in every row of a batch, would pass the limit."""
+    for group in range(metadata.num_row_groups):
+        for index in range(metadata.num_columns):
+            column = metadata.row_group(group).column(index)
+            if min(column.num_values, 4096) * column.total_uncompressed_size > limit:
+                return True
+    return False
 
 
 def _arrow(source: Source, limits: CaptureLimits) -> pa.Table:

@@ -86,9 +86,12 @@ def conversation(seed: int, client_port: int) -> Iterator[Packet]:
         yield (*ports[client], client.first, server.first, ACK, b"")
     for _ in range(rng.randrange(1, 8)):
         side, other = (client, server) if rng.random() < 0.5 else (server, client)
-        for seq, data in disturb(rng, side.segments(), loss):
+        fresh = side.segments()
+        for seq, data in disturb(rng, fresh, loss):
             yield (*ports[side], seq, other.next, PSH | ACK, data)
         yield (*ports[other], other.next, side.next, ACK, b"")
+        if rng.random() < 0.3:  # again, after it was acknowledged
+            yield (*ports[side], fresh[0][0], other.next, PSH | ACK, fresh[0][1])
     for side, other in ((client, server), (server, client)):
         yield (*ports[side], side.next, other.next, FIN | ACK, b"")
         yield (*ports[other], other.next, side.next + 1, ACK, b"")

@@ -90,7 +90,8 @@ def test_pcapng_sections_resolutions_offsets_and_packet_blocks() -> None:
 @pytest.mark.parametrize("pack", [gzip.compress, lambda raw: pa.compress(raw, "zstd", asbytes=True)])
 def test_compressed_captures_are_read_within_a_bound(pack: object) -> None:
     """gzip and zstd are taken off; more than the bound is refused, a missing tail gives the packets before it."""
-    raw = pcap([bytes(ETHER / PING / Raw(i.to_bytes(2, "big"))) for i in range(2000)])
+    frame = bytes(ETHER / PING / Raw(bytes(2)))
+    raw = pcap([frame[:-2] + i.to_bytes(2, "big") for i in range(2000)])
     packed = pack(raw)  # type: ignore[operator]
     assert len(only(read_capture(packed))) == 2000
     with pytest.raises(LimitError, match="decompresses"):
@@ -99,7 +100,8 @@ def test_compressed_captures_are_read_within_a_bound(pack: object) -> None:
 
 def test_a_cut_gzip_file_gives_what_came_before() -> None:
     """A gzip file without its end is a partial result with a warning."""
-    raw = pcap([bytes(ETHER / PING / Raw(bytes([i % 7, i % 11, i % 13, i % 251]))) for i in range(5000)])
+    frame = bytes(ETHER / PING / Raw(bytes(4)))
+    raw = pcap([frame[:-4] + bytes([i % 7, i % 11, i % 13, i % 251]) for i in range(5000)])
     packed = gzip.compress(raw)
     capture = read_capture(packed[: len(packed) // 2])
     assert 100 < len(only(capture)) < 5000
@@ -172,6 +174,17 @@ def test_fragments_of_both_ip_versions_are_joined_in_any_order() -> None:
     assert only(capture) == [body, body]
     assert capture.counters.fragments_lost == len(lost) + 1
     assert any("fragments" in warning for warning in capture.warnings)
+
+
+def test_a_fragment_that_comes_twice_counts_once() -> None:
+    """Of bytes that are sent twice the first copy stays, also where the second one differs."""
+    body = bytes(range(200)) * 15
+    parts = fragment(IP(src="10.0.0.1", dst="10.0.0.2", id=7) / UDP(sport=40000, dport=7000) / body, 1000)
+    forged = parts[1].copy()
+    forged[IP].remove_payload()
+    forged /= Raw(bytes(len(parts[1][IP].payload)))
+    capture = read_capture(pcap([bytes(ETHER / p) for p in (parts[0], parts[1], forged, *parts[2:])]))
+    assert only(capture) == [body]
 
 
 def test_ipv6_extension_headers_are_stepped_over() -> None:

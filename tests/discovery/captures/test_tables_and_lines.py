@@ -185,3 +185,19 @@ def test_tables_are_bounded() -> None:
     capture = read_capture(content, limits=CaptureLimits(packets=10))
     assert len(only_rows(capture)) == 10
     assert any("limit" in warning for warning in capture.warnings)
+
+
+def test_a_dictionary_that_expands_without_bound_is_refused() -> None:
+    """A long value that a small file repeats in every row is counted before memory is spent on it."""
+    payload = pa.DictionaryArray.from_arrays(pa.array([0] * 1000, pa.int32()), pa.array([bytes(1 << 16)], pa.binary()))
+    table = pa.table({"payload": payload})
+    out = io.BytesIO()
+    pq.write_table(table, out)
+    assert len(out.getvalue()) < 100_000
+    for content in (out.getvalue(), arrow(table.combine_chunks(), pa.ipc.new_stream)):
+        with pytest.raises(LimitError):
+            read_capture(content, limits=CaptureLimits(expanded_bytes=1 << 24))
+    few = pa.table({"payload": payload[:3], "transport": pa.array(["udp"] * 3).dictionary_encode()})
+    for content in (parquet(few), arrow(few, pa.ipc.new_stream)):
+        rows = only_rows(read_capture(content, limits=CaptureLimits(expanded_bytes=1 << 20)))
+        assert [row["payload"] for row in rows] == [bytes(1 << 16)] * 3
