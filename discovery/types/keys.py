@@ -20,6 +20,7 @@ MAX_VALUES = 0.5  # distinct values of a key, a message
 LENGTH_SHARE = 0.8  # of messages, from which a column counts as a length
 TEXT_SHARE = 0.3  # of messages, from which a column counts as the length of text
 
+MAX_SINGLE = 0.05  # share of values seen once (Good 1953: of messages with values not seen), for them to be types
 MAX_TEXT = 0.5  # share of messages in which a nested key may lie in text
 SMALL = 16  # codes are often small numbers
 
@@ -80,10 +81,17 @@ def _grow(columns: Columns, rows: NDArray[np.int64], depth: int, above: float) -
         return Split(rows, candidates)
     column = here.values[key.offset]
     children = {
-        value: _grow(columns, rows[column == value], depth + 1, key.bits / n)
-        for value in np.flatnonzero(np.bincount(column, minlength=MISSING)[:MISSING] > 0).tolist()
+        value: _grow(columns, rows[column == value], depth + 1, key.bits / n) for value in _values_to_keep(column)
     }
     return Split(rows, candidates, key, children)
+
+
+def _values_to_keep(column: NDArray[np.int16]) -> list[int]:
+    """Return the values that get a type: those that recur, and single ones where few messages are single."""
+    counts = np.bincount(column, minlength=MISSING)[:MISSING]
+    once = int((counts == 1).sum())
+    kept: list[int] = np.flatnonzero(counts >= (1 if once <= MAX_SINGLE * len(column) else 2)).tolist()
+    return kept
 
 
 def weigh(columns: Columns, least: float, most_text: float = 1.0) -> list[KeyCandidate]:
