@@ -11,16 +11,18 @@ import numpy as np
 from ..falsification import refuted, violation_lower_bound
 from ..settings import DiscoverySettings
 from ..spec import Element, Evidence, Field, Repeat, Rest, ToEnd, quantise
-from . import ber, chains, prefixed, records
+from . import ber, chains, domain_names, prefixed, records
 from .columns import columns_of
 from .consensus import column_chance, cut
 from .fields import Endianness, Names, field_of, plain
 from .hypothesis import Hypothesis
-from .table import Table
+from .table import NO_SPANS, Spans, Table
 from .text import is_text, text_elements
 
 Family = Callable[[Table, DiscoverySettings], Sequence[Hypothesis]]
-FAMILIES: tuple[Family, ...] = (chains.propose, ber.propose, prefixed.propose, records.propose)
+FAMILIES: tuple[Family, ...] = (
+    chains.propose, ber.propose, domain_names.propose, prefixed.propose, records.propose,
+)  # fmt: skip
 DEPTH = 4
 MIN_REGIONS = 8  # fewer regions support no structure
 PROPOSERS = 256  # regions that hypotheses are searched on
@@ -53,28 +55,30 @@ class Assembler:
         self.groups.setdefault(name, elements)
         return name
 
-    def region(self, table: Table, depth: int, fixed: frozenset[int] = frozenset()) -> list[Element]:
-        """Return the layout of these regions; ``fixed``: boundaries that are proven."""
+    def region(self, table: Table, depth: int, spans: Spans = NO_SPANS) -> list[Element]:
+        """Return the layout of these regions; each of ``spans`` is proven to be one field."""
         if not len(table) or not int(table.sizes.max()):
             return [self._rest()]
         if is_text(table):
             return text_elements(self.names, table) if depth == 0 else [self._rest()]
-        best = self._search(table) if depth <= DEPTH and len(table) >= MIN_REGIONS else None
+        best = self._search(table, spans) if depth <= DEPTH and len(table) >= MIN_REGIONS else None
         if best is None:
-            return self._columns_to_end(table, set(fixed))
+            return self._columns_to_end(table, spans)
         fitting = table.take(best.fits(table))
-        front = self.columns(fitting, best.offset, set(fixed))
-        return front + best.build(self, fitting.after(best.offset), depth)
+        front = self.columns(fitting, best.offset, spans | best.spans)
+        behind = best.build(self, front, fitting.after(best.offset), depth)
+        return front + behind
 
     def _rest(self) -> Field:
         return plain(self.names.next("rest"), Rest(), semantic="payload")
 
-    def _search(self, table: Table) -> Hypothesis | None:
+    def _search(self, table: Table, spans: Spans) -> Hypothesis | None:
         proposing = table.proposing(PROPOSERS)
         self.budget -= 1
         if self.budget < 0 or len(proposing) < MIN_REGIONS or np.ptp(table.sizes) == 0:
             return None
         found = [hypothesis for family in FAMILIES for hypothesis in family(proposing, self.settings)]
+        found = [hypothesis for hypothesis in found if agree(hypothesis, spans)]
         found.sort(key=lambda hypothesis: (-hypothesis.bits, hypothesis.offset))
         return next((hypothesis for hypothesis in found if self._stands(hypothesis, table)), None)
 
@@ -98,14 +102,14 @@ class Assembler:
         )
         return True
 
-    def columns(self, table: Table, width: int, fixed: set[int]) -> list[Element]:
-        """Return fields for the first ``width`` bytes of the regions."""
+    def columns(self, table: Table, width: int, spans: Spans) -> list[Element]:
+        """Return fields for the first ``width`` bytes of the regions; each of ``spans`` is one."""
         if width <= 0:
             return []
-        return self._cut(table, 0, width, self._boundaries(table, width, fixed))
+        return self._cut(table, 0, width, self._boundaries(table, width, spans))
 
-    def _boundaries(self, table: Table, width: int, fixed: set[int]) -> list[int]:
-        return cut(column_chance(table.take(slice(0, READERS)), width), fixed)  # type: ignore[arg-type]
+    def _boundaries(self, table: Table, width: int, spans: Spans) -> list[int]:
+        return cut(column_chance(table.take(slice(0, READERS)), width), spans)  # type: ignore[arg-type]
 
     def _cut(self, table: Table, start: int, stop: int, boundaries: list[int]) -> list[Element]:
         """Return the fields between ``start`` and ``stop`` of the regions."""
@@ -114,11 +118,11 @@ class Assembler:
         edges = [start, *(b for b in boundaries if start < b < stop), stop]
         return [field_of(self.names, facts, a, b, self.endianness) for a, b in pairwise(edges)]
 
-    def _columns_to_end(self, table: Table, fixed: set[int]) -> list[Element]:
+    def _columns_to_end(self, table: Table, spans: Spans) -> list[Element]:
         """Return fixed fields as far as all regions go, then optional parts where shorter ones end, then the rest."""
         sizes = table.sizes
         width = int(min(sizes.max(), COLUMNS))
-        boundaries = self._boundaries(table, width, fixed)
+        boundaries = self._boundaries(table, width, spans)
         return self._chain(table, 0, width, boundaries, OPTIONAL_DEPTH)
 
     def _chain(self, table: Table, start: int, width: int, boundaries: list[int], depth: int) -> list[Element]:
@@ -154,3 +158,14 @@ class Assembler:
 
     def _refuted(self, violations: int, trials: int) -> bool:
         return refuted(violations, trials, self.settings)
+
+
+def agree(hypothesis: Hypothesis, spans: Spans) -> bool:
+    """Return whether a structure neither starts inside a proven field nor needs one that overlaps it."""
+    if any(start < hypothesis.offset < start + width for start, width in spans):
+        return False
+    return all(
+        (at, size) == (start, width) or at + size <= start or start + width <= at
+        for at, size in hypothesis.spans
+        for start, width in spans
+    )

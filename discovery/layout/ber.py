@@ -11,7 +11,7 @@ from ..spec import Case, Element, Field, FromLength, Repeat, SelfDelimiting, Swi
 from .fields import plain
 from .hypothesis import ACCEPTED, SEARCHED, Builder, allowed_failures
 from .kernels import ber_scan
-from .table import Bools, Ints, Table
+from .table import NO_SPANS, Bools, Ints, Spans, Table
 
 CONSTRUCTED = 0x20
 GROUP = "ber"
@@ -24,12 +24,13 @@ class Ber:
     offset: int
     bits: float
     detector: str = "ber"
+    spans: Spans = NO_SPANS
 
     def fits(self, table: Table) -> Bools:
         """Return for each region whether it holds well-formed BER from the offset to its end."""
         return _counts(table, self.offset)[:, 0] > 0
 
-    def build(self, builder: Builder, table: Table, depth: int) -> list[Element]:
+    def build(self, builder: Builder, front: list[Element], table: Table, depth: int) -> list[Element]:
         """Return a repeat of the recursive group of BER elements."""
         group = builder.group(GROUP, elements())
         return [Repeat(name=builder.names.next("elements"), stop=ToEnd(), group=group)]

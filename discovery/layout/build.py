@@ -14,7 +14,7 @@ from ..settings import DiscoverySettings
 from ..spec import Element, Evidence
 from ..types import TypeModel
 from .assemble import Assembler
-from .claims import attach, boundaries, byte_order, trailer
+from .claims import attach, byte_order, proven, trailer
 from .table import Table
 
 
@@ -76,7 +76,7 @@ def _type_layout(
         return [], {}
     assembler = Assembler(settings, groups, endianness=byte_order(findings))
     body, tail = trailer(assembler.names, table, findings)
-    elements = assembler.region(body, 0, frozenset(boundaries(findings, int(body.sizes.min()))))
+    elements = assembler.region(body, 0, proven(findings, int(body.sizes.min())))
     elements, evidence = attach(elements, tail, findings)
     for number, found in enumerate(assembler.evidence):
         evidence[f"layout:{{type}}.{number}"] = found

@@ -27,7 +27,7 @@ from .consensus import column_odds
 from .fields import number, plain
 from .hypothesis import ACCEPTED, SEARCHED, Builder, allowed_failures
 from .kernels import LABELS, NO_LEAD, STRING, item_ends, scan, trace, weigh
-from .table import Bools, Ints, Table
+from .table import NO_SPANS, Bools, Ints, Spans, Table
 
 ITEMS = 512  # items of one region whose places are read
 REACH = 192  # bytes of a region from which the chance of a fit is taken
@@ -89,19 +89,18 @@ class Chain:
     bits: float
     form: Form
     detector: str = "chain"
+    spans: Spans = NO_SPANS
 
     def fits(self, table: Table) -> Bools:
         """Return for each region whether the items end on its last byte."""
         counts, _ = _trace(table.between(table.start + self.offset, table.end), self.form, 1)
         return (counts >= 0) & (table.sizes >= self.offset)
 
-    def build(self, builder: Builder, table: Table, depth: int) -> list[Element]:
+    def build(self, builder: Builder, front: list[Element], table: Table, depth: int) -> list[Element]:
         """Return a repeat of items, and the end marker with its padding where the form has one."""
-        counts, places = _trace(table, self.form, ITEMS)
-        items = _items(table, self.form, counts, places)
         name = builder.names.next("items")
-        elements = _item_elements(builder, items, self.form, depth)
-        if self.form.lead != NO_LEAD and int(counts.max()) == 1:
+        elements = self.repeat(builder, table, depth)
+        if self.form.lead != NO_LEAD and int(_trace(table, self.form, 1)[0].max()) == 1:
             return elements
         if self.form.marker < 0:
             return [Repeat(name=name, stop=ToEnd(), elements=elements)]
@@ -112,6 +111,11 @@ class Chain:
             Repeat(name=name, stop=Until(bytes=bytes([self.form.marker])), elements=elements),
             Repeat(name=builder.names.next("tail"), stop=ToEnd(), elements=end, maximum=1),
         ]
+
+    def repeat(self, builder: Builder, table: Table, depth: int) -> list[Element]:
+        """Return the elements of one item."""
+        counts, places = _trace(table, self.form, ITEMS)
+        return _item_elements(builder, _items(table, self.form, counts, places), self.form, depth)
 
 
 def propose(table: Table, settings: DiscoverySettings) -> list[Chain]:
@@ -212,9 +216,9 @@ def _item_elements(builder: Builder, items: _Items, form: Form, depth: int) -> l
         elements.append(plain(builder.names.next("name"), SelfDelimiting(form="labels")))
     elif form.lead == STRING:
         elements.append(plain(builder.names.next("text"), Delimited(delimiters=[b"\0"], include=True), semantic="text"))
-    elements += builder.columns(items.body, form.at, set())
+    elements += builder.columns(items.body, form.at, NO_SPANS)
     if form.width == 0:
-        return elements + builder.columns(items.body, form.bias, set())
+        return elements + builder.columns(items.body, form.bias, NO_SPANS)
     tag = elements[0] if elements and isinstance(elements[0], Field) and form.lead == NO_LEAD else None
     length = number(builder.names.next("length"), form.width, bool(form.little), "length")
     elements.append(length)

@@ -9,13 +9,22 @@ import numpy as np
 from ..findings import Finding
 from ..spec import Element, Evidence, Field, Fixed
 from .fields import Endianness, Names, plain
-from .table import Table
+from .table import Spans, Table
 
 
-def boundaries(findings: Sequence[Finding], shortest: int) -> set[int]:
-    """Return the offsets from the front at which hard findings start and end."""
-    hard = [f for f in findings if f.hard and f.start >= 0 and f.start + f.width <= shortest]
-    return {edge for f in hard for edge in (f.start, f.start + f.width)}
+def proven(findings: Sequence[Finding], shortest: int) -> Spans:
+    """Return the runs of bytes from the front that hard findings prove to be one field, none over another."""
+    spans: list[tuple[int, int]] = []
+    for finding in findings:
+        start, stop = finding.start, finding.start + finding.width
+        if (
+            finding.hard
+            and start >= 0
+            and stop <= shortest
+            and all(stop <= at or at + size <= start for at, size in spans)
+        ):
+            spans.append((start, finding.width))
+    return frozenset(spans)
 
 
 def byte_order(findings: Sequence[Finding]) -> Endianness:

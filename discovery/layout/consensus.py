@@ -6,10 +6,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from .table import Table
+from .table import Spans, Table
 
 MAX_WIDTH = 32
 FLOOR, THRESHOLD = 1 / 64, 0.45
+CERTAIN = 64.0
 _WIDTH_BITS = np.full(MAX_WIDTH + 1, -0.5)
 _WIDTH_BITS[[1, 2, 4, 8, 16]] = (0.15, 0.25, 0.3, 0.1, 0.1)
 _WIDTH_BITS[[3, 6, 12, 20, 32]] = (-0.3, -0.1, -0.3, -0.3, -0.2)
@@ -27,13 +28,14 @@ def column_chance(table: Table, width: int) -> NDArray[np.float64]:
 
 def column_odds(table: Table, width: int) -> NDArray[np.float64]:
     """Return log2 odds of a boundary before each of the first ``width`` columns, between -3 and 3; 0 where unknown."""
-    if table.chances is None:
+    if table.chances is None or not len(table):
         return np.zeros(width)
     chance = np.clip(column_chance(table, width), 1 / 9, 8 / 9)
     odds = np.round(np.log2(chance / (1 - chance)) * 256) / 256 - np.log2(THRESHOLD / (1 - THRESHOLD))
-    if int(table.start[0] - table.begin[0]) == 0:
+    if bool((table.start == table.begin).all()):
         odds[0] = 0.0  # nothing is known of the start of a message
-    return np.clip(odds, -3.0, 3.0)
+    clipped: NDArray[np.float64] = np.clip(odds, -3.0, 3.0)
+    return clipped
 
 
 def tail_column_chance(table: Table, width: int) -> NDArray[np.float64]:
@@ -48,22 +50,22 @@ def _mean(chances: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.
     return means
 
 
-def cut(chance: NDArray[np.float64], fixed: set[int], barred: set[int] | None = None) -> list[int]:
+def cut(chance: NDArray[np.float64], spans: Spans) -> list[int]:
     """
     Return the boundaries (0 < b < width) of the most likely division of the columns into fields.
 
     Args:
         chance: probability of a boundary before each column.
-        fixed: boundaries that are certain; barred: places inside something that is known to be one field.
+        spans: runs of columns that are known to be one field each.
     """
     width = len(chance)
     odds = np.log2(np.maximum(chance, FLOOR) / np.maximum(1 - chance, FLOOR)) - np.log2(THRESHOLD / (1 - THRESHOLD))
-    for place in barred or ():
-        if 0 < place < width:
-            odds[place] = -64.0
-    for place in fixed:
-        if 0 < place < width:
-            odds[place] = 64.0
+    for start, size in spans:
+        odds[start + 1 : start + size] = -CERTAIN
+    for start, size in spans:
+        for edge in (start, start + size):
+            if edge < width:
+                odds[edge] = CERTAIN
     origin = np.zeros(width + 1, np.int64)
     _best_path(odds, _WIDTH_BITS, origin)
     path, stop = [], int(origin[width])

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..spec import Encoding, Field, Fixed, Semantic, Width
+from ..spec import Element, Encoding, Field, Fixed, Semantic, Width
 from .columns import Columns
 
 Endianness = Literal["big", "little"] | None
@@ -81,6 +81,25 @@ def field_of(names: Names, columns: Columns, start: int, stop: int, prior: Endia
         constraints=[],  # given, because a default list is copied deeply
         elements=[],
     )
+
+
+def named_at(front: list[Element], at: int, width: int) -> str:
+    """Return the name of the field of fixed width that takes the bytes ``at`` to ``at + width`` of a front part."""
+    place = 0
+    for element in front:
+        size = element.width.size if isinstance(element, Field) and isinstance(element.width, Fixed) else 0
+        if place == at and size == width:
+            return element.name
+        place += size
+    raise AssertionError("a hypothesis names its boundaries in `fixed`")
+
+
+def as_length(element: Element, little: bool) -> Element:
+    """Return a field of fixed width as a length of known byte order."""
+    if not isinstance(element, Field) or not isinstance(element.width, Fixed):
+        return element
+    endianness: Endianness = None if element.width.size == 1 else "little" if little else "big"
+    return element.model_copy(update={"encoding": "uint", "endianness": endianness, "semantic": "length"})
 
 
 def plain(name: str, width: Width, encoding: Encoding = "bytes", semantic: Semantic = "unknown") -> Field:

@@ -11,7 +11,7 @@ from ..falsification import refuted
 from ..settings import DiscoverySettings
 from ..spec import Element
 from .fields import Endianness, Names
-from .table import Bools, Table
+from .table import Bools, Spans, Table
 
 SEARCHED = 64  # offsets of a region at which structures are looked for
 ACCEPTED = 20.0  # bits by which a structure must beat chance, over the choice among all forms and offsets
@@ -27,8 +27,8 @@ class Builder(Protocol):
         """Return the layout of these regions, found by the same search."""
         ...
 
-    def columns(self, table: Table, width: int, fixed: set[int]) -> list[Element]:
-        """Return fields for the first ``width`` bytes of the regions, with boundaries at ``fixed``."""
+    def columns(self, table: Table, width: int, spans: Spans) -> list[Element]:
+        """Return fields for the first ``width`` bytes of the regions; each of ``spans`` is one."""
         ...
 
     def group(self, name: str, elements: list[Element]) -> str:
@@ -54,12 +54,23 @@ class Hypothesis(Protocol):
         """Name of the family."""
         ...
 
+    @property
+    def spans(self) -> Spans:
+        """Fields before the structure that it needs: a count or length it refers to."""
+        ...
+
     def fits(self, table: Table) -> Bools:
         """Return for each region (from its own start) whether its bytes obey the structure."""
         ...
 
-    def build(self, builder: Builder, table: Table, depth: int) -> list[Element]:
-        """Return the elements from ``offset`` to the end of the regions; ``table`` starts there and obeys."""
+    def build(self, builder: Builder, front: list[Element], table: Table, depth: int) -> list[Element]:
+        """
+        Return the elements from ``offset`` to the end of the regions.
+
+        Args:
+            front: fields of the first ``offset`` bytes, for references.
+            table: regions that obey, from ``offset`` on.
+        """
         ...
 
 

@@ -10,46 +10,57 @@ from numpy.typing import NDArray
 from ..settings import DiscoverySettings
 from ..spec import Element, FromLength
 from .consensus import column_odds
-from .fields import PRINTABLE, number, plain
+from .fields import PRINTABLE, as_length, named_at, plain
 from .hypothesis import ACCEPTED, SEARCHED, Builder, allowed_failures, read_numbers
-from .table import Bools, Ints, Table
+from .table import Bools, Ints, Spans, Table
 
+GAPS = 16  # bytes between a length and its field
+COST = 14.0  # bits: the choice among widths, byte orders, offsets and gaps
 SHAPES = ((1, False), (2, False), (2, True), (4, False), (4, True), (3, False))
 
 
 @dataclass(frozen=True)
 class Prefixed:
-    """A length at ``offset``, and a field of so many bytes (plus ``bias``) behind it; the rest follows."""
+    """
+    A field at ``offset`` of as many bytes as the number ``gap + width`` bytes before it says; the rest follows.
+
+    A length right before its field has no gap; the lengths of a header's parts stand together before the parts.
+    """
 
     offset: int
     bits: float
     width: int
     little: bool
-    scale: int = 1
-    bias: int = 0
+    gap: int = 0
     detector: str = "prefixed"
+
+    @property
+    def spans(self) -> Spans:
+        """The length."""
+        return frozenset({(self.offset - self.gap - self.width, self.width)})
 
     def fits(self, table: Table) -> Bools:
         """Return for each region whether the field ends within it."""
-        ends, exists = self._ends(table.between(table.start + self.offset, table.end))
+        ends, exists = self._ends(table)
         return exists & (ends <= table.end)
 
     def _ends(self, table: Table) -> tuple[Ints, Bools]:
-        values, exists = read_numbers(table, self.width, self.little, 1)
-        sizes = values[:, 0] * self.scale + self.bias
-        return table.start + self.width + sizes, exists[:, 0] & (sizes >= 0)
+        start = table.start + self.offset
+        lengths = table.between(start - self.gap - self.width, table.end)
+        values, exists = read_numbers(lengths, self.width, self.little, 1)
+        return start + values[:, 0], exists[:, 0]
 
-    def build(self, builder: Builder, table: Table, depth: int) -> list[Element]:
-        """Return the length, the field (laid out further where it has structure), and the layout of what follows."""
-        ends, _ = self._ends(table)
-        length = number(builder.names.next("length"), self.width, self.little, "length")
-        value = table.between(table.start + self.width, ends)
-        width = FromLength(field=length.name, scale=self.scale, bias=self.bias)
-        field = plain(builder.names.next("value"), width, semantic="payload")
+    def build(self, builder: Builder, front: list[Element], table: Table, depth: int) -> list[Element]:
+        """Return the field (laid out further where it has structure) and the layout of what follows."""
+        ends, _ = self._ends(table.between(table.start - self.offset, table.end))
+        length = named_at(front, self.offset - self.gap - self.width, self.width)
+        front[:] = [as_length(element, self.little) if element.name == length else element for element in front]
+        value = table.between(table.start, ends)
+        field = plain(builder.names.next("value"), FromLength(field=length), semantic="payload")
         inner = builder.region(value.take(value.sizes > 0), depth + 1)
         if len(inner) > 1:
             field = field.model_copy(update={"elements": inner})
-        return [length, field, *builder.region(table.between(ends, table.end), depth + 1)]
+        return [field, *builder.region(table.between(ends, table.end), depth + 1)]
 
 
 def propose(table: Table, settings: DiscoverySettings) -> list[Prefixed]:
@@ -70,18 +81,44 @@ def _shape(table: Table, sizes: Ints, width: int, little: bool, span: int, allow
     left = sizes[:, None] - np.arange(span) - width
     inside = (values <= left).sum(axis=0) >= len(table) - allowed
     varied = inside & (values != values[:1]).any(axis=0) & (values < left).any(axis=0)
-    found = []
-    before, odds = entropy_of(sizes), column_odds(table, span + width)
+    found: list[Prefixed] = []
+    before, odds = entropy_of(sizes), column_odds(table, span + width + GAPS)
     for offset in np.flatnonzero(varied).tolist():
         value, behind = values[:, offset], left[:, offset]
+        if len(np.unique(value)) <= 2 or _covers(behind - value):
+            continue
         gain = before - entropy_of(behind - value)
         pairs = len(np.unique(value * 1_000_003 + behind))
-        bits = round((gain * pairs if gain > 0.3 else 0.0) * 256) / 256 - 14.0 - 0.2 * offset
-        bits += _text_bits(table, value, offset + width)
-        bits += 2.0 * float((odds[offset] + odds[offset + width]) / 2 - _inside(odds, offset, width))
-        if bits >= ACCEPTED - 14.0 and len(np.unique(value)) > 2 and not _covers(behind - value):
-            found.append(Prefixed(int(offset), bits, width, little))
+        bits = (gain * pairs if gain > 0.3 else 0.0) - COST - 0.2 * offset
+        bits += float(odds[offset]) - _inside(odds, offset, width)
+        if bits + COST >= ACCEPTED or gain > 0:
+            found += _placed(table, value, behind, offset, width, little, bits, odds)
     return found
+
+
+def _placed(
+    table: Table,
+    value: Ints,
+    behind: Ints,
+    offset: int,
+    width: int,
+    little: bool,
+    bits: float,
+    odds: NDArray[np.float64],
+) -> list[Prefixed]:
+    """Return the field that the length at ``offset`` covers, at the gap whose ends agree best with the boundaries."""
+    best, best_bits = 0, -np.inf
+    slack = int(np.quantile(behind - value, 0.05, method="lower"))
+    for gap in range(min(GAPS, slack) + 1) if bits + COST >= ACCEPTED else (0,):
+        start = offset + width + gap
+        ends = table.between(table.start + start + value, table.end)
+        agreed = float(odds[start]) + 2.0 * float(column_odds(ends.take(ends.sizes > 0), 1)[0])
+        agreed += 3.0 if gap == 0 else 0.0
+        if agreed > best_bits:
+            best, best_bits = gap, agreed
+    bits += best_bits + (_text_bits(table, value, offset + width) if best == 0 else 0.0)
+    bits = round(bits * 256) / 256
+    return [Prefixed(offset + width + best, bits, width, little, best)] if bits + COST >= ACCEPTED else []
 
 
 def _inside(odds: NDArray[np.float64], offset: int, width: int) -> float:

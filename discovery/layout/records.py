@@ -13,7 +13,7 @@ from .consensus import column_chance
 from .fields import number
 from .hypothesis import ACCEPTED, SEARCHED, Builder, allowed_failures, read_numbers
 from .prefixed import SHAPES
-from .table import Bools, Ints, Table
+from .table import NO_SPANS, Bools, Ints, Spans, Table
 
 MIN_SIZE, MAX_SIZE = 2, 256
 
@@ -35,6 +35,7 @@ class Records:
     before: int = 0
     bias: int = 0
     detector: str = "records"
+    spans: Spans = NO_SPANS
 
     def fits(self, table: Table) -> Bools:
         """Return for each region whether whole items fill it, as many as are counted."""
@@ -46,17 +47,17 @@ class Records:
             fits &= exists[:, 0] & ((values[:, 0] + self.bias) * self.size == left)
         return fits
 
-    def build(self, builder: Builder, table: Table, depth: int) -> list[Element]:
+    def build(self, builder: Builder, front: list[Element], table: Table, depth: int) -> list[Element]:
         """Return the count, what stands before the items, and the repeat."""
         elements: list[Element] = []
         stop: Times | ToEnd = ToEnd()
         if self.width:
             count = number(builder.names.next("count"), self.width, self.little, "count")
-            elements = [count, *builder.columns(table.after(self.width), self.before - self.width, set())]
+            elements = [count, *builder.columns(table.after(self.width), self.before - self.width, NO_SPANS)]
             stop = Times(field=count.name, bias=self.bias)
         items = self.items(table.after(self.before))
         name = builder.names.next("records")
-        return [*elements, Repeat(name=name, stop=stop, elements=builder.columns(items, self.size, set()))]
+        return [*elements, Repeat(name=name, stop=stop, elements=builder.columns(items, self.size, NO_SPANS))]
 
     def items(self, table: Table) -> Table:
         """Return the table of the items of regions that hold nothing else."""

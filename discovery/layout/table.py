@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 Bools = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
+Spans = frozenset[tuple[int, int]]  # (start, width) of runs of bytes that are one field each
+NO_SPANS: Spans = frozenset()
 
 
 @dataclass(frozen=True)
