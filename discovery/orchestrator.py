@@ -101,6 +101,12 @@ class StageRunner:
     clock: Clock | None = None
     reports: dict[str, StageReport] = field(default_factory=lambda: {name: StageReport(name) for name in STAGES})
     failed: StageReport | None = None
+    found: ProtocolSpec = field(default_factory=ProtocolSpec)
+
+    def keep(self, spec: ProtocolSpec) -> ProtocolSpec:
+        """Hold on to what was found so far, for the case that a later stage fails."""
+        self.found = spec
+        return spec
 
     @contextmanager
     def stage(self, name: str) -> Iterator[StageReport]:
@@ -253,24 +259,24 @@ class ProtocolDiscoveryOrchestrator:
                 "engine": ENGINE,
             }
         )
-        spec = base.model_copy(update={"provenance": provenance})
+        spec = runner.keep(base.model_copy(update={"provenance": provenance}))
         try:
             spec = self._rounds(spec, statistics.sample(), messages, runner)
         except StageFailed:
             failed = runner.failed
             assert failed is not None
-            spec = spec.model_copy(update={"partial": [*spec.partial, f"{failed.name}: {failed.message}"]})
-        return DiscoveryResult(spec, statistics, tuple(runner.reports.values()), tuple(notes(spec)))
+            spec = runner.found.model_copy(update={"partial": [f"{failed.name}: {failed.message}"]})
+        return DiscoveryResult(spec, statistics, tuple(runner.reports.values()), tuple(notes(spec, statistics)))
 
     def _rounds(
         self, base: ProtocolSpec, sample: Sample, messages: Sequence[Portion], runner: StageRunner
     ) -> ProtocolSpec:
         spec = base
         for round_number in range(1, self.settings.confirm_rounds + 1):
-            spec = propose(base, sample, self.settings, runner.stage)
+            spec = propose(base, sample, self.settings, runner.stage, runner.keep)
             with runner.stage("confirm") as report:
                 confirmation = self._confirm(spec, messages, runner)
-                spec = confirmation.apply(spec, sample)
+                spec = runner.keep(confirmation.apply(spec, sample))
                 report.message = f"{confirmation.explained} of {confirmation.messages} messages explained"
             wider = confirmation.widen(sample) if round_number < self.settings.confirm_rounds else None
             if wider is None:
@@ -302,8 +308,10 @@ def _portions(batches: Mapping[str, MessageBatch]) -> list[Portion]:
     return [Portion(batch.view(), (capture_hash,)) for capture_hash, batch in batches.items()]
 
 
-def notes(spec: ProtocolSpec) -> Iterator[str]:
+def notes(spec: ProtocolSpec, statistics: MessageStatistics) -> Iterator[str]:
     """Yield what a person should know before trusting the specification."""
+    if spec.measures.messages > 1 and statistics.distinct()[0] == 1:
+        yield "all messages are identical: nothing varies, so little can be claimed"
     if spec.measures.messages == 0:
         yield "no messages were read"
     elif not has_structure(spec):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Protocol
@@ -17,7 +17,7 @@ from .sample import Sample
 from .segmenter import Segmenter
 from .semantics import label_fields
 from .settings import DiscoverySettings
-from .spec import Field, MessageType, ProtocolSpec, Rest
+from .spec import Element, Field, MessageType, ProtocolSpec, Rest
 from .types import TypeModel, find_types
 
 
@@ -31,7 +31,12 @@ Stage = Callable[[str], AbstractContextManager[Report]]
 
 
 def propose(
-    base: ProtocolSpec, sample: Sample, settings: DiscoverySettings, stage: Stage, segmenter: Segmenter | None = None
+    base: ProtocolSpec,
+    sample: Sample,
+    settings: DiscoverySettings,
+    stage: Stage,
+    keep: Callable[[ProtocolSpec], ProtocolSpec],
+    segmenter: Segmenter | None = None,
 ) -> ProtocolSpec:
     """
     Return ``base`` filled with the types, layouts, constraints and evidence that the sample supports.
@@ -40,6 +45,7 @@ def propose(
         base: carries what is known before: name, framing, provenance.
         sample: distinct messages in canonical order; nothing else is read.
         stage: a context manager factory that each stage runs in (progress, cancellation, reports).
+        keep: told of the specification as it grows, so that a failed stage does not lose what was found before it.
         segmenter: what finds boundaries; the package's default where None.
     """
     if not len(sample.view):
@@ -47,6 +53,7 @@ def propose(
     segmenter = segmenter or default_segmenter()
     with stage("types") as report:
         model, type_of_row = _present(find_types(sample, settings), sample)
+        keep(base.model_copy(update={"types": _types(model, [[]] * len(model.types)), "key": model.key}))
         report.message = f"{len(model.types)} types"
     with stage("relations") as report:
         findings = find_relations(sample, type_of_row, len(model.types), settings)
@@ -56,19 +63,22 @@ def propose(
         report.message = segmenter.name
     with stage("layout") as report:
         layouts = build_layouts(sample, model, type_of_row, probabilities, findings, settings)
-        types = [
-            MessageType(name=t.name, label=t.label, guards=t.guards, elements=elements or [PAYLOAD])
-            for t, elements in zip(model.types, layouts.elements, strict=True)
-        ]
+        types = _types(model, layouts.elements)
         evidence = {**base.evidence, **model.evidence, **layouts.evidence}
-        spec = base.model_copy(
-            update={"types": types, "groups": layouts.groups, "key": model.key, "evidence": evidence}
-        )
+        found = {"types": types, "groups": layouts.groups, "key": model.key, "evidence": evidence}
+        spec = keep(base.model_copy(update=found))
         report.message = f"{sum(len(t.elements) for t in types)} elements"
     with stage("semantics") as report:
-        spec = label_fields(spec, sample, settings)
+        spec = keep(label_fields(spec, sample, settings))
         report.message = f"{len(spec.evidence)} claims"
     return spec
+
+
+def _types(model: TypeModel, layouts: Sequence[list[Element]]) -> list[MessageType]:
+    return [
+        MessageType(name=t.name, label=t.label, guards=t.guards, elements=elements or [PAYLOAD])
+        for t, elements in zip(model.types, layouts, strict=True)
+    ]
 
 
 def _present(model: TypeModel, sample: Sample) -> tuple[TypeModel, NDArray[np.int32]]:
