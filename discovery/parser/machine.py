@@ -32,6 +32,7 @@ from .widths import CURSOR, END, F_END, FRAME, STAMP, STATE, VALUE, size_of
 OP, P0, P1, P2, P3, RESERVE, BEGIN, STOP, SYMBOL, REGISTER, ENCODING, LITTLE, INNER, MAXIMUM = range(14)
 COLUMNS = 14
 FIXED, FROM_LENGTH, DELIMITED, RUN, SELF_DELIMITING, REST, REPEAT, SWITCH = range(8)
+PLAIN = -1  # a fixed leaf that nothing depends on
 TO_END, TIMES, UNTIL = range(3)
 
 # Columns of a frame of the stack, after the end of its region: next element, last, the element that opened it, ...
@@ -47,7 +48,7 @@ UNPARSED = -1
 ROW_OUT, SYMBOL_OUT, START_OUT, LENGTH_OUT, ITEM_OUT, LEVEL_OUT = range(6)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _write(state, out, symbol, start, length, item, level):  # type: ignore[no-untyped-def]
     """Write a leaf or node if there is room; count it in any case."""
     at = state[COUNT]
@@ -62,7 +63,7 @@ def _write(state, out, symbol, start, length, item, level):  # type: ignore[no-u
     state[COUNT] = at + 1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _leaf(state, out, symbol, size):  # type: ignore[no-untyped-def]
     """Write a leaf at the cursor and pass it, unless there are too many; return a status."""
     if state[LEAVES] >= state[MAX_LEAVES]:
@@ -74,14 +75,14 @@ def _leaf(state, out, symbol, size):  # type: ignore[no-untyped-def]
     return OK
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _node(state, out, symbol, size, item, level):  # type: ignore[no-untyped-def]
     """Write an inner node where they are asked for."""
     if out.shape[0] > LEVEL_OUT:
         _write(state, out, symbol, state[CURSOR], size, item, level)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _push(state, begin, stop, end, holder, level):  # type: ignore[no-untyped-def]
     """Enter a block; return a status."""
     outer = state[FRAME]
@@ -98,7 +99,7 @@ def _push(state, begin, stop, end, holder, level):  # type: ignore[no-untyped-de
     return OK
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _keep(program, state, data, element, register, size):  # type: ignore[no-untyped-def]
     """Keep the number that a field holds for the elements that depend on it."""
     at = state[BASE] + state[CURSOR]
@@ -110,11 +111,11 @@ def _keep(program, state, data, element, register, size):  # type: ignore[no-unt
         state[register + STAMP] = state[ROW]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _field(program, state, data, out, element):  # type: ignore[no-untyped-def]
     """Read one field; return a status."""
     size = program[element + P0]
-    if program[element + OP] != FIXED:
+    if program[element + OP] > FIXED:
         size = size_of(program, state, data, element)
         if size < 0:
             return -size
@@ -134,7 +135,7 @@ def _field(program, state, data, out, element):  # type: ignore[no-untyped-def]
     return status
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _marked(program, state, data, element):  # type: ignore[no-untyped-def]
     """Whether the bytes that end a repeat come next."""
     cursor, size, mark = state[CURSOR], program[element + P2], program[element + P1]
@@ -147,7 +148,7 @@ def _marked(program, state, data, element):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _another(program, state, data, element, items, wanted, limit):  # type: ignore[no-untyped-def]
     """Whether one more item of a repeat follows."""
     if items >= wanted:
@@ -160,7 +161,7 @@ def _another(program, state, data, element, items, wanted, limit):  # type: igno
     return stop == TO_END or not _marked(program, state, data, element)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _wanted(program, state, element):  # type: ignore[no-untyped-def]
     """Return how many items of a repeat may follow, or a status, negative."""
     maximum = program[element + MAXIMUM]
@@ -176,7 +177,7 @@ def _wanted(program, state, element):  # type: ignore[no-untyped-def]
     return value if 0 <= value <= maximum else -BAD_COUNT
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _repeat(program, state, data, out, element):  # type: ignore[no-untyped-def]
     """Enter a repeat, if an item follows; return a status."""
     wanted = _wanted(program, state, element)
@@ -198,7 +199,7 @@ def _repeat(program, state, data, out, element):  # type: ignore[no-untyped-def]
     return OK
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _next_item(program, state, data, out, element):  # type: ignore[no-untyped-def]
     """At the end of an item: begin the next or leave the repeat; return a status."""
     frame = state[FRAME]
@@ -215,7 +216,7 @@ def _next_item(program, state, data, out, element):  # type: ignore[no-untyped-d
     return OK
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _switch(program, state, element):  # type: ignore[no-untyped-def]
     """Enter the case that is chosen; return a status."""
     register, frame = program[element + P0], state[FRAME]
@@ -235,7 +236,7 @@ def _switch(program, state, element):  # type: ignore[no-untyped-def]
     return _push(state, program[chosen], program[chosen + 1], state[frame + F_END], element, level)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _leave(program, state, data, out, element):  # type: ignore[no-untyped-def]
     """At the end of a block that this element opened: return a status."""
     frame = state[FRAME]
@@ -252,7 +253,32 @@ def _leave(program, state, data, out, element):  # type: ignore[no-untyped-def]
     return OK
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
+def _plain(program, state, out, frame):  # type: ignore[no-untyped-def]
+    """Read plain leaves in a row as far as they fit; what does not fit is left for the next step to judge."""
+    element, stop, cursor, at = state[frame + F_PC], state[frame + F_STOP], state[CURSOR], state[COUNT]
+    row, item, end = state[ROW], state[frame + F_ITEM], state[frame + F_END]
+    room = min(out.shape[1], at + state[MAX_LEAVES] - state[LEAVES])
+    first = at
+    while element < stop and program[element] == PLAIN and at < room:
+        size = program[element + P0]
+        if cursor + size > end:
+            break
+        out[ROW_OUT, at] = row
+        out[SYMBOL_OUT, at] = program[element + SYMBOL]
+        out[START_OUT, at] = cursor
+        out[LENGTH_OUT, at] = size
+        out[ITEM_OUT, at] = item
+        if out.shape[0] > LEVEL_OUT:
+            out[LEVEL_OUT, at] = state[frame + F_LEVEL]
+        cursor += size
+        element += COLUMNS
+        at += 1
+    state[frame + F_PC], state[CURSOR], state[COUNT] = element, cursor, at
+    state[LEAVES] += at - first
+
+
+@njit(cache=True, nogil=True, _nrt=False)
 def _step(program, state, data, out, frame):  # type: ignore[no-untyped-def]
     """Read the next element of the innermost block, or leave it; return a status."""
     element = state[frame + F_PC]
@@ -270,7 +296,7 @@ def _step(program, state, data, out, frame):  # type: ignore[no-untyped-def]
     return _switch(program, state, element)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _read(program, state, data, out, block):  # type: ignore[no-untyped-def]
     """Read the current message along the layout of its type; return a status."""
     top, none = state[STACK], np.int64(0)
@@ -283,6 +309,7 @@ def _read(program, state, data, out, block):  # type: ignore[no-untyped-def]
         return _leaf(state, out, program[block + 2], state[LENGTH]) if state[LENGTH] else OK
     for _ in range(state[MAX_STEPS]):
         frame = state[FRAME]
+        _plain(program, state, out, frame)
         if frame == top and state[top + F_PC] == state[top + F_STOP]:
             return OK if state[CURSOR] == state[LENGTH] else LEFT_OVER
         status = _step(program, state, data, out, frame)
@@ -291,7 +318,7 @@ def _read(program, state, data, out, block):  # type: ignore[no-untyped-def]
     return TOO_MUCH
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _message(program, state, data, out):  # type: ignore[no-untyped-def]
     """Read the current message; return its type and a status."""
     state[HOLDER] = -1
@@ -303,7 +330,7 @@ def _message(program, state, data, out):  # type: ignore[no-untyped-def]
     return kind, _read(program, state, data, out, program[TYPE_BLOCKS] + 3 * kind)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def run(program, state, data, starts, lengths, row, out, verdicts):  # type: ignore[no-untyped-def]
     """
     Read messages from ``row`` on until the last, or until one for whose leaves there is no room.

@@ -11,7 +11,7 @@ NO_NUMBER, FITS, HIGH, HUGE = range(4)
 """What the 64 bits are: nothing, an int64, a uint64 of 2**63 or more, the low bits of a larger number."""
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _plain(data, at, size, signed, little):  # type: ignore[no-untyped-def]
     """Read at most 8 bytes in two's complement or as an unsigned number."""
     value = np.int64(0)
@@ -25,7 +25,7 @@ def _plain(data, at, size, signed, little):  # type: ignore[no-untyped-def]
     return value, HIGH if value < 0 else FITS
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _ber_length(data, at, size):  # type: ignore[no-untyped-def]
     """Read X.690 8.1.3 length octets; the indefinite form is 0."""
     value, huge = np.int64(0), False
@@ -41,7 +41,7 @@ def _ber_length(data, at, size):  # type: ignore[no-untyped-def]
     return value, HIGH if value < 0 else FITS
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _leb128(data, at, size):  # type: ignore[no-untyped-def]
     """Read a little-endian base-128 varint."""
     value, huge = np.int64(0), False
@@ -57,7 +57,7 @@ def _leb128(data, at, size):  # type: ignore[no-untyped-def]
     return value, HIGH if value < 0 else FITS
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def read_number(data, at, size, encoding, little):  # type: ignore[no-untyped-def]
     """Return the 64 bits of a number and what they are."""
     if encoding <= INT:

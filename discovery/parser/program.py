@@ -185,6 +185,8 @@ class _Compiler:
         )  # fmt: skip
         if not (field.elements or field.group):
             row[machine.SYMBOL] = self.leaf(symbol)
+            if row[machine.OP] == machine.FIXED and row[machine.REGISTER] < 0:
+                row[machine.OP] = machine.PLAIN
             return
         inner = place.below(field.name)
         row[machine.SYMBOL] = self.node(symbol)
