@@ -29,7 +29,7 @@ def _number(data, at, width, little):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _elements(data, start, n, end, skip, width, little, counted, targets, filled):  # type: ignore[no-untyped-def]
-    """Set, for an element at each of n bytes, where it ends (from ``start``, -1 where it does not fit) and if it has a value."""
+    """Set where an element at each of n bytes ends (from ``start``; -1: does not fit) and if it has a value."""
     head = skip + width
     size = end - start
     high, low = (1, 0) if little else (0, 1)

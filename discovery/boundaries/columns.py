@@ -136,13 +136,13 @@ def _flow_features(data, starts, lengths, before, after, out):  # type: ignore[n
                 continue
             step = np.int64(data[starts[second] + column]) - np.int64(data[starts[first] + column])
             n += 1
-            equal += step == 0
-            one += step == 1 or step == -255
-            more += step > 0
+            equal += int(step == 0)
+            one += int(step == 1 or step == -255)
+            more += int(step > 0)
             if lengths[first] > column + 1:
                 low = np.int64(data[starts[second] + column + 1]) - np.int64(data[starts[first] + column + 1])
-                falls += low < 0
-                carries += low < 0 and step != 0
+                falls += int(low < 0)
+                carries += int(low < 0 and step != 0)
         if n == 0:
             return
         out[column, 0] = np.log2(n + 1.0) / 10

@@ -118,11 +118,11 @@ class Network:
     def cells(self, known: Columns) -> Array:
         """Return (groups * width, hidden): what the statistics of a column and its neighbours add."""
         overall = self.linear("overall_in", _window(known.overall[None], OVERALL_REACH)[0])
-        made = [
-            self.linear("cell_out", np.maximum(self.linear("group_in", _window(group[None], GROUP_REACH)[0]) + overall, 0))
-            for group in known.by_group
-        ]
-        return np.concatenate(made) if made else np.zeros((0, self.hidden), np.float32)
+        made = []
+        for group in known.by_group:
+            inside = self.linear("group_in", _window(group[None], GROUP_REACH)[0]) + overall
+            made.append(self.linear("cell_out", np.maximum(inside, 0)))
+        return np.concatenate(made)
 
     def first(self, inputs: Inputs, cells: Array, tables: Array) -> Array:
         """Return (positions, hidden), the first layer."""

@@ -16,12 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from .examples import Example, example
 from .network import BoundaryNetwork
 
+Array = NDArray[np.float32]
 FIRST = 1000
 HELD_OUT = 150
 BATCH = 4
@@ -30,12 +32,13 @@ BATCH = 4
 def run(network: BoundaryNetwork, one: Example) -> Tensor:
     """Return the logits of an example's positions."""
     flat, inputs = one.inputs.flat, one.inputs
-    return network(  # type: ignore[no-any-return]
+    made: Tensor = network(
         torch.from_numpy(flat.values.astype(np.int64)), torch.from_numpy(inputs.context),
         torch.from_numpy(one.columns.by_group), torch.from_numpy(one.columns.overall),
         torch.from_numpy(inputs.cell.astype(np.int64)), torch.from_numpy(flat.column.astype(np.int64)),
         torch.from_numpy(flat.row.astype(np.int64)),
     )  # fmt: skip
+    return made
 
 
 def loss_of(network: BoundaryNetwork, one: Example) -> Tensor:
@@ -66,7 +69,7 @@ def fit(network: BoundaryNetwork, examples: int, rate: float = 3e-3, first: int 
             shown = 0.0
 
 
-def held_out(network: BoundaryNetwork) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def held_out(network: BoundaryNetwork) -> tuple[Array, Array]:
     """Return logits and targets of the held-out examples, end to end."""
     logits, targets = [], []
     with torch.no_grad():
@@ -77,7 +80,7 @@ def held_out(network: BoundaryNetwork) -> tuple[np.ndarray, np.ndarray]:  # type
     return np.concatenate(logits), np.concatenate(targets)
 
 
-def calibrate(logits: np.ndarray, targets: np.ndarray) -> tuple[float, float]:  # type: ignore[type-arg]
+def calibrate(logits: Array, targets: Array) -> tuple[float, float]:
     """Return scale and shift of the logits that minimise the cross entropy (Platt 1999), by Newton's method."""
     x = np.stack([logits, np.ones_like(logits)], 1).astype(np.float64)
     weights = np.array([1.0, 0.0])
@@ -105,7 +108,7 @@ def main() -> None:
     weights = {name: value.detach().numpy().astype(np.float32) for name, value in network.state_dict().items()}
     weights["out.weight"] = weights["out.weight"] * np.float32(scale)
     weights["out.bias"] = weights["out.bias"] * np.float32(scale) + np.float32(shift)
-    np.savez_compressed(arguments.out, **weights)  # type: ignore[arg-type]
+    np.savez_compressed(arguments.out, **weights)
     found = logits * scale + shift > 0
     hits = float((found & (targets > 0)).sum())
     sys.stdout.write(

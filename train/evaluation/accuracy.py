@@ -123,7 +123,8 @@ class AccuracyReport:
 
     def to_markdown(self) -> str:
         """Return the tables with the machine above them."""
-        lines = ["```", *self.machine, f"stage: {self.stage}; distinct messages; macro = mean over protocols", "```", ""]
+        stage = f"stage: {self.stage}; distinct messages; macro = mean over protocols"
+        lines = ["```", *self.machine, stage, "```", ""]
         lines += ["| | protocols | precision | recall | F1 | FMS | perfect | type V | type ARI | seconds |"]
         lines += ["|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|", self._row("**all**", None)]
         names = sorted({score.family for score in self.protocols if score.family})

@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 GAMMA = 2.0
 
@@ -36,7 +37,8 @@ def score_message(true: Iterable[int], found: Iterable[int], length: int) -> Bou
     precision = hits / len(inferred) if inferred else 0.0
     recall = hits / len(truth)
     f1 = 2 * hits / (len(truth) + len(inferred))
-    return BoundaryScore(precision, recall, f1, _format_match(truth, inferred, length), _perfect(truth, inferred, length))
+    fms, perfect = _format_match(truth, inferred, length), _perfect(truth, inferred, length)
+    return BoundaryScore(precision, recall, f1, fms, perfect)
 
 
 def _format_match(truth: Sequence[int], inferred: Sequence[int], length: int) -> float:
@@ -68,14 +70,19 @@ def _perfect(truth: Sequence[int], inferred: Sequence[int], length: int) -> floa
     ends, found = [0, *truth, length], {*inferred, 0, length}
     right = sum(
         start in found and stop in found and bisect_left(inferred, stop) == bisect_right(inferred, start)
-        for start, stop in zip(ends, ends[1:], strict=False)
+        for start, stop in pairwise(ends)
     )
     return right / (len(ends) - 1)
 
 
 @dataclass(frozen=True)
 class TypeScore:
-    """Homogeneity, completeness, their harmonic mean V (Rosenberg, Hirschberg 2007), adjusted Rand index (Hubert, Arabie 1985)."""
+    """
+    How well a grouping matches the true types.
+
+    Homogeneity, completeness and their harmonic mean V (Rosenberg, Hirschberg: V-measure, EMNLP 2007); the adjusted
+    Rand index (Hubert, Arabie: Comparing partitions, Journal of Classification 1985).
+    """
 
     homogeneity: float
     completeness: float

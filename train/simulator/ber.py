@@ -32,7 +32,8 @@ def _node(rng: Random, depth: int) -> Node:
     if inner:
         tag = rng.choice([0x30, 0x30, 0x31, 0x60 + rng.randrange(12), 0xA0 + rng.randrange(8)])
         return Node(tag, "", [_node(rng, depth + 1) for _ in range(rng.randint(1, 4))], optional, repeat, [])
-    kind = rng.choices(["integer", "text", "octets", "object", "enumerated", "boolean", "null"], [5, 3, 2, 2, 1, 1, 1])[0]
+    kinds = ["integer", "text", "octets", "object", "enumerated", "boolean", "null"]
+    kind = rng.choices(kinds, [5, 3, 2, 2, 1, 1, 1])[0]
     tag = rng.choice([4, 12, 19, 22, 26, 0x80, 0x81]) if kind == "text" else TAGS[kind]
     if kind == "integer" and rng.random() < 0.3:
         tag = 0x80 + rng.randrange(8)
@@ -44,11 +45,11 @@ def _value(node: Node, rng: Random) -> bytes:
     if node.kind == "integer":
         number = int(rng.expovariate(1 / rng.choice([3, 100, 30000])))
         return number.to_bytes(max(1, (number.bit_length() + 8) // 8), "big")
-    simple = {
-        "text": lambda: strings.content(rng), "octets": lambda: rng.randbytes(rng.randrange(20)),
-        "object": lambda: rng.choice(node.values), "null": lambda: b"",
+    simple: dict[str, bytes] = {
+        "text": strings.content(rng), "octets": rng.randbytes(rng.randrange(20)), "object": rng.choice(node.values),
+        "null": b"",
     }  # fmt: skip
-    return simple.get(node.kind, lambda: bytes([rng.randrange(3)]))()
+    return simple.get(node.kind, bytes([rng.randrange(3)]))
 
 
 def _emit(node: Node, message: Message, long_form: int) -> None:

@@ -37,8 +37,8 @@ OPTIONS: Table = [
 NAMING: Table = [(5, structures.names), (4, numbers.quantity), (2, numbers.flags), (1, numbers.zeros)]
 REMOTE: Table = [
     (6, numbers.quantity), (3, strings.counted), (2, strings.sized_opaque), (2, structures.records), (3, strings.wide),
-    (2, identity.identifier), (2, numbers.enumeration), (2, identity.session), (2, numbers.sentinel), (1, numbers.zeros),
-    (1, identity.timestamp), (1, numbers.flags),
+    (2, identity.identifier), (2, numbers.enumeration), (2, identity.session), (2, numbers.sentinel),
+    (1, numbers.zeros), (1, identity.timestamp), (1, numbers.flags),
 ]  # fmt: skip
 SEALED: Table = [(3, strings.opaque), (3, strings.sized_opaque), (1, identity.counter), (1, numbers.quantity)]
 VARINTS: Table = [(6, structures.keyed_varints), (1, numbers.quantity), (1, strings.opaque)]

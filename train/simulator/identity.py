@@ -55,7 +55,8 @@ def counter(rng: Random, world: World) -> Emit:
 
 def ipv4(rng: Random, world: World) -> Emit:
     """Addresses of one or two networks."""
-    nets = [bytes([rng.choice([10, 172, 192, rng.randrange(1, 224)]), rng.randrange(256)]) for _ in range(rng.choice([1, 1, 2]))]
+    count = rng.choice([1, 1, 2])
+    nets = [bytes([rng.choice([10, 172, 192, rng.randrange(1, 224)]), rng.randrange(256)]) for _ in range(count)]
     subnets = [rng.randrange(256) for _ in range(rng.choice([1, 1, 3]))]
     hosts = [rng.randrange(1, 255) for _ in range(rng.choice([1, 2, 5, 40]))]
     zero = rng.choice([0, 0, 0.3])

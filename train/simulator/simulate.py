@@ -98,7 +98,10 @@ def _add(made: SimulatedProtocol, protocol: Family, world: World) -> None:
 
 
 def _repeat(made: SimulatedProtocol, index: int, world: World) -> None:
-    for column in (made.messages, made.boundaries, made.semantics, made.types, made.directions):
-        column.append(column[index])  # type: ignore[attr-defined]
+    made.messages.append(made.messages[index])
+    made.boundaries.append(made.boundaries[index])
+    made.semantics.append(made.semantics[index])
+    made.types.append(made.types[index])
+    made.directions.append(made.directions[index])
     made.flows.append(world.flow + 1)
     made.times.append(world.clock)

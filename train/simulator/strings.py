@@ -8,11 +8,12 @@ from random import Random
 
 from .message import Emit, Message, World
 
-WORDS = (
-    "admin user root status get set temp sensor pump valve config host name alpha node device read write data log file "
-    "index time event session token public private open close start stop main default local example com org net www "
-    "mail test group item value point alarm motor level flow tank unit line batch recipe door meter phase grid relay"
-).split()
+VOCABULARY = """
+admin user root status get set temp sensor pump valve config host name alpha node device read write data log file index
+time event session token public private open close start stop main default local example com org net www mail test group
+item value point alarm motor level flow tank unit line batch recipe door meter phase grid relay
+"""
+WORDS = VOCABULARY.split()
 
 
 def word_bytes(rng: Random, most: int = 3) -> bytes:
@@ -31,6 +32,11 @@ def content(rng: Random) -> bytes:
     if kind < 0.08:
         return b""
     return rng.randbytes(rng.randrange(1, 12)) if kind < 0.2 else word_bytes(rng)
+
+
+def bare(message: Message) -> None:
+    """Write a string alone."""
+    message.put(content(message.rng), "string")
 
 
 def counted(rng: Random, world: World) -> Emit:

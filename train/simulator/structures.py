@@ -30,27 +30,30 @@ def tagged(rng: Random, world: World) -> Emit:
     swap, nest, end = rng.random() < 0.08, rng.random() < 0.2, rng.random() < 0.2
     tags = [_member(rng, world, min(254, 1 << 8 * tag_width)) for _ in range(rng.randint(2, 9))]
 
+    def head(message: Message, tag: int, stops: list[int]) -> None:
+        at = message.mark() + 2
+
+        def size(done: Message) -> bytes:
+            return done.world.number(done.size(at, stops[0]) + header, length_width)
+
+        if swap:
+            message.later(length_width, "length", size)
+        message.integer(tag, tag_width, "tag")
+        if not swap:
+            message.later(length_width, "length", size)
+
     def element(message: Message, depth: int) -> None:
         tag, value = message.rng.choice(tags)
-        inner = nest and depth < 2 and message.rng.random() < 0.3
-        at = message.mark() + 2
-        head = [
-            lambda: message.integer(tag, tag_width, "tag"),
-            lambda: message.later(
-                length_width, "length", lambda m, a=at, s=stops: m.world.number(m.size(a, s[0]) + header, length_width)
-            ),
-        ]
-        stops: list[int] = []
-        for step in reversed(head) if swap else head:
-            step()
-        if inner:
+        at, stops = message.mark() + 2, []  # type: tuple[int, list[int]]
+        head(message, tag, stops)
+        if nest and depth < 2 and message.rng.random() < 0.3:
             for _ in range(message.rng.randint(1, 3)):
                 element(message, depth + 1)
-        else:
-            value(message)
+            stops.append(message.mark())
+            return
+        value(message)
         stops.append(message.mark())
-        if not inner:
-            message.put(bytes(-message.size(at, stops[0]) % align), "padding")
+        message.put(bytes(-message.size(at, stops[0]) % align), "padding")
 
     def emit(message: Message) -> None:
         for _ in range(message.rng.randint(0 if end else 1, most)):
@@ -66,7 +69,7 @@ def _member(rng: Random, world: World, top: int) -> tuple[int, Emit]:
     if kind < 0.55:
         value = choose(rng, VALUES)(rng, world)
     elif kind < 0.75:
-        value = lambda message: message.put(strings.content(message.rng), "string")  # noqa: E731
+        value = strings.bare
     elif kind < 0.85:
         value = choose(rng, RANDOM_VALUES)(rng, world)
     else:
@@ -81,7 +84,8 @@ def records(rng: Random, world: World) -> Emit:
     in_bytes = rng.random() < 0.25
 
     def emit(message: Message) -> None:
-        n, at, stops = message.rng.randint(1, most), message.mark() + 1, []  # type: ignore[var-annotated]
+        n, at = message.rng.randint(1, most), message.mark() + 1
+        stops: list[int] = []
         if width and in_bytes:
             message.later(width, "length", lambda m: m.world.number(m.size(at, stops[0]), width))
         elif width:
@@ -166,7 +170,7 @@ def length_of_rest(rng: Random, world: World) -> Emit:
 def checksum(rng: Random, world: World) -> Emit:
     """A sum, exclusive or, ones' complement sum or CRC-32 of everything, with zeros in its own place."""
     width = rng.choice([1, 2, 2, 2, 4])
-    rule = CHECKSUMS[rng.choice(["crc", "sum", "xor"] if width == 1 else ["crc", "sum", "internet"] if width == 2 else ["crc"])]
+    rule = CHECKSUMS[rng.choice(RULES[width])]
 
     def emit(message: Message) -> None:
         def compute(done: Message) -> bytes:
@@ -192,4 +196,5 @@ def _internet(data: bytes) -> int:
     return ~total & 0xFFFF
 
 
+RULES = {1: ["crc", "sum", "xor"], 2: ["crc", "sum", "internet"], 4: ["crc"]}
 CHECKSUMS: dict[str, Callable[[bytes], int]] = {"crc": zlib.crc32, "sum": sum, "xor": _xor, "internet": _internet}

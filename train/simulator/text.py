@@ -12,6 +12,10 @@ from .strings import WORDS, word_bytes
 REASONS = [b"OK", b"Not Found", b"ready", b"Command okay, continue", b"Service closing", b"User name okay", b"Denied"]
 
 
+def _words(rng: Random, count: int) -> bytes:
+    return b" ".join(word_bytes(rng) for _ in range(count))
+
+
 @dataclass
 class Text:
     """The vocabulary of one line protocol and the shape of its messages."""
@@ -58,7 +62,7 @@ class Text:
             message.put(self.blank)
         message.put(str(rng.randrange(100, 600)).encode(), "status")
         message.put(rng.choice([self.blank, self.blank, b"-"]))
-        message.put(rng.choice(REASONS) if rng.random() < 0.5 else b" ".join(word_bytes(rng) for _ in range(rng.randint(1, 5))))
+        message.put(rng.choice(REASONS) if rng.random() < 0.5 else _words(rng, rng.randint(1, 5)))
 
     def headers(self, message: Message) -> None:
         """Write a first line, header lines, an empty line, and sometimes a body."""
@@ -68,10 +72,10 @@ class Text:
             self._pair(message, key)
         message.put(self.end)
         if rng.random() < 0.3:
-            message.put(b" ".join(word_bytes(rng) for _ in range(rng.randint(1, 12))), "payload")
+            message.put(_words(rng, rng.randint(1, 12)), "payload")
 
     def _pair(self, message: Message, key: bytes) -> None:
-        value = b" ".join(word_bytes(message.rng) for _ in range(message.rng.choice([1, 1, 2, 4])))
+        value = _words(message.rng, message.rng.choice([1, 1, 2, 4]))
         if self.whole_lines:
             message.put(key + self.colon + value + self.end)
             return
@@ -111,14 +115,16 @@ class Text:
         """Write a first line of tokens and then lines that are one field each."""
         self.line(message)
         for _ in range(message.rng.choice([0, 0, 1, 3])):
-            message.put(b" ".join(word_bytes(message.rng) for _ in range(message.rng.randint(1, 6))) + self.end)
+            message.put(_words(message.rng, message.rng.randint(1, 6)) + self.end)
 
     def prose(self, message: Message) -> None:
         """Write a marker and then a line nobody takes apart, or only that line."""
         rng = message.rng
-        if self.trailer or self.whole_arguments:
-            message.put(b"<%d>" % rng.randrange(192) if self.whole_lines else rng.choice(self.verbs) + self.colon, "tag")
-        text = self.blank.join(rng.choice([word_bytes(rng), rng.choice(self.keys) + self.colon]) for _ in range(rng.randint(3, 30)))
+        if self.whole_arguments:
+            priority = b"<%d>" % rng.randrange(192)
+            message.put(priority if self.whole_lines else rng.choice(self.verbs) + self.colon, "tag")
+        words = [rng.choice([word_bytes(rng), rng.choice(self.keys) + self.colon]) for _ in range(rng.randint(3, 30))]
+        text = self.blank.join(words)
         message.put(text + rng.choice([b"", self.end]), "payload")
 
     def prefixed(self, message: Message) -> None:
@@ -131,7 +137,7 @@ class Text:
             self._command(message)
             if rng.random() < 0.6:
                 message.put(b" :")
-                message.put(b" ".join(word_bytes(rng) for _ in range(rng.randint(1, 8))), "string")
+                message.put(_words(rng, rng.randint(1, 8)), "string")
             message.put(self.end)
 
     def markup(self, message: Message) -> None:
@@ -170,7 +176,7 @@ def make(rng: Random, world: World) -> Text:
     """Draw a text protocol."""
     style = rng.choices(list(STYLES), [5, 4, 1, 1, 1, 2, 0.5, 1.2, 1, 0.6])[0]
     case: Callable[[str], str] = rng.choice([str.upper, str.upper, str.lower, str.title])
-    keys = [b"-".join(w.title().encode() for w in rng.choices(WORDS, k=rng.randint(1, 2))) for _ in range(rng.randint(2, 8))]
+    keys = ["-".join(rng.choices(WORDS, k=rng.randint(1, 2))).title().encode() for _ in range(rng.randint(2, 8))]
     return Text(
         style=style,
         verbs=[case(word)[: rng.randint(3, 8)].encode() for word in rng.choices(WORDS, k=8)],
