@@ -151,14 +151,18 @@ def _explained(codes, skip, classes, part, whole, out):  # type: ignore[no-untyp
         present[0] = 0
 
 
-def entropies(values: NDArray[np.int16]) -> NDArray[np.float64]:
-    """Return the entropy in bits of each column of symbols 0..256."""
-    out = np.zeros(len(values), np.float64)
-    for index, column in enumerate(values):
-        counts = np.bincount(column, minlength=1)
-        shares = counts[counts > 0] / len(column)
-        out[index] = -(shares * np.log2(shares)).sum()
-    return np.round(out * 256) / 256
+def value_counts(values: NDArray[np.int16]) -> NDArray[np.int64]:
+    """Return (columns, 257) int64, how often each symbol 0..256 is in each column."""
+    flat = values + np.arange(len(values), dtype=np.int64)[:, None] * (MISSING + 1)
+    counts = np.bincount(flat.ravel(), minlength=len(values) * (MISSING + 1))
+    return counts.reshape(len(values), MISSING + 1)
+
+
+def entropies(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the entropy in bits of each row of counts, a multiple of 1/256."""
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    bits = -(shares * np.log2(np.where(counts > 0, shares, 1.0))).sum(axis=1)
+    return np.round(bits * 256) / 256
 
 
 def tells_length(columns: Columns, offset: int) -> float:
@@ -169,11 +173,15 @@ def tells_length(columns: Columns, offset: int) -> float:
     unless three values support it.
     """
     best = 0.0
+    if not np.ptp(columns.lengths):
+        return best
     for high_step, low_step in _NUMBERS:
         first, second = offset + high_step, offset + low_step
         if min(first, second) < 0 or max(first, second) >= FRONT:
             continue
         high, low = columns.values[first].astype(np.int64), columns.values[second].astype(np.int64)
+        if first != second and not (np.ptp(high) and np.ptp(low)):
+            continue  # a constant half adds nothing to the byte alone
         numbers = low if first == second else high << 8 | low
         known = (high < MISSING) & (low < MISSING)
         for scale in _LENGTH_SCALES:

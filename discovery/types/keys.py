@@ -8,7 +8,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from .columns import CANDIDATES, MISSING, TEXT, Columns, entropies, explained_bits, tells_length, tells_text
+from .columns import (
+    CANDIDATES,
+    MISSING,
+    TEXT,
+    Columns,
+    entropies,
+    explained_bits,
+    tells_length,
+    tells_text,
+    value_counts,
+)
 
 MIN_MESSAGES = 8  # fewer are not split
 MIN_BITS = 20.0  # that a split must explain in all
@@ -103,17 +113,17 @@ def weigh(columns: Columns, least: float, most_text: float = 1.0) -> list[KeyCan
         most_text: share of messages in which a key may be a byte of text.
     """
     n = len(columns.lengths)
-    counts = [np.bincount(column, minlength=MISSING + 1) for column in columns.values[:CANDIDATES]]
-    distinct = np.array([int((c > 0).sum()) for c in counts])
-    absent = np.array([c[MISSING] / n for c in counts])
-    small = np.array([c[:SMALL].sum() / n for c in counts])
+    counts = value_counts(columns.values[:CANDIDATES])
+    distinct = (counts > 0).sum(axis=1)
+    absent = counts[:, MISSING] / n
+    small = counts[:, :SMALL].sum(axis=1) / n
     text = (columns.classes[:CANDIDATES] == TEXT).mean(axis=1)
     possible = (distinct <= max(2, MAX_VALUES * n)) & (absent <= MAX_ABSENT) & (text <= most_text)
     varies = np.flatnonzero((distinct > 1) & possible)
     if not len(varies):
         return []
     bits = explained_bits(columns.values[varies], varies, columns)
-    entropy = entropies(columns.values[:CANDIDATES])
+    entropy = entropies(counts)
     before = np.concatenate([[0.0], np.cumsum(np.minimum(entropy, _ENTROPY_CAP))])
     right_before = np.concatenate([[0.0], np.minimum(entropy, _ENTROPY_CAP)])
     score = (
