@@ -224,8 +224,8 @@ def _parse(tokens, root, grammar, chart, size, work):  # type: ignore[no-untyped
 
 
 @njit(cache=True, nogil=True)
-def _keep_reachable(root, first_node, first_edge, marked, edge, size):  # type: ignore[no-untyped-def]
-    """Drop the edges of a sequence that no derivation from its root uses."""
+def _mark(root, first_node, first_edge, marked, edge, size):  # type: ignore[no-untyped-def]
+    """Mark the nodes that a derivation from the root uses; heads stand after their parts, so one pass back does."""
     marked[first_node : size[0]] = False
     if root >= 0:
         marked[root] = True
@@ -234,12 +234,25 @@ def _keep_reachable(root, first_node, first_edge, marked, edge, size):  # type: 
             marked[edge[e, 2]] = True
             if edge[e, 3] >= 0:
                 marked[edge[e, 3]] = True
+
+
+@njit(cache=True, nogil=True)
+def _keep_marked(root, first_node, first_edge, marked, renamed, node, edge, size):  # type: ignore[no-untyped-def]
+    """Drop the other nodes of a sequence and their edges; return the root's new index."""
+    kept = first_node
+    for n in range(first_node, size[0]):
+        if marked[n]:
+            node[kept, 0], renamed[n] = node[n, 0], kept
+            kept += 1
+    size[0] = kept
     kept = first_edge
     for e in range(first_edge, size[1]):
         if marked[edge[e, 0]]:
-            edge[kept, 0], edge[kept, 1], edge[kept, 2], edge[kept, 3] = edge[e, 0], edge[e, 1], edge[e, 2], edge[e, 3]
+            edge[kept, 0], edge[kept, 1], edge[kept, 2] = renamed[edge[e, 0]], edge[e, 1], renamed[edge[e, 2]]
+            edge[kept, 3] = renamed[edge[e, 3]] if edge[e, 3] >= 0 else -1
             kept += 1
     size[1] = kept
+    return renamed[root] if root >= 0 else root
 
 
 @njit(cache=True, nogil=True)
@@ -249,6 +262,7 @@ def _parse_all(tokens, first, root, grammar, budget, table, node, edge, roots, e
     built = 0
     chart = (table, np.empty((len(node), 2), np.int64), node, edge)
     marked = np.zeros(len(node), np.bool_)
+    renamed = np.empty(len(node), np.int64)
     work = np.empty(2 * table.shape[1] + 4, np.int64)
     for s in range(len(first) - 1):
         first_node, first_edge = size[0], size[1]
@@ -261,7 +275,8 @@ def _parse_all(tokens, first, root, grammar, budget, table, node, edge, roots, e
         built += size[1] - first_edge
         if roots[s] == _NOT_READ:
             size[0], size[1] = first_node, first_edge
-        _keep_reachable(roots[s], first_node, first_edge, marked, edge, size)
+        _mark(roots[s], first_node, first_edge, marked, edge, size)
+        roots[s] = _keep_marked(roots[s], first_node, first_edge, marked, renamed, node, edge, size)
         edge_first[s + 1] = size[1]
     return size[0], size[1]
 
@@ -336,14 +351,14 @@ class Forests:
         tokens = np.concatenate([np.zeros(0, np.int64), *sequences]).astype(np.int64)
         first = np.concatenate([[0], np.cumsum(self._lengths)]).astype(np.int64)
         table = np.full((int(self._lengths.max(initial=0)) + 1, grammar.symbols), -1, np.int64)
-        room = max(1 << 12, 8 * len(tokens)) + 8 * grammar.symbols + 16  # the work list below takes 2 a symbol
+        room = (1 << 14) + 8 * len(tokens) + 8 * grammar.symbols  # the kernel's work list takes 2 a symbol
         rules_by_child = (
             grammar.rank, grammar.unary_first, grammar.unary, grammar.binary_first, grammar.binary,
         )  # fmt: skip
         budget = max(EDGES_EACH * len(sequences), EDGES_LEAST)
         while True:
-            self._node = np.zeros((room, 3), np.int64)
-            self._edge = np.zeros((room, 4), np.int64)
+            self._node = np.empty((room, 3), np.int64)
+            self._edge = np.empty((room, 4), np.int64)
             self._roots = np.zeros(len(sequences), np.int64)
             self._edge_first = np.zeros(len(sequences) + 1, np.int64)
             nodes, edges = _parse_all(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..spec import Element, Field, Fixed, FromLength, ProtocolSpec, Repeat, Switch, Times
+from ..spec import Element, Field, Fixed, FromLength, ProtocolSpec, Repeat, Switch, Times, walk
 from .rules import Rule, RuleSet
-from .vocabulary import Vocabulary
+from .vocabulary import MAX_VALUES, WIDEST, Vocabulary
 
 START = "S"
 MAX_RULES = 20_000
+_MAX_COPIES = 400  # elements written again for the values of a key
 PAYLOAD = "payload"  # the parser's name for what the elements of a region leave
 _RELATIONS = ("length", "count", "checksum", "counter", "echo")
 
@@ -24,15 +25,38 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Key:
+    """A field that a switch depends on, and the value (None: any other) for which a rule stands."""
+
+    qualified: str
+    name: str
+    value: int | None
+    values: dict[int, bytes]
+
+
+@dataclass(frozen=True)
 class Place:
     """Where elements stand: the names above them, as in the parser's symbols, and the type or group that owns them."""
 
     path: str
     owner: str
+    keys: tuple[Key, ...] = ()
 
     def below(self, name: str) -> Place:
         """Return the place inside a region or repeat of that name."""
-        return Place(f"{self.path}.{name}", self.owner)
+        return Place(f"{self.path}.{name}", self.owner, self.keys)
+
+    def with_key(self, key: Key) -> Place:
+        """Return the place where a key has a value."""
+        return Place(self.path, self.owner, (*self.keys, key))
+
+    def key_at(self, qualified: str) -> Key | None:
+        """Return the value that the field there has, None where it is open."""
+        return next((key for key in self.keys if key.qualified == qualified), None)
+
+    def key_named(self, name: str) -> Key | None:
+        """Return the value that the most recent key of that name has, None where it is open."""
+        return next((key for key in reversed(self.keys) if key.name == name), None)
 
 
 @dataclass
@@ -106,10 +130,21 @@ class LayoutGrammar:
 
     def _sequence(self, place: Place, elements: Sequence[Element]) -> Part:
         """Return elements in a row, built from the end, so that each part that may be absent costs one symbol."""
+        switched = _key_of(place, elements)
+        if switched is not None:
+            return self._by_key(place, elements, *switched)
         after = Part()
         for element in reversed(elements):
             after = self._before(place, self._element(place, element), after)
         return after
+
+    def _by_key(self, place: Place, elements: Sequence[Element], name: str, values: dict[int, bytes]) -> Part:
+        """Return a choice by the value of a key: each value stands in one rule with the body that it picks."""
+        left = self._name(f"{place.path}_by_{name}")
+        for value in (*values, None):
+            part = self._sequence(place.with_key(Key(f"{place.path}.{name}", name, value, values)), elements)
+            self._claim(self._rule(left, part.symbols), [f"key:{place.owner}.{name}"])
+        return Part((~left,), False)
 
     def _before(self, place: Place, first: Part, rest: Part) -> Part:
         if not first.symbols or not rest.symbols:
@@ -145,6 +180,10 @@ class LayoutGrammar:
     def _token(self, place: Place, name: str, element: Field | None = None) -> tuple[int, ...]:
         """Return the terminal of a field, or a non-terminal of the values that it tells apart."""
         qualified = f"{place.path}.{name}"
+        key = place.key_at(qualified)
+        if key is not None:
+            self.vocabulary.of_field(qualified, element, list(key.values.values()))
+            return (self.vocabulary.values[qualified][None if key.value is None else key.values[key.value]],)
         tokens = self.vocabulary.of_field(qualified, element)
         if len(tokens) == 1:
             return (tokens[0],)
@@ -156,9 +195,11 @@ class LayoutGrammar:
     def _layout(self, place: Place, elements: Sequence[Element], group: str | None) -> Part:
         if group is None:
             return self._sequence(place, elements)
+        members = self.spec.groups.get(group, [])
+        if not members:
+            return Part()
         if group not in self._groups:
             own = Place(f"@{group}", group)
-            members = self.spec.groups.get(group, [])
             left = self._groups[group] = self._name(own.path)
             part = self._sequence(own, members)
             if part.symbols:
@@ -176,6 +217,9 @@ class LayoutGrammar:
         return Part((~left,), True)
 
     def _switch(self, place: Place, element: Switch) -> Part:
+        key = place.key_named(element.field)
+        if key is not None:
+            return self._picked(place, element, key)
         parts = [self._layout(place, case.elements, case.group) for case in element.cases]
         parts.append(self._sequence(place, element.default))
         if not any(part.symbols for part in parts):
@@ -186,9 +230,48 @@ class LayoutGrammar:
                 self._claim(self._rule(left, part.symbols), [f"key:{place.owner}.{element.field}"])
         return Part((~left,), any(part.nullable for part in parts))
 
+    def _picked(self, place: Place, element: Switch, key: Key) -> Part:
+        for case in element.cases:
+            if key.value is not None and key.value in case.values:
+                return self._layout(place, case.elements, case.group)
+        return self._sequence(place, element.default)
+
     def _claim(self, rule: Rule | None, names: list[str]) -> None:
         if rule is not None and names:
             self.constraints[rule] = sorted({*self.constraints.get(rule, []), *names})
+
+
+def _key_of(place: Place, elements: Sequence[Element]) -> tuple[str, dict[int, bytes]] | None:
+    """Return the first field in a row that switches after it depend on, and the values that they list, as bytes."""
+    below = list(walk(list(elements)))
+    switches: dict[str, list[Switch]] = {}
+    for element in below:
+        if isinstance(element, Switch):
+            switches.setdefault(element.field, []).append(element)
+    for element in elements:
+        if element.name in switches and place.key_at(f"{place.path}.{element.name}") is None:
+            values = _switch_values(element, switches[element.name])
+            if values and len(values) * len(below) <= _MAX_COPIES:
+                return element.name, values
+    return None
+
+
+def _switch_values(element: Element, switches: Sequence[Switch]) -> dict[int, bytes]:
+    """Return the values that switches on a number field list, none where there are too many or a mask hides bits."""
+    size = _number_size(element)
+    if not size or any(switch.mask != -1 for switch in switches):
+        return {}
+    listed = sorted({value for switch in switches for case in switch.cases for value in case.values})
+    known = [value for value in listed if 0 <= value < 1 << (8 * size)]
+    order = element.endianness if isinstance(element, Field) and element.endianness else "big"
+    return {value: value.to_bytes(size, order) for value in known} if len(known) <= MAX_VALUES else {}
+
+
+def _number_size(element: Element) -> int:
+    """Return the bytes of a plain number field, 0 where it is none or too wide to be a token."""
+    if not isinstance(element, Field) or not isinstance(element.width, Fixed) or element.encoding != "uint":
+        return 0
+    return element.width.size if element.width.size <= WIDEST else 0
 
 
 def claims(owner: str, elements: Sequence[Element]) -> list[str]:

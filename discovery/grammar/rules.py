@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,9 +97,13 @@ def quantised(rules: Sequence[Rule], probabilities: NDArray[np.float64], lefts: 
     """Return units of 1/65536: at least one for each rule, 65536 in all for each left side (largest remainders)."""
     units = np.zeros(len(rules), np.int64)
     left = np.array([rule[0] for rule in rules], np.int64)
-    for name in range(lefts):
-        mine = np.flatnonzero(left == name)
-        if len(mine):
+    order = np.argsort(left, kind="stable")
+    borders = np.searchsorted(left[order], np.arange(lefts + 1)).tolist()
+    for first, last in pairwise(borders):
+        mine = order[first:last]
+        if last - first == 1:
+            units[mine] = QUANTUM
+        elif last > first:
             units[mine] = _apportion(probabilities[mine])
     return units
 

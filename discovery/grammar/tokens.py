@@ -38,19 +38,24 @@ def tokens_from_parsed(parsed: ParsedBatch, seed: int = 0) -> Tokens:
     initial = LayoutGrammar(parsed.spec, vocabulary).build(seed)
     read = np.flatnonzero(parsed.leaf_length > 0)
     row, symbol = parsed.leaf_row[read], parsed.leaf_symbol[read]
-    tokens = np.full(len(read), vocabulary.unparsed, np.int64)
-    for index in np.unique(symbol[symbol >= 0]).tolist():
-        mine = np.flatnonzero(symbol == index)
-        qualified = parsed.symbols[index].qualified
-        vocabulary.of_field(qualified)
-        values = vocabulary.values[qualified]
-        tokens[mine] = values[None]
+    names = [symbol.qualified for symbol in parsed.symbols]
+    plain = np.array([*(_plain(vocabulary, name) for name in names), vocabulary.unparsed], np.int64)
+    tokens = plain[symbol]  # -1, what could not be parsed, is the last
+    for index, name in enumerate(names):
+        values = vocabulary.values[name]
         if len(values) > 1:
+            mine = np.flatnonzero(symbol == index)
             at, length = parsed.leaf_at[read[mine]], parsed.leaf_length[read[mine]].astype(np.int64)
             tokens[mine] = _by_value(parsed.view.data, at, length, values)
     first = np.searchsorted(row, np.arange(len(parsed) + 1))
     sequences = [tokens[first[i] : first[i + 1]] for i in range(len(parsed))]
     return Tokens(vocabulary, sequences, initial)
+
+
+def _plain(vocabulary: Vocabulary, qualified: str) -> int:
+    """Return the token of a field whose value is not told apart."""
+    vocabulary.of_field(qualified)
+    return vocabulary.values[qualified][None]
 
 
 def _by_value(

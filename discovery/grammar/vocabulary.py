@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..spec import Field, Fixed
 
 UNPARSED = "(unparsed)"  # no field can have such a name
 MAX_VALUES = 16
-_WIDEST = 8  # bytes of a value that is a token
+WIDEST = 8  # bytes of a value that is a token
 
 
 class Vocabulary:
@@ -34,11 +36,11 @@ class Vocabulary:
         self.fields.append(field_id)
         return len(self.names) - 1
 
-    def of_field(self, qualified: str, element: Field | None = None) -> list[int]:
-        """Return the tokens that a field can be, in order of value, made where the field is new."""
+    def of_field(self, qualified: str, element: Field | None = None, keys: Sequence[bytes] | None = None) -> list[int]:
+        """Return the tokens that a field can be, made where it is new: of its keys, or else of its enumeration."""
         if qualified not in self.values:
             field_id = len(self.values) + 1
-            values = _values(element) if element is not None else []
+            values = list(keys or (_values(element) if element is not None else ()))
             tokens: dict[bytes | None, int] = {v: self._add(f"{qualified}={v.hex()}", field_id) for v in values}
             tokens[None] = self._add(f"{qualified}=other" if values else qualified, field_id)
             self.values[qualified] = tokens
@@ -47,7 +49,7 @@ class Vocabulary:
 
 def _values(element: Field) -> list[bytes]:
     """Return the values that are tokens of their own: of an enumeration of at most 16 values of at most 8 bytes."""
-    if not isinstance(element.width, Fixed) or element.width.size > _WIDEST or element.elements or element.group:
+    if not isinstance(element.width, Fixed) or element.width.size > WIDEST or element.elements or element.group:
         return []
     for constraint in element.constraints:
         if constraint.kind == "enum" and 1 < len(constraint.values) <= MAX_VALUES:

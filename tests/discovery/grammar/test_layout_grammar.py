@@ -83,6 +83,24 @@ def test_switches_are_choices_with_their_key_as_a_claim() -> None:
     assert len(named) == 2
 
 
+def test_a_key_and_its_body_stand_in_one_rule() -> None:
+    """Where a number field picks the body, its value is a token, and only that value goes with that body."""
+    switch = Switch(
+        name="body",
+        field="k",
+        cases=[Case(values=[1, 2], elements=[fixed("p")]), Case(values=[3], elements=[fixed("q")])],
+        default=[fixed("r")],
+    )
+    region = Field(name="in", width=Rest(), elements=[switch, fixed("end")])
+    for spec, at in (
+        (spec_of(fixed("k", 2, encoding="uint", endianness="little"), switch, fixed("end")), "t"),
+        (spec_of(fixed("k", 2, encoding="uint", endianness="little"), region), "t.in"),
+    ):
+        for value, body in (("0100", "p"), ("0200", "p"), ("0300", "q"), ("other", "r")):
+            for other in "pqr":
+                assert accepts(spec, f"k={value}", f"{at}.{other}", f"{at}.end") == (other == body)
+
+
 def test_groups_recurse() -> None:
     """A group that holds itself derives nested items of any depth."""
     element = [fixed("tag"), fixed("len"), Field(name="inner", width=FromLength(field="len"), group="element")]
