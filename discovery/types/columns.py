@@ -162,7 +162,8 @@ def entropies(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the entropy in bits of each row of counts, a multiple of 1/256."""
     shares = counts / counts.sum(axis=1, keepdims=True)
     bits = -(shares * np.log2(np.where(counts > 0, shares, 1.0))).sum(axis=1)
-    return np.round(bits * 256) / 256
+    rounded: NDArray[np.float64] = np.round(bits * 256) / 256
+    return rounded
 
 
 def tells_length(columns: Columns, offset: int) -> float:

@@ -45,25 +45,25 @@ def find_types(sample: Sample, settings: DiscoverySettings) -> TypeModel:
     Messages without structure make one type.
     """
     view = sample.view.take(~sample.held_out)
-    text = guards_match([TEXT], view) & (view.lengths > 0)
-    share = float(text.mean()) if len(view) else 0.0
-    drafts: list[_Draft] = []
-    split = None
-    if share >= MIN_TEXT_SHARE and text.sum() >= MIN_TEXT:
-        drafts += _text_drafts(view.take(text))
-    if share < MAX_TEXT_SHARE or not drafts:
-        split = grow(Columns.read(view.take(~text) if drafts else view))
-        drafts += _key_drafts(split)
-    else:
-        drafts.append(_Draft("t_other", "other", []))
-    types = _named(_most_frequent(drafts or [_Draft("t_all", "all", [])], view, settings.max_types))
-    key = KeyField(offset=split.key.offset, width=1) if split and split.key and not _mostly_text(share) else None
+    drafts, split = _drafts(view)
+    types = _named(_most_frequent(drafts, view, settings.max_types))
+    key = KeyField(offset=split.key.offset, width=1) if split and split.key else None
     model = TypeModel(types, key)
     return TypeModel(types, key, gather(model, split, sample))
 
 
-def _mostly_text(share: float) -> bool:
-    return share > 0.5
+def _drafts(view: MessageView) -> tuple[list[_Draft], Split | None]:
+    """Return the types, text first, and the tree of keys of what is not text (None where nearly all is)."""
+    text = guards_match([TEXT], view) & (view.lengths > 0)
+    share = float(text.mean()) if len(view) else 0.0
+    if share < MIN_TEXT_SHARE or text.sum() < MIN_TEXT:
+        split = grow(Columns.read(view))
+        return _key_drafts(split), split
+    drafts = _text_drafts(view.take(text))
+    if share >= MAX_TEXT_SHARE:
+        return [*drafts, _Draft("t_other", "other", [])], None
+    split = grow(Columns.read(view.take(~text)))
+    return [*drafts, *_key_drafts(split)], split
 
 
 def _text_drafts(view: MessageView) -> list[_Draft]:
