@@ -112,17 +112,22 @@ def _walk_ber(data, start, at, end, mark, out):  # type: ignore[no-untyped-def]
         elements += 1
         if mark:
             _mark(out, at - start, value - start)
-        constructed = data[at] & 0x20 != 0 and stop > value
-        at = stop
-        if constructed:
-            depth += 1
-            if depth == MAX_DEPTH:
-                return 0
-            ends[depth] = stop
-            at = value
-        while depth > 0 and at == ends[depth]:
-            depth -= 1
+        at, depth = _step_ber(data[at] & 0x20 != 0, value, stop, ends, depth)
+        if depth == MAX_DEPTH:
+            return 0
     return elements
+
+
+@njit(cache=True, nogil=True)
+def _step_ber(constructed, value, stop, ends, depth):  # type: ignore[no-untyped-def]
+    """Enter a constructed element, or leave those that end with this one; return where to go on and how deep."""
+    if constructed and stop > value:
+        if depth + 1 < MAX_DEPTH:
+            ends[depth + 1] = stop
+        return value, depth + 1
+    while depth > 0 and stop == ends[depth]:
+        depth -= 1
+    return stop, depth
 
 
 @njit(cache=True, nogil=True)
@@ -148,6 +153,17 @@ def ber_features(data, start, end, whole, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _is_label(data, at, size, end):  # type: ignore[no-untyped-def]
+    """Return whether a count of ``size`` at ``at`` is followed by that many visible characters."""
+    if size > 63 or at + size >= end:
+        return False
+    for i in range(at + 1, at + 1 + size):
+        if data[i] < 33 or data[i] > 126:
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True)
 def _label_end(data, at, end):  # type: ignore[no-untyped-def]
     """Return where a sequence of counted names that starts at ``at`` ends, -1 where there is none."""
     names = 0
@@ -157,11 +173,8 @@ def _label_end(data, at, end):  # type: ignore[no-untyped-def]
             return at + 2
         if size == 0:
             return at + 1 if names > 0 else -1
-        if size > 63 or at + size >= end:
+        if not _is_label(data, at, size, end):
             return -1
-        for i in range(at + 1, at + 1 + size):
-            if data[i] < 33 or data[i] > 126:
-                return -1
         names += 1
         at += size + 1
     return -1

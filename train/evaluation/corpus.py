@@ -57,10 +57,7 @@ def load_corpus(folder: Path, protocols: Sequence[str] | None = None, limit: int
 
 
 def _read(path: Path, limit: int | None) -> Labelled:
-    table = pq.read_table(path)
-    missing = [name for name in NEEDED if name not in table.column_names]
-    if missing:
-        raise InputError(f"no column {', '.join(missing)}", where=str(path))
+    table = _table(path)
     distinct = _distinct(table.column("payload").to_pylist())
     if limit is not None and len(distinct) > limit:
         table = table.slice(0, distinct[limit])
@@ -68,6 +65,14 @@ def _read(path: Path, limit: int | None) -> Labelled:
     types = table.column("msg_type").to_pylist() if "msg_type" in table.column_names else []
     boundaries = [offsets or [] for offsets in table.column("field_offsets").to_pylist()]
     return Labelled(path.stem, _batch(table), distinct, boundaries, [kind or "" for kind in types])
+
+
+def _table(path: Path) -> pa.Table:
+    table = pq.read_table(path)
+    missing = [name for name in NEEDED if name not in table.column_names]
+    if missing:
+        raise InputError(f"no column {', '.join(missing)}", where=str(path))
+    return table
 
 
 def _distinct(payloads: list[bytes]) -> list[int]:

@@ -81,13 +81,18 @@ def make(rng: Random, world: World) -> Binary:
     if n > 1 or rng.random() < 0.5:
         width = rng.choice([1, 1, 1, 1, 2, 2, 4])
         _insert(rng, made.header, lambda message: message.integer(made.codes[made.choice], width, "type"))
+    _complete(rng, world, made)
+    return made
+
+
+def _complete(rng: Random, world: World, made: Binary) -> None:
+    """Add a length, a trailer, and a field where messages could be empty."""
     if rng.random() < 0.65:
         _insert(rng, made.header, structures.length_of_rest(rng, world))
     if rng.random() < 0.05:
         made.trailer.append(numbers.constant(rng, world))
     if not made.header and not all(made.bodies):
         made.header.append(numbers.constant(rng, world))
-    return made
 
 
 def _body(rng: Random, world: World, table: Table) -> list[Emit]:

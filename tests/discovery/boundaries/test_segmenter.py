@@ -38,7 +38,7 @@ def header_messages(count: int = 120) -> list[bytes]:
     made = []
     for index in range(count):
         body = rng.bytes(int(rng.integers(8, 40)))
-        head = b"QBIT" + rng.bytes(2) + (70_000 + index).to_bytes(4, "big") + b"\x80\x01"
+        head = b"QBIT" + rng.bytes(2) + (70_001 * index).to_bytes(4, "big") + b"\x80\x01"
         made.append(head + len(body).to_bytes(2, "big") + body)
     return made
 
