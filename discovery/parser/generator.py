@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ..batch import MessageBatch, MessageView
 from ..spec import ProtocolSpec
+from .arrays import frozen
 from .limits import Limits
 from .machine import COUNT, new_state, run
 from .parsed import ParsedBatch
@@ -74,15 +75,6 @@ class Parser:
         return new_state(
             self.program.scratch, limits.depth, limits.leaves, limits.steps, limits.message_bytes
         )
-
-
-def frozen(array: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Return a contiguous read-only view, so that one compiled signature serves all arrays."""
-    whole = np.ascontiguousarray(array)
-    if whole.flags.writeable:
-        whole = whole.view()
-        whole.flags.writeable = False
-    return whole
 
 
 def _grown(out: NDArray[np.int32], count: int, done: float) -> NDArray[np.int32]:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from ..batch import MessageView
 from ..spec import UNKNOWN_TYPE, ProtocolSpec
+from .columns import to_table
+from .gather import order_by
 from .limits import OK, reason
 from .program import Program
 from .symbols import Symbol
@@ -90,9 +92,14 @@ class ParsedBatch:
 
     @cached_property
     def _by_symbol(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        order = np.argsort(self.leaf_symbol, kind="stable")
-        counts = np.bincount(self.leaf_symbol + 1, minlength=len(self.symbols) + 1)
-        return order, np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+        order, bounds = order_by(self.leaf_symbol, len(self.symbols))
+        return order, bounds
+
+    @cached_property
+    def types_present(self) -> frozenset[str]:
+        """Names of the types that occur."""
+        present = np.flatnonzero(np.bincount(self.type_index + 1, minlength=len(self.spec.types) + 1)[1:])
+        return frozenset(self.spec.types[index].name for index in present)
 
     def type_name(self, row: int) -> str:
         """Return the name of a message's type, ``unknown`` where it has none."""
@@ -104,8 +111,6 @@ class ParsedBatch:
         status, element = int(self.status[row]), int(self.error_element[row])
         return reason(status, self.program.names.get(element, "")) if status else None
 
-    def to_arrow(self) -> pa.Table:
+    def to_arrow(self, every_type: bool = False) -> pa.Table:
         """Return one row a message: see ``columns.to_table``."""
-        from .columns import to_table
-
-        return to_table(self)
+        return to_table(self, every_type)
