@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,19 +15,29 @@ from ..spec import Checksum
 from .regions import Place, Region
 
 _OWN = {"outside": 0, "excluded": 1, "zeroed": 2}
-# algorithm, unit (0: width), subtracts, widths it exists for
-_FORMS: tuple[tuple[str, int, bool, tuple[int, ...]], ...] = (
-    ("sum", 1, False, (1, 2, 3, 4)),
-    ("sum", 1, True, (1, 2, 3, 4)),
-    ("sum", 0, False, (2, 4)),
-    ("sum", 0, True, (2, 4)),
-    ("xor", 0, False, (1, 2, 4)),
-    ("internet", 2, False, (2,)),
-    ("fletcher", 0, False, (2, 4)),
-    ("fletcher256", 0, False, (2, 4)),
-    ("adler32", 0, False, (4,)),
+
+
+class _Form(NamedTuple):
+    """An algorithm as the kernel knows it; ``unit`` 0 stands for the field's width."""
+
+    name: str
+    code: int
+    unit: int
+    negated: bool
+    widths: tuple[int, ...]
+
+
+_FORMS = (
+    _Form("sum", 0, 1, False, (1, 2, 3, 4)),
+    _Form("sum", 0, 1, True, (1, 2, 3, 4)),
+    _Form("sum", 0, 0, False, (2, 4)),
+    _Form("sum", 0, 0, True, (2, 4)),
+    _Form("xor", 1, 0, False, (1, 2, 4)),
+    _Form("internet", 4, 2, False, (2,)),
+    _Form("fletcher", 2, 0, False, (2, 4)),
+    _Form("fletcher256", 2, 0, False, (2, 4)),
+    _Form("adler32", 3, 1, False, (4,)),
 )
-_CODES = {"sum": 0, "xor": 1, "fletcher": 2, "fletcher256": 2, "adler32": 3, "internet": 4}
 
 
 class Proposal(NamedTuple):
@@ -38,69 +49,93 @@ class Proposal(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def _probe(data, first, last, own, width, mode, field, code, unit, little, modulus, negated, allowed):  # type: ignore[no-untyped-def]
-    """Return (agrees, constant): whether all but ``allowed`` rows have the same difference of field and checksum."""
+def _difference(data, first, last, own, width, mode, field, form):  # type: ignore[no-untyped-def]
+    """Return field minus checksum (XOR for ``xor``) of one message: what init or xorout would have to make up for."""
+    code, unit, modulus, negated, little = form
     full = ~np.uint64(0) >> np.uint64(64 - 8 * width)
-    n = len(first)
-    rest = np.zeros(n, np.uint64)
-    for row in range(n):
-        start = np.uint64(1 if code == 3 else 0)
-        total, second = _accumulate(
-            code, data, first[row], last[row], own[row], width, mode, unit, little, modulus, start
-        )
-        if code == 1:
-            rest[row] = (field[row] ^ total) & full
-        elif code == 2 or code == 3:
-            rest[row] = (field[row] - (total | (second << np.uint64(4 * width)))) & full
-        elif code == 4:
-            rest[row] = ((field[row] ^ full) + full - _fold(total)) % full
-        else:
-            rest[row] = (field[row] + total if negated else field[row] - total) & full
-        if row >= 2 and rest[row] != rest[0] and rest[row] != rest[1]:
-            allowed -= 1
-            if allowed < 0:
-                return False, np.uint64(0)
-    for guess in range(2):
-        if (rest == rest[guess]).sum() >= n - max(allowed, 1):
-            return True, rest[guess]
-    return False, np.uint64(0)
+    total, second = _accumulate(
+        code, data, first, last, own, width, mode, unit, little == 1, modulus, np.uint64(1 if code == 3 else 0)
+    )
+    if code == 1:
+        return (field ^ total) & full
+    if code == 2 or code == 3:
+        return (field - (total | (second << np.uint64(4 * width)))) & full
+    if code == 4:
+        return ((field ^ full) + full - _fold(total)) % full
+    return (field + total if negated else field - total) & full
 
 
-def additive(view: MessageView, rows: NDArray[np.int64], place: Place, region: Region) -> list[Proposal]:
+@njit(cache=True, nogil=True)
+def _probe(data, firsts, lasts, own, width, modes, fields, forms):  # type: ignore[no-untyped-def]
     """
-    Return the checksums other than CRC that fit these few messages, one of which may be damaged.
+    Return (agrees, constant) by region and form: whether all rows but one have the same difference.
+
+    Of three messages two must agree already: most forms end there.
+    """
+    regions, n = firsts.shape
+    agrees = np.zeros((regions, len(forms)), np.bool_)
+    constants = np.zeros((regions, len(forms)), np.uint64)
+    rest = np.zeros(n, np.uint64)
+    for region in range(regions):
+        for f in range(len(forms)):
+            good = True
+            for row in range(n):
+                rest[row] = _difference(
+                    data, firsts[region, row], lasts[region, row], own[row], width, modes[region],
+                    fields[forms[f, 4], row], forms[f],
+                )  # fmt: skip
+                if row == 2 and rest[0] != rest[1] and rest[0] != rest[2] and rest[1] != rest[2]:
+                    good = False
+                    break
+            usual = rest[0] if rest[0] == rest[1] or rest[0] == rest[2] else rest[1]
+            if good and (rest == usual).sum() >= n - 1:
+                agrees[region, f] = True
+                constants[region, f] = usual
+    return agrees, constants
+
+
+def additive(view: MessageView, rows: NDArray[np.int64], place: Place, regions: Sequence[Region]) -> Iterator[Proposal]:
+    """
+    Yield the checksums other than CRC that fit these few messages, one of which may be damaged.
 
     ``rows``: at least 8 messages that hold the place.
     """
-    first, last = region.bounds(view, rows)
-    own = view.starts[rows] + place.offsets(view, rows)
-    proposals = []
-    fields = {little: place.values(view, rows, little) for little in ((False, True) if place.width > 1 else (False,))}
-    for name, unit, negated, widths in _FORMS:
-        if place.width not in widths:
-            continue
-        for little, field in fields.items():
-            form = _shape(name, unit or place.width, place.width)
-            agrees, constant = _probe(
-                view.data, first, last, own, place.width, _OWN[region.own_bytes], field,
-                _CODES[name], form[0], little and name != "internet", form[1], negated, 1,
-            )  # fmt: skip
-            parameters = _parameters(name, unit, negated, int(constant), place.width) if agrees else None
-            if parameters is not None:
-                algorithm = name.removesuffix("256")
-                odd = 0 if constant == 0 else 2
-                proposals.append(Proposal(region.constraint(algorithm, **parameters), little, odd))
-    return proposals
+    tried = [
+        (form, little)
+        for form in _FORMS
+        if place.width in form.widths
+        for little in ((0, 1) if place.width > 1 and form.name != "internet" else (0,))
+    ]
+    bounds = [region.bounds(view, rows) for region in regions]
+    forms = np.array([_row(form, little, place.width) for form, little in tried], np.int64)
+    agrees, constants = _probe(
+        view.data,
+        np.array([first for first, _ in bounds]),
+        np.array([last for _, last in bounds]),
+        view.starts[rows] + place.offsets(view, rows),
+        place.width,
+        np.array([_OWN[region.own_bytes] for region in regions]),
+        np.array([place.values(view, rows, False), place.values(view, rows, True)]),
+        forms,
+    )
+    for r, f in np.argwhere(agrees):
+        region, (form, little) = regions[r], tried[f]
+        if form.name == "internet" and place.start >= 0 and (place.start - region.start) % 2:
+            continue  # the Internet checksum is one of its own words
+        parameters = _parameters(form.name, form.unit, form.negated, int(constants[r, f]), place.width)
+        if parameters is not None:
+            constraint = region.constraint(form.name.removesuffix("256"), **parameters)
+            yield Proposal(constraint, bool(little), 0 if constants[r, f] == 0 else 2)
 
 
-def _shape(name: str, unit: int, width: int) -> tuple[int, int]:
-    """Return the unit in bytes and the modulus of an algorithm (0: none)."""
-    if name.startswith("fletcher"):
-        bits = 4 * width
-        return width // 2, (1 << bits) - (0 if name == "fletcher256" else 1)
-    if name == "adler32":
-        return 1, 65521
-    return unit, 0
+def _row(form: _Form, little: int, width: int) -> tuple[int, int, int, int, int]:
+    """Return code, unit, modulus (0: none), sign and byte order for the kernel."""
+    unit, modulus = form.unit or width, 0
+    if form.code == 2:
+        unit, modulus = width // 2, (1 << (4 * width)) - (0 if form.name == "fletcher256" else 1)
+    elif form.code == 3:
+        modulus = 65521
+    return form.code, unit, modulus, int(form.negated), little
 
 
 def _parameters(name: str, unit: int, negated: bool, constant: int, width: int) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from ..checksums import checksum_values
@@ -13,8 +14,8 @@ from ..findings import Finding
 from ..spec import Checksum, Rival
 from .additive import Proposal, additive
 from .claims import evidence_of, rival, stands, tolerated, types_that_hold
-from .columns import Columns, Group, numbers
-from .crc import differences_of, from_catalogue, generators, parameters_of
+from .columns import Columns, Group
+from .crc import PAIRS, Differences, differences_of, from_catalogue, generators, parameters_of
 from .regions import MOST_ROWS, Place, Region, places_of, regions_of
 
 _PROBES = 12
@@ -80,32 +81,29 @@ class _Search:
         probes = rows[:_PROBES]
         if len(rows) < _FEWEST or _copies(columns, rows, place):
             return
-        found = False
-        for region in regions_of(place):
-            if not self.budget.spend(columns, probes, 16):
-                return
-            for proposal in additive(view, probes, place, region):
-                found = True
-                yield proposal
+        regions = regions_of(place)
+        if not self.budget.spend(columns, probes, 4 * len(regions)):
+            return
+        found = list(additive(view, probes, place, regions))
+        yield from found
         if not found and place.mixed:
             yield from self._crcs(place, rows)
 
     def _crcs(self, place: Place, rows: NDArray[np.int64]) -> Iterator[Proposal]:
-        """Propose CRCs; regions that differ only in their start share the differences of messages that differ late."""
+        """Propose CRCs: the generator from differences of messages, then the parameters that fit them."""
         view = self.columns.sample.view
-        known: dict[bytes, list[tuple[object, int]]] = {}
+        shared: tuple[Region, Differences] | None = None
         for region in regions_of(place):
-            if not self.budget.spend(self.columns, rows, 2):
+            if not self.budget.spend(self.columns, rows[:PAIRS], 8):
                 return
-            found = differences_of(view, rows, place, region)
+            if shared is None or (shared[0].end, shared[0].own_bytes) != (region.end, region.own_bytes):
+                shared = region, differences_of(view, rows, place, region)
+            found = shared[1].after(region.start - shared[0].start)
             if len(found.lengths) < 4 and not found.impossible:
                 yield from from_catalogue(view, rows, place, region)
                 continue
-            key = found.covered.tobytes() + found.fields.tobytes()
-            if key not in known:
-                known[key] = list(generators(found, place.width))
-            for ordering, generator in known[key]:
-                yield from parameters_of(view, rows, place, region, ordering, generator)  # type: ignore[arg-type]
+            for ordering, generator in generators(found, place.width, usual=region is not shared[0]):
+                yield from parameters_of(view, rows, place, region, ordering, generator)
 
     def _judged(self, place: Place, proposal: Proposal) -> Finding | None:
         """Compute the checksum of every message and return the finding for the types in which it holds."""
@@ -151,19 +149,35 @@ def find_checksums(columns: Columns) -> list[Finding]:
 
 def _copies(columns: Columns, rows: NDArray[np.int64], place: Place) -> bool:
     """Return whether the value is that of another place up to a constant: then it is no checksum but a copy."""
-    value = place.values(columns.sample.view, rows[:32], False)
-    for start in range(min(64, int(columns.lengths[rows].min()) - place.width + 1)):
-        if start == place.start:
-            continue
-        other = numbers(columns.front[rows[:32]], start, place.width, False)
-        if len(np.unique(value - other)) == 1 or len(np.unique(value ^ other)) == 1:
-            # the tail of the shortest message may be the place itself
-            return not _same_bytes(columns, rows[:32], place, start)
+    rows = rows[:32]
+    view = columns.sample.view
+    shortest = int(columns.lengths[rows].min())
+    own = place.offsets(view, rows)
+    copy: bool = _repeats(columns.front[rows], place.values(view, rows, False), own, place.width, min(64, shortest))
+    return copy
+
+
+@njit(cache=True, nogil=True)
+def _repeats(front, value, own, width, places):  # type: ignore[no-untyped-def]
+    """Return whether, at some other offset, the rows' numbers differ from ``value`` by one sum or one XOR."""
+    full = ~np.uint64(0) >> np.uint64(64 - 8 * width)
+    for offset in range(places - width + 1):
+        same_sum, same_xor = True, True
+        first_sum, first_xor = np.uint64(0), np.uint64(0)
+        for row in range(len(value)):
+            number = np.uint64(0)
+            for i in range(width):
+                number = (number << np.uint64(8)) | np.uint64(front[row, offset + i])
+            total, differing = (value[row] - number) & full, value[row] ^ number
+            if row == 0:
+                first_sum, first_xor = total, differing
+            same_sum = same_sum and total == first_sum and own[row] != offset
+            same_xor = same_xor and differing == first_xor and own[row] != offset
+            if not (same_sum or same_xor):
+                break
+        if same_sum or same_xor:
+            return True
     return False
-
-
-def _same_bytes(columns: Columns, rows: NDArray[np.int64], place: Place, start: int) -> bool:
-    return place.start < 0 and bool((columns.lengths[rows] + place.start == start).all())
 
 
 def _overlap(one: Finding, other: Finding) -> bool:

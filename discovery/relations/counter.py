@@ -75,15 +75,22 @@ def _in_runs(earlier: NDArray[np.int64], later: NDArray[np.int64]) -> int:
 
 
 def _proven(front: NDArray[np.uint8], earlier: NDArray[np.int64], later: NDArray[np.int64], rising: _Rising) -> bool:
-    """Return whether it takes at least four values, and the byte on the high side was seen to take a carry."""
+    """
+    Return whether it takes at least four values and does not just alternate, and its high half is part of it.
+
+    The high half is where a carry was seen to reach it, or, of at most four bytes at a multiple of their number, where
+    it is zero.
+    """
     values = numbers(front[later], rising.start, rising.width, rising.little)
-    if len(np.unique(values)) < 4:
+    modulus = 1 << (8 * rising.width)
+    if len(np.unique(values)) < 4 or rising.step * 4 % modulus == 0:
         return False
     if rising.width == 1:
         return True
-    half = np.uint64(4 * rising.width)
     before = numbers(front[earlier], rising.start, rising.width, rising.little)
-    carried = bool(((before >> half) != (values >> half)).any())
+    rose = ((values - before) & np.uint64(modulus - 1)) == np.uint64(rising.step % modulus)
+    half = np.uint64(4 * rising.width)
+    carried = bool(((before >> half) != (values >> half))[rose].any())
     zero = not (values >> half).any()
     return carried or (zero and rising.start % rising.width == 0 and rising.width <= 4)
 

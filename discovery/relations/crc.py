@@ -20,6 +20,7 @@ PAIRS = 10
 LONGEST = 768
 _SLACK = 8
 _SOLVING_ROWS = 64
+_PAIRED_ROWS = 32
 _CATALOGUE_ROWS = 6
 
 
@@ -30,13 +31,28 @@ class Differences(NamedTuple):
     Attributes:
         covered: (k, m) uint8, differences of the covered bytes, right-aligned; lengths: int64, how many of each count.
         fields: (k, width) uint8, differences of the checksums.
+        sizes: int64, bytes of the whole region of each pair.
         impossible: equal covered bytes carry different checksums.
     """
 
     covered: NDArray[np.uint8]
     lengths: NDArray[np.int64]
     fields: NDArray[np.uint8]
+    sizes: NDArray[np.int64]
     impossible: bool
+
+    def after(self, start: int) -> Differences:
+        """Return the differences of the regions that start so many bytes later (none where one would vanish)."""
+        if not start:
+            return self
+        covered = self.covered.copy()
+        behind = self.sizes - start
+        columns = np.arange(covered.shape[1], 0, -1)[None, :]
+        covered[columns > behind[:, None]] = 0
+        kept = covered.any(axis=1)
+        return Differences(
+            covered[kept], np.minimum(self.lengths, behind)[kept], self.fields[kept], self.sizes[kept], self.impossible
+        )
 
 
 class Ordering(NamedTuple):
@@ -58,10 +74,10 @@ def differences_of(view: MessageView, rows: NDArray[np.int64], place: Place, reg
     first, last = region.bounds(view, rows)
     position = view.starts[rows] + place.offsets(view, rows)
     size = last - first
-    pairs: dict[bytes, tuple[bytes, bytes]] = {}
+    pairs: dict[bytes, tuple[bytes, bytes, int]] = {}
     impossible = False
     for length in _common_lengths(size):
-        chosen = np.flatnonzero(size == length)[:_SOLVING_ROWS]
+        chosen = np.flatnonzero(size == length)[:_PAIRED_ROWS]
         covered = _matrix(view.data, first[chosen], length)
         fields = _matrix(view.data, position[chosen], place.width)
         covered = _without_own(covered, position[chosen] - first[chosen], place.width, region.own_bytes)
@@ -73,20 +89,21 @@ def differences_of(view: MessageView, rows: NDArray[np.int64], place: Place, reg
         impossible = impossible or bool((same & field_delta.any(axis=1)).sum() > 1)
         for d, f in zip(delta[~same], field_delta[~same], strict=True):
             stripped = d.tobytes().lstrip(b"\0")
-            pairs.setdefault(stripped + f.tobytes(), (stripped, f.tobytes()))
+            pairs.setdefault(stripped + f.tobytes(), (stripped, f.tobytes(), covered.shape[1]))
     shortest = sorted(pairs.values(), key=lambda pair: (len(pair[0]), pair))[:PAIRS]
-    widest = max((len(d) for d, _ in shortest), default=0)
+    widest = max((len(d) for d, _, _ in shortest), default=0)
     covered = np.zeros((len(shortest), widest), np.uint8)
-    for k, (d, _) in enumerate(shortest):
+    for k, (d, _, _) in enumerate(shortest):
         covered[k, widest - len(d) :] = np.frombuffer(d, np.uint8)
-    fields = np.frombuffer(b"".join(f for _, f in shortest), np.uint8).reshape(-1, place.width)
-    return Differences(covered, np.array([len(d) for d, _ in shortest], np.int64), fields, impossible)
+    fields = np.frombuffer(b"".join(f for _, f, _ in shortest), np.uint8).reshape(-1, place.width)
+    lengths, sizes = np.array([(len(d), size) for d, _, size in shortest], np.int64).reshape(-1, 2).T
+    return Differences(covered, np.ascontiguousarray(lengths), fields, np.ascontiguousarray(sizes), impossible)
 
 
 def _common_lengths(size: NDArray[np.int64]) -> list[int]:
     values, counts = np.unique(size, return_counts=True)
     usable = (counts > 1) & (values > 0) & (values <= LONGEST)
-    return [int(v) for v in values[usable][np.argsort(-counts[usable], kind="stable")][:8]]
+    return [int(v) for v in values[usable][np.argsort(-counts[usable], kind="stable")][:4]]
 
 
 def _matrix(data: NDArray[np.uint8], start: NDArray[np.int64], width: int) -> NDArray[np.uint8]:
@@ -105,14 +122,20 @@ def _without_own(covered: NDArray[np.uint8], own: NDArray[np.int64], width: int,
     return covered
 
 
-def generators(found: Differences, width: int) -> Iterator[tuple[Ordering, int]]:
-    """Yield (ordering, generator with its leading term) for which every difference is a multiple of the generator."""
+def generators(found: Differences, width: int, usual: bool = False) -> Iterator[tuple[Ordering, int]]:
+    """
+    Yield (ordering, generator with its leading term) for which every difference is a multiple of the generator.
+
+    ``usual``: only orderings that reflect both or nothing.
+    """
     least = 5 if width == 1 else 4
     count = len(found.lengths)
     if found.impossible or count < least:
         return
     halves = [slice(None)] if count < 2 * least else [slice(0, None, 2), slice(1, None, 2)]
     for ordering in orderings(width):
+        if usual and ordering.refin != ordering.refout:
+            continue
         for half in halves:
             lengths = np.ascontiguousarray(found.lengths[half])
             covered, fields = np.ascontiguousarray(found.covered[half]), np.ascontiguousarray(found.fields[half])

@@ -9,13 +9,14 @@ from numba import njit
 @njit(cache=True, nogil=True)
 def _degree(words, top):  # type: ignore[no-untyped-def]
     """Return the degree of a polynomial, -1 of zero; no term is above ``top``."""
+    bit = top & 63
     for i in range(top >> 6, -1, -1):
         word = words[i]
         if word:
-            bit = 63
             while not (word >> np.uint64(bit)) & np.uint64(1):
                 bit -= 1
             return 64 * i + bit
+        bit = 63
     return -1
 
 

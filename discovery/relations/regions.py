@@ -94,13 +94,35 @@ def places_of(columns: Columns, group: Group) -> list[Place]:
             counts = tail[8 + start : 8 + start + width]
             if shortest >= width + skip + 2 and _diverse(counts, len(rows)):
                 places.append(Place(start, width, _mixed(counts, len(rows))))
-    for width in _FRONT_WIDTHS:
-        for start in range(len(front) - width + 1):
-            counts = front[start : start + width]
-            mixed = _mixed(counts, len(rows))
-            if mixed or (width == 2 and _diverse(counts, len(rows)) and _mixed(counts[[counts.argmax()]], len(rows))):
-                places.append(Place(start, width, mixed))
-    return places
+    return [*places, *_front_places(front, len(rows))]
+
+
+def _front_places(counts: NDArray[np.int64], rows: int) -> list[Place]:
+    """
+    Return the first and last bytes of each run of mixed bytes in the front; of runs longer than eight, the first two.
+
+    A sum's high byte is less mixed than its low one, so one byte before or behind a mixed one may belong to it.
+    """
+    mixed = [_mixed(counts[i : i + 1], rows) for i in range(len(counts))]
+    places: dict[tuple[int, int], bool] = {}
+    for start, end in _runs(mixed):
+        if end - start > 8:
+            places[start, 2] = False  # a checksum before such content is sought among the sums alone
+            continue
+        for width in _FRONT_WIDTHS:
+            if width <= end - start:
+                places[start, width] = places[end - width, width] = True
+        for at in (start - 1, end - 1):
+            if end - start == 1 and 0 <= at <= len(counts) - 2 and _diverse(np.delete(counts[at : at + 2], start - at), rows):
+                places.setdefault((at, 2), False)
+    ordered = sorted(places.items(), key=lambda item: (-item[0][1], item[0][0]))
+    return [Place(start, width, mixed) for (start, width), mixed in ordered]
+
+
+def _runs(marked: list[bool]) -> list[tuple[int, int]]:
+    """Return (start, end) of each run of marked places."""
+    edges = np.flatnonzero(np.diff(np.array([False, *marked, False], np.int8)))
+    return [(int(start), int(end)) for start, end in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _distinct(matrix: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -72,7 +72,8 @@ def _times(front, lengths, ts, rows, widths, epochs, rates, dos, near, limit, pl
         for form in range(len(widths)):
             for little in range(2):
                 width, violations, set_rows = widths[form], 0, 0
-                for row in rows:
+                for seen in range(len(rows)):
+                    row = rows[seen]
                     value = np.uint64(0)
                     for i in range(width):
                         byte = front[row, offset + (width - 1 - i if little else i)]
@@ -87,17 +88,26 @@ def _times(front, lengths, ts, rows, widths, epochs, rates, dos, near, limit, pl
                         else:
                             fine = abs(seconds - ts[row]) <= near[form]
                         violations += 0 if fine else 1
-                    if violations > limit:
+                    if violations > limit or (violations > 8 and 2 * violations > seen + 1):
+                        violations = limit + 1
                         break
                 passed[offset, form, little] = violations <= limit and set_rows > 0
     return passed
 
 
+@njit(cache=True, nogil=True)
+def _all_seconds(values, epoch, rate, dos):  # type: ignore[no-untyped-def]
+    seconds = np.empty(len(values), np.float64)
+    for i in range(len(values)):
+        seconds[i] = _seconds(values[i], epoch, rate, dos)
+    return seconds
+
+
 def seconds_of(values: NDArray[np.uint64], form: Form) -> NDArray[np.float64]:
     """Return seconds since 1970 of numbers in this form, negative where they are no time."""
-    return np.array(
-        [_seconds(v, np.uint64(max(form.epoch, 0)), form.rate, form.name == "dos") for v in values], np.float64
-    )
+    epoch = np.uint64(max(form.epoch, 0))
+    seconds: NDArray[np.float64] = _all_seconds(values, epoch, form.rate, form.name == "dos")
+    return seconds
 
 
 def near_times(values: NDArray[np.uint64], ts: NDArray[np.float64], form: Form) -> NDArray[np.bool_]:
