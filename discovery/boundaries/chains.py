@@ -157,10 +157,10 @@ def _is_label(data, at, size, end):  # type: ignore[no-untyped-def]
     """Return whether a count of ``size`` at ``at`` is followed by that many visible characters."""
     if size > 63 or at + size >= end:
         return False
+    visible = 0
     for i in range(at + 1, at + 1 + size):
-        if data[i] < 33 or data[i] > 126:
-            return False
-    return True
+        visible += 33 <= data[i] <= 126
+    return visible == size
 
 
 @njit(cache=True, nogil=True)

@@ -12,6 +12,7 @@ from ..sample import Sample
 from .claims import obey
 from .inputs import MAX_OFFSETS, Inputs, read_columns, read_rows
 from .network import Mean, Network, shipped
+from .randomness import looks_random
 
 BLOCK_BYTES = 1 << 12  # worked on at a time: the layers of a block stay in the second-level cache
 KEPT_BLOCKS = 64  # first layers held between the two passes: 100 MB
@@ -37,13 +38,15 @@ class StatisticalSegmenter:
         """
         Return (messages, offsets) float32 probabilities of a boundary before each byte, multiples of 1/256.
 
-        Offsets run to min(longest message, 512). Hard findings give 1 at both ends and 0 between them.
+        Offsets run to min(longest message, 512). Messages of random bytes have no boundaries. Hard findings give 1 at
+        both ends and 0 between them.
         """
         lengths = sample.view.lengths
         width = int(min(lengths.max(initial=0), MAX_OFFSETS))
         made = np.zeros((len(sample.view), width), np.float32)
-        if width:
+        if width and not looks_random(sample.view, np.minimum(lengths, MAX_OFFSETS)):
             self._predict(sample, type_of_row, made)
+        if width:
             obey(made, lengths, type_of_row, findings)
         return made
 
