@@ -38,7 +38,9 @@ class Ber:
 
 def elements() -> list[Element]:
     """Return the group: tag, length, and a value that holds further elements where the tag is constructed."""
-    tag = Field(name="tag", width=SelfDelimiting(form="ber_tag"), encoding="bytes", semantic="type")
+    # little: the first octet, which holds the constructed bit, is the low byte of a tag of any length
+    form = SelfDelimiting(form="ber_tag")
+    tag = Field(name="tag", width=form, encoding="uint", endianness="little", semantic="type")
     length = Field(name="length", width=SelfDelimiting(form="ber_length"), encoding="ber_length", semantic="length")
     inner = Repeat(name="parts", stop=ToEnd(), group=GROUP)
     nested = Field(name="contents", width=FromLength(field="length"), semantic="payload", elements=[inner])

@@ -24,7 +24,7 @@ from ..spec import (
     Until,
 )  # fmt: skip
 from .consensus import column_odds
-from .fields import number, plain
+from .fields import as_number, number, plain
 from .hypothesis import ACCEPTED, SEARCHED, Builder, allowed_failures
 from .kernels import LABELS, NO_LEAD, STRING, item_ends, scan, trace, weigh
 from .table import NO_SPANS, Bools, Ints, Spans, Table
@@ -219,7 +219,10 @@ def _item_elements(builder: Builder, items: _Items, form: Form, depth: int) -> l
     elements += builder.columns(items.body, form.at, NO_SPANS)
     if form.width == 0:
         return elements + builder.columns(items.body, form.bias, NO_SPANS)
-    tag = elements[0] if elements and isinstance(elements[0], Field) and form.lead == NO_LEAD else None
+    tag = None
+    if elements and form.lead == NO_LEAD:
+        little = isinstance(elements[0], Field) and elements[0].endianness == "little"
+        tag = elements[0] = as_number(elements[0], little, "type")
     length = number(builder.names.next("length"), form.width, bool(form.little), "length")
     elements.append(length)
     width = FromLength(field=length.name, scale=form.scale, bias=form.bias - form.head)

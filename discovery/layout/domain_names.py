@@ -10,7 +10,7 @@ from numba import njit
 from ..settings import DiscoverySettings
 from ..spec import Element, Repeat, SelfDelimiting, Times
 from . import chains
-from .fields import named_at, plain
+from .fields import as_number, named_at, plain
 from .hypothesis import ACCEPTED, SEARCHED, Builder, allowed_failures
 from .kernels import LABELS, next_item, skip_labels, walk
 from .table import NO_SPANS, Bools, Ints, Spans, Table
@@ -70,6 +70,7 @@ class Sections:
         questions = chains.Chain(0, 0.0, self.question).repeat(builder, table.between(table.start, split), depth)
         count = named_at(front, self.at, self.width)
         stop = Times(field=count)
+        front[:] = [as_number(element, False, "count") if element.name == count else element for element in front]
         name = builder.names.next("questions")
         asked = Repeat(name=name, stop=stop, elements=questions)
         behind = table.between(split, table.end)

@@ -94,12 +94,12 @@ def named_at(front: list[Element], at: int, width: int) -> str:
     raise AssertionError("a hypothesis names its boundaries in `fixed`")
 
 
-def as_length(element: Element, little: bool) -> Element:
-    """Return a field of fixed width as a length of known byte order."""
+def as_number(element: Element, little: bool, semantic: Semantic) -> Element:
+    """Return a field of fixed width as a number of known byte order and meaning, so that others can refer to it."""
     if not isinstance(element, Field) or not isinstance(element.width, Fixed):
         return element
     endianness: Endianness = None if element.width.size == 1 else "little" if little else "big"
-    return element.model_copy(update={"encoding": "uint", "endianness": endianness, "semantic": "length"})
+    return element.model_copy(update={"encoding": "uint", "endianness": endianness, "semantic": semantic})
 
 
 def plain(name: str, width: Width, encoding: Encoding = "bytes", semantic: Semantic = "unknown") -> Field:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..settings import DiscoverySettings
 from ..spec import Element, FromLength
 from .consensus import column_odds
-from .fields import PRINTABLE, as_length, named_at, plain
+from .fields import PRINTABLE, as_number, named_at, plain
 from .hypothesis import ACCEPTED, SEARCHED, Builder, allowed_failures, read_numbers
 from .table import Bools, Ints, Spans, Table
 
@@ -54,7 +54,9 @@ class Prefixed:
         """Return the field (laid out further where it has structure) and the layout of what follows."""
         ends, _ = self._ends(table.between(table.start - self.offset, table.end))
         length = named_at(front, self.offset - self.gap - self.width, self.width)
-        front[:] = [as_length(element, self.little) if element.name == length else element for element in front]
+        front[:] = [
+            as_number(element, self.little, "length") if element.name == length else element for element in front
+        ]
         value = table.between(table.start, ends)
         field = plain(builder.names.next("value"), FromLength(field=length), semantic="payload")
         inner = builder.region(value.take(value.sizes > 0), depth + 1)
