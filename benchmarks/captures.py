@@ -147,7 +147,8 @@ def timed(read: Callable[[Path], tuple[int, int]], path: Path, repeats: int) -> 
 
 def measure_alone(path: Path, repeats: int) -> dict[str, object]:
     """Measure our reader in a process of its own, so that its peak memory is its own."""
-    command = [sys.executable, __file__, "--child", str(path), "--repeats", str(repeats)]
+    safe_path = ["-P"] if sys.flags.safe_path else []
+    command = [sys.executable, *safe_path, __file__, "--child", str(path), "--repeats", str(repeats)]
     environment = {**os.environ, "NUMBA_NUM_THREADS": "1"}
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     found: dict[str, object] = json.loads(done.stdout)

@@ -182,9 +182,11 @@ def test_a_fragment_that_comes_twice_counts_once() -> None:
     parts = fragment(IP(src="10.0.0.1", dst="10.0.0.2", id=7) / UDP(sport=40000, dport=7000) / body, 1000)
     forged = parts[1].copy()
     forged[IP].remove_payload()
+    forged.proto = 17
     forged /= Raw(bytes(len(parts[1][IP].payload)))
     capture = read_capture(pcap([bytes(ETHER / p) for p in (parts[0], parts[1], forged, *parts[2:])]))
     assert only(capture) == [body]
+    assert capture.counters.fragments_lost == 0
 
 
 def test_ipv6_extension_headers_are_stepped_over() -> None:
