@@ -46,5 +46,5 @@ def order_of(field: Field, profile: Profile, little: bool | None) -> str | None:
     difference = vote(profile)
     if abs(difference) >= 2 * CLEAR or little is None:
         own = None if np.isclose(difference, 0) else "big" if difference > 0 else "little"
-        return field.endianness or own or "big"
+        return own or field.endianness or "big"
     return "little" if little else "big"

@@ -112,7 +112,7 @@ def text(context: Context) -> Proposal | None:
         return None
     for charset, ending, bits, encoding in _TEXTS:
         holds = profile.classes & (bits | EMPTY) > 0
-        if holds[~profile.held].mean() < 0.98 or (ending and profile.count("printable") * 2 < profile.count("bytes")):
+        if holds[~profile.held].mean() < 0.98 or (ending and profile.count("printable") < 3 * (n - empty)):
             continue
         constraint = Text(charset=charset, padding=ending)  # type: ignore[arg-type]
         return Proposal("text", "text", constraint, holds, encoding=encoding, endianness=None)

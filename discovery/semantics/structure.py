@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..spec import Constraint, Count, Element, Field, FromLength, Length, ProtocolSpec, Repeat, Semantic, Switch, Times, walk
+from ..spec import (
+    Constraint,
+    Count,
+    Element,
+    Field,
+    FromLength,
+    Length,
+    ProtocolSpec,
+    Repeat,
+    Semantic,
+    Switch,
+    Times,
+    walk,
+)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qbitel.discovery.batch import MessageBatch
 from qbitel.discovery.checksums import checksum_values, reflect
