@@ -1,0 +1,229 @@
+"""
+The catalog: discoveries and specifications in one SQL database.
+
+One node keeps it in an SQLite file (write-ahead log), shared by the processes that answer HTTP and those that run
+discoveries. Progress and cancellation travel through it too, so nothing is lost when one of them restarts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import JSON, CursorResult, DateTime, Engine, String, create_engine, delete, event, func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+WAITING, RUNNING = "waiting", "running"
+DONE, PARTIAL, FAILED, CANCELLED = "done", "partial", "failed", "cancelled"
+FINISHED = (DONE, PARTIAL, FAILED, CANCELLED)
+
+
+class Base(DeclarativeBase):
+    """Base of the tables."""
+
+
+class _Job(Base):
+    __tablename__ = "jobs"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    key: Mapped[str | None] = mapped_column(String(128), unique=True)
+    status: Mapped[str] = mapped_column(String(16), index=True)
+    created: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    updated: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
+    cancel: Mapped[bool] = mapped_column(default=False)
+    request: Mapped[dict[str, Any]] = mapped_column(JSON)
+    progress: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    results: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
+    warnings: Mapped[list[str]] = mapped_column(JSON, default=list)
+    problem: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+
+
+class _Specification(Base):
+    __tablename__ = "specifications"
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    id: Mapped[str] = mapped_column(String(20), index=True)
+    protocol: Mapped[str] = mapped_column(String(64))
+    stored: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    messages: Mapped[int]
+    document: Mapped[bytes]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A discovery as the catalog knows it; ``request``, ``progress`` and ``results`` are JSON documents."""
+
+    id: str
+    status: str
+    created: datetime
+    updated: datetime
+    cancel: bool
+    request: dict[str, Any]
+    progress: dict[str, Any]
+    results: list[dict[str, Any]]
+    warnings: list[str]
+    problem: dict[str, Any] | None
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.status in FINISHED
+
+
+@dataclass(frozen=True)
+class StoredSpecification:
+    """The newest document of a specification's structure: ``id`` is of the structure, ``digest`` of the document."""
+
+    id: str
+    digest: str
+    protocol: str
+    messages: int
+    stored: datetime
+    document: bytes
+
+
+def open_catalog(path: Path) -> Catalog:
+    """Open (or create) the catalog in an SQLite file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _: Any) -> None:
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    Base.metadata.create_all(engine)
+    return Catalog(engine)
+
+
+class Catalog:
+    """Discoveries and specifications; every method is one transaction and may be called from any thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    def add_job(self, job: str, request: dict[str, Any], key: str | None = None) -> Job:
+        """Add a waiting discovery; where ``key`` was used before, return the discovery that it made."""
+        now = datetime.now(UTC)
+        try:
+            with Session(self._engine) as session, session.begin():
+                session.add(_Job(id=job, key=key, status=WAITING, created=now, updated=now, request=request))
+        except IntegrityError:
+            with Session(self._engine) as session:
+                return _job(session.scalars(select(_Job).where(_Job.key == key)).one())
+        found = self.job(job)
+        assert found is not None
+        return found
+
+    def job(self, job: str) -> Job | None:
+        """Return a discovery."""
+        with Session(self._engine) as session:
+            row = session.get(_Job, job)
+            return _job(row) if row else None
+
+    def waiting(self) -> list[str]:
+        """Return the ids of the discoveries that wait, oldest first."""
+        with Session(self._engine) as session:
+            return list(session.scalars(select(_Job.id).where(_Job.status == WAITING).order_by(_Job.created)))
+
+    def claim(self, job: str) -> Job | None:
+        """Take a waiting discovery to run it; None where another has taken it or it was cancelled."""
+        changed = self._change(_Job.status == WAITING, job, status=RUNNING)
+        return self.job(job) if changed else None
+
+    def beat(self, job: str, progress: dict[str, Any]) -> bool:
+        """Write the progress of a running discovery and say whether it shall go on."""
+        running = self._change(_Job.status == RUNNING, job, progress=progress)
+        found = self.job(job)
+        return running and found is not None and not found.cancel
+
+    def add_result(self, job: str, result: dict[str, Any]) -> None:
+        """Append the result of one protocol to a running discovery."""
+        with Session(self._engine) as session, session.begin():
+            row = session.get(_Job, job)
+            if row is not None and row.status == RUNNING:
+                row.results = [*row.results, result]
+                row.updated = datetime.now(UTC)
+
+    def finish(
+        self, job: str, status: str, *, warnings: Sequence[str] = (), problem: dict[str, Any] | None = None
+    ) -> None:
+        """End a running discovery."""
+        self._change(_Job.status == RUNNING, job, status=status, warnings=list(warnings), problem=problem)
+
+    def cancel(self, job: str) -> None:
+        """Ask a running discovery to stop; one that waits is cancelled at once."""
+        self._change(_Job.status == WAITING, job, status=CANCELLED, cancel=True)
+        self._change(_Job.status == RUNNING, job, cancel=True)
+
+    def requeue_silent(self, seconds: float) -> list[str]:
+        """Let the running discoveries that nobody has written to for so long wait again, and return their ids."""
+        limit = datetime.now(UTC) - timedelta(seconds=seconds)
+        with Session(self._engine) as session, session.begin():
+            silent = session.scalars(select(_Job).where(_Job.status == RUNNING, _Job.updated < limit)).all()
+            for row in silent:
+                row.status, row.progress, row.results = WAITING, {}, []
+            return [row.id for row in silent]
+
+    def forget_jobs(self, keep: int) -> list[str]:
+        """Delete all but the newest finished discoveries, and return the ids of the deleted."""
+        with Session(self._engine) as session, session.begin():
+            newest = select(_Job.id).where(_Job.status.in_(FINISHED)).order_by(_Job.updated.desc())
+            old = list(session.scalars(newest.offset(keep)))
+            session.execute(delete(_Job).where(_Job.id.in_(old)))
+            return old
+
+    def add_specification(self, spec_id: str, digest: str, protocol: str, messages: int, document: bytes) -> None:
+        """Store a specification; the same document again is stored once, and counts as the newest."""
+        now = datetime.now(UTC)
+        row = _Specification(
+            digest=digest, id=spec_id, protocol=protocol, stored=now, messages=messages, document=document
+        )
+        with Session(self._engine) as session, session.begin():
+            session.merge(row)
+
+    def specification(self, spec_id: str) -> StoredSpecification | None:
+        """Return the newest document of a specification."""
+        newest = select(_Specification).where(_Specification.id == spec_id).order_by(_Specification.stored.desc())
+        with Session(self._engine) as session:
+            row = session.scalars(newest.limit(1)).first()
+            return _specification(row) if row else None
+
+    def specifications(self, limit: int) -> list[StoredSpecification]:
+        """Return the newest document of each specification, the newest first."""
+        latest = select(_Specification.id, func.max(_Specification.stored).label("stored"))
+        newest = latest.group_by(_Specification.id).subquery()
+        join = (_Specification.id == newest.c.id) & (_Specification.stored == newest.c.stored)
+        rows = select(_Specification).join(newest, join).order_by(_Specification.stored.desc()).limit(limit)
+        with Session(self._engine) as session:
+            return [_specification(row) for row in session.scalars(rows)]
+
+    def _change(self, condition: Any, job: str, **values: Any) -> bool:
+        with Session(self._engine) as session, session.begin():
+            statement = update(_Job).where(_Job.id == job, condition).values(updated=datetime.now(UTC), **values)
+            changed = session.execute(statement)
+            assert isinstance(changed, CursorResult)
+            return bool(changed.rowcount)
+
+
+def _job(row: _Job) -> Job:
+    return Job(
+        id=row.id, status=row.status, created=_aware(row.created), updated=_aware(row.updated), cancel=row.cancel,
+        request=row.request, progress=row.progress, results=row.results, warnings=row.warnings, problem=row.problem,
+    )  # fmt: skip
+
+
+def _specification(row: _Specification) -> StoredSpecification:
+    stored = _aware(row.stored)
+    return StoredSpecification(row.id, row.digest, row.protocol, row.messages, stored, row.document)
+
+
+def _aware(moment: datetime) -> datetime:
+    # SQLite keeps no time zone; everything that was written is UTC.
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,71 @@
+"""Start Ray on this machine, or join a running cluster."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .settings import ServiceSettings
+
+# Chosen before Ray is imported: without the first, a local Ray turns tokens on and writes one to the home folder.
+_ENVIRONMENT = {
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "NUMBA_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+}
+
+
+def prepare_environment() -> None:
+    """Set the environment that Ray and its workers inherit; what the user has set stays."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """Return a TCP port that nothing listens on at the moment of asking."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def ray_cluster(settings: ServiceSettings) -> Iterator[None]:
+    """
+    Give a connection to Ray: to ``settings.ray_address``, or to a Ray of its own that ends with the block.
+
+    A Ray of its own has its own folder and free ports, so that several can run side by side on one machine.
+    """
+    prepare_environment()
+    import ray
+
+    if settings.ray_address:
+        ray.init(address=settings.ray_address, log_to_driver=False, logging_level=logging.WARNING)
+        try:
+            yield
+        finally:
+            ray.shutdown()
+        return
+    # Unix socket paths end at 107 bytes, and Ray adds about 80 of its own: the folder lies right under /tmp.
+    folder = tempfile.mkdtemp(prefix="qb", dir="/tmp")
+    try:
+        ray.init(
+            address="local",
+            num_cpus=settings.ray_cpus,
+            object_store_memory=settings.ray_object_store_bytes,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.WARNING,
+            _temp_dir=folder,
+        )
+        yield
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)

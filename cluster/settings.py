@@ -1,0 +1,52 @@
+"""Settings of the service, from the environment (``QBITEL_…``) or from code; every limit of the service is here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ServiceSettings(BaseSettings):
+    """
+    Where the service listens, where it keeps things, and what it may spend.
+
+    Sizes are bytes, times are seconds. ``QBITEL_MAX_BODY_BYTES=1000000`` in the environment sets ``max_body_bytes``.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="QBITEL_", frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="address the HTTP proxy listens on")
+    port: int = Field(8000, ge=1, le=65535, description="port the HTTP proxy listens on")
+    data_dir: Path = Field(Path("qbitel-data"), description="folder of the catalog and of uploaded captures")
+
+    max_body_bytes: int = Field(64 << 20, ge=1024, description="largest request body; more is answered with 413")
+    max_messages: int = Field(100_000, ge=1, description="most messages of one request to parse or validate")
+    inline_bytes: int = Field(1 << 20, ge=0, description="bodies up to this size are answered with the result itself")
+    inline_wait_s: float = Field(15.0, ge=0, description="wait for a small discovery before it is answered with 202")
+    max_waiting: int = Field(64, ge=1, description="discoveries that may wait; more is answered with 503")
+    discovery_timeout_s: float = Field(600.0, gt=0, description="time after which a discovery is stopped")
+    heartbeat_timeout_s: float = Field(30.0, gt=0, description="silence after which a running discovery is run again")
+    request_timeout_s: float = Field(60.0, gt=0, description="time that parsing or validating one request may take")
+    keep_jobs: int = Field(1000, ge=1, description="finished discoveries that are kept; older ones are deleted")
+
+    workers: int = Field(1, ge=1, le=64, description="processes that run discoveries")
+    worker_cpus: float = Field(0.5, gt=0, description="share of a core that Ray reserves for each of them")
+    worker_slots: int = Field(2, ge=1, le=64, description="discoveries that one of them runs at a time")
+    gateways: int = Field(1, ge=1, le=64, description="processes that answer HTTP, parse and validate")
+    gateway_cpus: float = Field(0.5, gt=0, description="share of a core that Ray reserves for each of them")
+
+    ray_address: str | None = Field(None, description="Ray cluster to join; None starts one on this machine")
+    ray_cpus: int = Field(4, ge=2, description="logical cores of a Ray that is started here")
+    ray_object_store_bytes: int = Field(256 << 20, ge=80 << 20, description="its shared memory")
+
+    @property
+    def catalog_path(self) -> Path:
+        """Return the file of the catalog."""
+        return self.data_dir / "catalog.sqlite"
+
+    @property
+    def uploads(self) -> Path:
+        """Return the folder of uploaded captures."""
+        return self.data_dir / "uploads"

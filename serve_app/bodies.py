@@ -1,0 +1,136 @@
+"""Read request bodies: JSON with base64, Arrow streams, multipart captures."""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import pyarrow as pa
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+
+from ..discovery.batch import MessageBatch
+from ..discovery.errors import InputError
+from .problems import Fault, ProblemError, faults_of
+
+JSON_TYPE = "application/json"
+ARROW_TYPE = "application/vnd.apache.arrow.stream"
+MULTIPART_TYPE = "multipart/form-data"
+
+Document = TypeVar("Document", bound=BaseModel)
+
+
+def media_type(request: Request, allowed: Sequence[str]) -> str:
+    """
+    Return the media type of a request's body.
+
+    Raises:
+        ProblemError: 415, it is none of the allowed.
+    """
+    given = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if given not in allowed:
+        raise ProblemError(415, f"the body is of type '{given[:80]}'", hint=f"send one of {', '.join(allowed)}")
+    return given
+
+
+def read_json(model: type[Document], body: bytes | str, where: str = "body") -> Document:
+    """
+    Read a JSON document.
+
+    Raises:
+        ProblemError: 400, it is no JSON; 422, it is not what the model says.
+    """
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        errors = error.errors(include_url=False, include_input=False, include_context=False)
+        faults = [Fault(where=f"{where}.{f.where}" if f.where else where, what=f.what) for f in faults_of(errors)]
+        status = 400 if errors[0]["type"] == "json_invalid" else 422
+        raise ProblemError(status, f"{faults[0].where}: {faults[0].what}", faults=faults) from None
+
+
+def decode_messages(messages: Sequence[str], limit: int) -> MessageBatch:
+    """
+    Decode base64 messages.
+
+    Raises:
+        ProblemError: 413, more than ``limit`` messages; 400, one is no base64.
+    """
+    check_count(len(messages), limit)
+    payloads: list[bytes] = []
+    for number, text in enumerate(messages):
+        try:
+            payloads.append(binascii.a2b_base64(text.encode("ascii"), strict_mode=True) if text else b"")
+        except (binascii.Error, UnicodeEncodeError) as error:
+            reason = "not ASCII" if isinstance(error, UnicodeEncodeError) else str(error)
+            where = f"body.messages.{number}"
+            raise ProblemError(
+                400,
+                f"{where} is no base64: {reason}",
+                code="base64",
+                hint="RFC 4648 with padding, without line breaks",
+                faults=[Fault(where=where, what=reason)],
+            ) from None
+    return MessageBatch.from_payloads(payloads)
+
+
+def read_arrow(body: bytes, limit: int) -> MessageBatch:
+    """
+    Read the messages of an Arrow stream with a binary column ``payload``.
+
+    Raises:
+        InputError: it is no Arrow stream or has no such column.
+        ProblemError: 413, more than ``limit`` messages.
+    """
+    try:
+        # Lists of batches, not read_all: the count is known before anything is joined.
+        with pa.ipc.open_stream(pa.py_buffer(body)) as reader:
+            batches: list[Any] = []
+            count = 0
+            for batch in reader:
+                batch.validate(full=True)
+                batches.append(batch)
+                count += batch.num_rows
+                check_count(count, limit)
+            table = pa.Table.from_batches(batches, reader.schema)
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise InputError(f"no Arrow stream: {reason}", where="body") from None
+    if not table.num_rows:
+        raise InputError("no messages", where="body")
+    return MessageBatch(table)
+
+
+def check_count(count: int, limit: int) -> None:
+    """
+    Check the number of messages of one request.
+
+    Raises:
+        ProblemError: 413, there are too many.
+    """
+    if count > limit:
+        raise ProblemError(413, f"more than {limit} messages in one request", hint="send them in several requests")
+
+
+def arrow_bytes(table: pa.Table) -> bytes:
+    """Return a table as an Arrow stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def request_body(model: type[BaseModel], *others: tuple[str, str]) -> dict[str, Any]:
+    """Return OpenAPI's description of a body: JSON of a model, or another (media type, description)."""
+    examples = {"example": {"value": model.model_config.get("json_schema_extra", {})["examples"][0]}}  # type: ignore[index,call-overload]
+    content: dict[str, Any] = {
+        JSON_TYPE: {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}, "examples": examples}
+    }
+    for kind, description in others:
+        schema: dict[str, Any] = {"type": "string", "format": "binary", "description": description}
+        if kind == MULTIPART_TYPE:
+            context = {"type": "string", "description": "JSON of a Context", "contentMediaType": JSON_TYPE}
+            schema = {"type": "object", "required": ["capture"], "properties": {"capture": schema, "context": context}}
+        content[kind] = {"schema": schema}
+    return {"requestBody": {"required": True, "content": content}}

@@ -1,0 +1,63 @@
+"""A limit on the size of request bodies, also of those that do not say how long they are."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .problems import problem, respond
+
+
+class _TooLarge(Exception):
+    pass
+
+
+class BodyLimit:
+    """ASGI middleware: answers 413 where a body has, or turns out to have, more than ``limit`` bytes."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self.app = app
+        self.limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        stated = Headers(scope=scope).get("content-length", "")
+        if stated.isdigit() and int(stated) > self.limit:
+            await self._refuse(scope, receive, send)
+            return
+        read, started = 0, False
+
+        async def receive_some() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > self.limit:
+                raise _TooLarge
+            return message
+
+        async def send_unless_passed(message: Message) -> None:
+            nonlocal started
+            # Whoever read the body may have turned the error into an answer of its own.
+            if read <= self.limit or started:
+                started = True
+                await send(message)
+
+        with suppress(_TooLarge):
+            await self.app(scope, receive_some, send_unless_passed)
+        if read > self.limit and not started:
+            await self._refuse(scope, receive, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = problem(
+            413,
+            f"the body has more than {self.limit} bytes",
+            hint="send fewer messages at a time; the limit is the service's setting max_body_bytes",
+            path=scope["path"],
+            request_id=scope.get("request_id", ""),
+        )
+        await respond(found, {"Connection": "close"})(scope, receive, send)

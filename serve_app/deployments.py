@@ -1,0 +1,62 @@
+"""Ray Serve's deployments: the gateway that answers HTTP, and the workers that run discoveries."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from ray import serve
+from ray.serve import Application
+from ray.serve.handle import DeploymentHandle
+
+from ..cluster.catalog import Catalog, open_catalog
+from ..cluster.settings import ServiceSettings
+from .app import build_app
+from .job import run_job
+from .service import Service
+
+
+@serve.deployment
+class DiscoveryWorker:
+    """Runs discoveries that wait in the catalog: one thread each, beside the loop that answers Ray."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._settings = settings
+        self._catalog: Catalog = open_catalog(settings.catalog_path)
+
+    async def run(self, job: str) -> None:
+        """Run a discovery to its end; nothing happens where another worker has taken it."""
+        await run_job(job, self._catalog, self._settings)
+
+
+@serve.deployment
+@serve.ingress()
+class Gateway:
+    """Answers HTTP; parses and validates itself, and hands discoveries to the workers."""
+
+    def __init__(self, settings: ServiceSettings, workers: DeploymentHandle) -> None:
+        self._settings = settings
+        self._workers = workers
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        """Return the ASGI application; Ray Serve calls this in the replica."""
+
+        async def start(job: str) -> None:
+            await self._workers.run.remote(job)
+
+        return build_app(Service(self._settings, open_catalog(self._settings.catalog_path), start))
+
+
+def application(settings: ServiceSettings) -> Application:
+    """Return the Serve application, with the share of the machine that the settings give to each part."""
+    workers = DiscoveryWorker.options(
+        num_replicas=settings.workers,
+        max_ongoing_requests=settings.worker_slots,
+        ray_actor_options={"num_cpus": settings.worker_cpus},
+    ).bind(settings)
+    gateway: Application = Gateway.options(
+        num_replicas=settings.gateways,
+        max_ongoing_requests=256,
+        ray_actor_options={"num_cpus": settings.gateway_cpus},
+    ).bind(settings, workers)
+    return gateway
+
+

@@ -1,0 +1,166 @@
+"""Run one discovery: read the capture, discover each protocol in it, write progress and results to the catalog."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from dataclasses import replace
+from time import monotonic, perf_counter
+from typing import Any
+
+from ..cluster.catalog import CANCELLED, DONE, FAILED, PARTIAL, Catalog, Job
+from ..cluster.settings import ServiceSettings
+from ..discovery.captured import CapturedProtocol, protocols_in
+from ..discovery.captures import CaptureLimits, read_capture
+from ..discovery.errors import CancelledError, QbitelError
+from ..discovery.orchestrator import STAGES, DiscoveryResult, ProtocolDiscoveryOrchestrator
+from ..discovery.settings import DiscoverySettings
+from .models import Context
+from .problems import Problem, problem, problem_of_error
+
+TICK_S = 0.1
+BEAT_S = 2.0
+# A small compressed capture may expand; this is how many times the largest body it may become.
+EXPANSION = 8
+
+
+class DiscoveryRun:
+    """One discovery in a thread of its own: ``execute`` runs there, all else is called from outside."""
+
+    def __init__(self, job: Job, catalog: Catalog, settings: ServiceSettings) -> None:
+        self.job, self.catalog, self.settings = job, catalog, settings
+        self.stop = threading.Event()
+        self.warnings: list[str] = []
+        self.partial = False
+        self._lock = threading.Lock()
+        self._protocol: str | None = None
+        self._counts = (0, 0)
+        self._stages: dict[str, dict[str, Any]] = {}
+        self._begun: dict[str, float] = {}
+
+    def execute(self) -> None:
+        """
+        Read the capture and discover every protocol in it.
+
+        Raises:
+            QbitelError: the capture cannot be read, or the run was stopped.
+        """
+        context = Context.model_validate(self.job.request["context"])
+        most = self.settings.max_body_bytes
+        capture = read_capture(
+            self.settings.uploads / self.job.id,
+            port=context.port,
+            format=context.format,
+            group=context.group,
+            limits=CaptureLimits(input_bytes=2 * most, expanded_bytes=EXPANSION * most),
+        )
+        self.warnings = list(capture.warnings)
+        protocols = protocols_in([capture], context.only)
+        if context.protocol and len(protocols) == 1:
+            protocols = [replace(protocols[0], known=replace(protocols[0].known, protocol=context.protocol))]
+        orchestrator = ProtocolDiscoveryOrchestrator(DiscoverySettings(seed=context.seed))
+        for number, protocol in enumerate(protocols):
+            self._next(protocol, number, len(protocols))
+            result = orchestrator.discover(
+                protocol.batches,
+                known=protocol.known,
+                progress=self._tell,
+                cancel=self.stop.is_set,
+                clock=perf_counter,
+            )
+            self._keep(result)
+        with self._lock:
+            self._counts = (len(protocols), len(protocols))
+
+    def progress(self) -> dict[str, Any]:
+        """Return how far it has come, as a document."""
+        with self._lock:
+            total, finished = self._counts
+            stages = [dict(stage) for stage in self._stages.values()]
+            return {"protocol": self._protocol, "protocols": total, "finished": finished, "stages": stages}
+
+    def _next(self, protocol: CapturedProtocol, number: int, total: int) -> None:
+        with self._lock:
+            self._protocol, self._counts = protocol.known.protocol, (total, number)
+            self._stages = {name: {"name": name, "status": "waiting", "fraction": 0.0} for name in STAGES}
+            self._begun = {}
+
+    def _tell(self, stage: str, fraction: float) -> None:
+        now = perf_counter()
+        with self._lock:
+            begun = self._begun.setdefault(stage, now)
+            status = "ok" if fraction >= 1 else "running"
+            self._stages[stage].update(status=status, fraction=round(fraction, 3), seconds=round(now - begun, 4))
+
+    def _keep(self, result: DiscoveryResult) -> None:
+        spec = result.spec
+        self.partial = self.partial or bool(spec.partial)
+        document = spec.to_bytes()
+        if spec.id is not None:
+            self.catalog.add_specification(spec.id, spec.digest, spec.protocol, spec.measures.messages, document)
+        stages = [stage_document(report) for report in result.stages]
+        with self._lock:
+            self._stages = {stage["name"]: stage for stage in stages}
+        kept = {
+            "protocol": spec.protocol, "id": spec.id, "digest": spec.digest, "partial": spec.partial,
+            "notes": list(result.notes), "stages": stages, "spec": json.loads(document),
+        }  # fmt: skip
+        self.catalog.add_result(self.job.id, kept)
+
+
+def stage_document(report: Any) -> dict[str, Any]:
+    """Return a stage's report as a document."""
+    return {
+        "name": report.name, "status": report.status, "fraction": 1.0 if report.status == "ok" else 0.0,
+        "seconds": None if report.seconds is None else round(report.seconds, 4),
+        "message": report.message, "hint": report.hint,
+    }  # fmt: skip
+
+
+async def run_job(job_id: str, catalog: Catalog, settings: ServiceSettings) -> None:
+    """Run a waiting discovery to its end, which is written to the catalog whatever it is."""
+    job = await asyncio.to_thread(catalog.claim, job_id)
+    if job is None:
+        return
+    run = DiscoveryRun(job, catalog, settings)
+    work = asyncio.create_task(asyncio.to_thread(run.execute))
+    stopped = await _attend(run, work)
+    if stopped is not None:
+        # The thread ends at its next step; what it still writes changes nothing, for the discovery has ended.
+        run.stop.set()
+        await asyncio.to_thread(catalog.beat, job.id, run.progress())
+        await asyncio.to_thread(_finish, run, *stopped)
+    status, found = FAILED, problem(500, "the discovery failed", code="internal", hint="the service's log tells more")
+    try:
+        await work
+        status, found = (PARTIAL if run.partial else DONE), None
+    except QbitelError as error:
+        status = CANCELLED if isinstance(error, CancelledError) else FAILED
+        found = problem_of_error(error)
+    finally:
+        await asyncio.to_thread(catalog.beat, job.id, run.progress())
+        await asyncio.to_thread(_finish, run, status, found)
+
+
+async def _attend(run: DiscoveryRun, work: asyncio.Task[None]) -> tuple[str, Problem | None] | None:
+    """Write progress until the work ends (None) or must not go on (the status and problem to end with)."""
+    deadline = monotonic() + run.settings.discovery_timeout_s
+    written: dict[str, Any] = {}
+    beat = monotonic()
+    while not (await asyncio.wait({work}, timeout=TICK_S))[0]:
+        now, progress = monotonic(), run.progress()
+        if now > deadline:
+            detail = f"the discovery took more than {run.settings.discovery_timeout_s:g} s"
+            hint = "send fewer messages, or raise the service's setting discovery_timeout_s"
+            return FAILED, problem(504, detail, hint=hint)
+        if progress != written or now - beat > BEAT_S:
+            if not await asyncio.to_thread(run.catalog.beat, run.job.id, progress):
+                return CANCELLED, None
+            written, beat = progress, now
+    return None
+
+
+def _finish(run: DiscoveryRun, status: str, found: Problem | None) -> None:
+    document = None if found is None else found.model_dump(mode="json")
+    run.catalog.finish(run.job.id, status, warnings=run.warnings, problem=document)

@@ -1,0 +1,182 @@
+"""The documents that requests and responses carry, as OpenAPI describes them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..discovery.spec.base import NAME
+from .problems import Problem
+
+EXAMPLE_MESSAGES = ["AAEAAAAGAQMAAAAC", "AAIAAAAGAQMAAgAC", "AAMAAAAGAQMABAAC"]
+EXAMPLE_ID = "4c9d35b1f0a8e2716d40"
+BASE64 = "base64 of one message (RFC 4648, with padding)"
+Base64Message = Annotated[str, Field(description=BASE64, json_schema_extra={"contentEncoding": "base64"})]
+Level = Literal["basic", "standard", "strict", "enterprise"]
+
+
+class Request(BaseModel):
+    """A document that a client sends: attributes that are not declared are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Context(Request):
+    """What is known about a capture before it is read."""
+
+    protocol: str | None = Field(
+        None, pattern=NAME.pattern.replace(r"\Z", "$"), description="name for the protocol of messages sent alone"
+    )
+    only: str | None = Field(None, max_length=64, description="read only this protocol group, for instance udp_20547")
+    port: int | None = Field(None, ge=0, le=65535, description="read only flows with this UDP or TCP port")
+    format: Literal["pcap", "pcapng", "hex", "jsonl", "parquet", "arrow"] | None = Field(
+        None, description="format of the capture; found from its content where null"
+    )
+    group: bool = Field(False, description="group the rows of a table by endpoints and frame them again")
+    seed: int = Field(0, ge=0, lt=1 << 63, description="seed of samples and splits")
+
+
+class DiscoveryRequest(Request):
+    """Messages of one protocol, in order."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"messages": EXAMPLE_MESSAGES}]})
+    messages: list[Base64Message] = Field(min_length=1)
+    context: Context = Context()
+
+
+class ParseRequest(Request):
+    """Messages to parse with a known specification."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"protocol": EXAMPLE_ID, "messages": EXAMPLE_MESSAGES}]}
+    )
+    protocol: str = Field(max_length=64, description="id of the specification")
+    messages: list[Base64Message] = Field(min_length=1)
+
+
+class ValidateRequest(ParseRequest):
+    """Messages to judge by a known specification."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"protocol": EXAMPLE_ID, "level": "strict", "messages": EXAMPLE_MESSAGES}]
+        }
+    )
+    level: Level = "standard"
+
+
+class Stage(BaseModel):
+    """One stage of a discovery."""
+
+    name: str
+    status: Literal["waiting", "running", "ok", "failed", "skipped"]
+    fraction: float = Field(description="from 0 to 1")
+    seconds: float | None = None
+    message: str = Field("", description="what it found, or why it failed")
+    hint: str = Field("", description="what to do about a failure")
+
+
+class Progress(BaseModel):
+    """How far a discovery has come: the protocol that is read, and its stages."""
+
+    protocol: str | None = None
+    protocols: int = Field(0, description="protocols in the capture")
+    finished: int = Field(0, description="of those, the ones that are done")
+    stages: list[Stage] = []
+
+
+class ProtocolResult(BaseModel):
+    """What was found of one protocol."""
+
+    protocol: str
+    id: str | None = Field(description="id of the specification's structure; null where it is partial")
+    digest: str = Field(description="SHA-256 of the whole specification")
+    partial: list[str] = Field(description="what is missing and why, where a stage failed")
+    notes: list[str] = Field(description="what to know before trusting it")
+    stages: list[Stage]
+    spec: dict[str, Any] = Field(description="the specification (ProtocolSpec, schema version 1)")
+
+
+class Discovery(BaseModel):
+    """A discovery: its state, and what it has found so far."""
+
+    id: str
+    status: Literal["waiting", "running", "done", "partial", "failed", "cancelled"]
+    created: datetime
+    updated: datetime
+    input: dict[str, Any] = Field(description="name and size of what was sent")
+    progress: Progress
+    results: list[ProtocolResult]
+    warnings: list[str] = Field(description="what the reader had to say about the capture")
+    problem: Problem | None = Field(None, description="why it failed")
+    links: dict[str, str]
+
+
+class ParseResponse(BaseModel):
+    """One tree for each message, in order."""
+
+    protocol: str
+    digest: str
+    messages: list[dict[str, Any]] = Field(
+        description="type, byte range and value of every field; where a message does not fit, the error and its offset"
+    )
+
+
+class Violation(BaseModel):
+    """A rule that a message breaks."""
+
+    rule: str
+    start: int = Field(description="offset of the first byte concerned")
+    length: int = Field(description="number of bytes concerned")
+    reason: str
+    field: str = ""
+
+
+class Verdict(BaseModel):
+    """The judgement of one message."""
+
+    row: int
+    valid: bool
+    violations: list[Violation]
+
+
+class ValidateResponse(BaseModel):
+    """One verdict for each message, in order."""
+
+    protocol: str
+    digest: str
+    level: Level
+    valid: int = Field(description="number of valid messages")
+    messages: list[Verdict]
+
+
+class ProtocolSummary(BaseModel):
+    """A known specification."""
+
+    id: str
+    protocol: str
+    digest: str
+    messages: int = Field(description="messages that it was read from")
+    stored: datetime
+    links: dict[str, str]
+
+
+class ProtocolList(BaseModel):
+    """Known specifications, the newest first."""
+
+    protocols: list[ProtocolSummary]
+
+
+class ProtocolDocument(ProtocolSummary):
+    """A known specification with its document."""
+
+    spec: dict[str, Any] = Field(description="the specification (ProtocolSpec, schema version 1)")
+
+
+class Health(BaseModel):
+    """The state of the service."""
+
+    status: Literal["ok", "unavailable"]
+    version: str

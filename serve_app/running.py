@@ -1,0 +1,64 @@
+"""Start the service on a Ray of this machine and keep it running."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from ..cluster.ray_start import free_port, prepare_environment, ray_cluster
+from ..cluster.settings import ServiceSettings
+
+
+def run(host: str = "127.0.0.1", port: int = 8000, data_dir: Path | None = None) -> None:
+    """
+    Serve until interrupted (or terminated), then stop the service and the Ray it started.
+
+    Args:
+        port: 0 takes a free one.
+        data_dir: folder of the catalog; ``qbitel-data``, or what ``QBITEL_DATA_DIR`` says, where None.
+    """
+    chosen: dict[str, object] = {"host": host, "port": port or free_port(host)}
+    if data_dir is not None:
+        chosen["data_dir"] = data_dir
+    settings = ServiceSettings.model_validate({**ServiceSettings().model_dump(), **chosen})
+    stop = threading.Event()
+
+    def _stop(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    with ray_cluster(settings):
+        # After Ray's start: ray.init sets handlers of its own.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _stop)
+        with running_service(settings) as address:
+            sys.stderr.write(f"qbitel: listening on {address} (documentation: {address}/docs); Ctrl+C stops it\n")
+            sys.stderr.flush()
+            stop.wait()
+            sys.stderr.write("qbitel: stopping\n")
+
+
+@contextmanager
+def running_service(settings: ServiceSettings) -> Iterator[str]:
+    """Give the address of the service, run on the Ray that this process is connected to."""
+    prepare_environment()
+    from ray import serve
+    from ray.serve.config import HTTPOptions
+    from ray.serve.schema import LoggingConfig
+
+    from .deployments import application
+
+    settings.uploads.mkdir(parents=True, exist_ok=True)
+    settings = settings.model_copy(update={"data_dir": settings.data_dir.resolve()})
+    # The service's own time-outs answer with a problem; the proxy's would cut event streams.
+    serve.start(http_options=HTTPOptions(host=settings.host, port=settings.port))
+    quiet = LoggingConfig(enable_access_log=False, log_level="WARNING")
+    serve.run(application(settings), name="qbitel", route_prefix="/", logging_config=quiet)
+    try:
+        yield f"http://{settings.host}:{settings.port}"
+    finally:
+        serve.shutdown()

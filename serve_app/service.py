@@ -1,0 +1,109 @@
+"""What all endpoints share: the settings, the catalog, the workers, and compiled parsers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Request
+
+from ..cluster.catalog import Catalog, StoredSpecification
+from ..cluster.settings import ServiceSettings
+from ..discovery.errors import NotFoundError
+from ..discovery.parser import Parser
+from ..discovery.spec import ProtocolSpec
+from ..discovery.validator import MessageValidator
+
+logger = logging.getLogger("qbitel.service")
+
+CACHED_PARSERS = 64
+
+
+class Service:
+    """
+    The state of one gateway process.
+
+    Args:
+        start: runs a waiting discovery in a worker and returns when it has ended.
+    """
+
+    def __init__(self, settings: ServiceSettings, catalog: Catalog, start: Callable[[str], Awaitable[None]]) -> None:
+        self.settings = settings
+        self.catalog = catalog
+        self._start = start
+        self._tasks: set[asyncio.Task[None]] = set()
+        # By digest of the document: a specification that has grown gets a new parser, an old one falls out.
+        self.parser = lru_cache(CACHED_PARSERS)(self._parser)
+        self.validator = lru_cache(CACHED_PARSERS)(self._validator)
+
+    def dispatch(self, job: str) -> asyncio.Task[None]:
+        """Hand a waiting discovery to the workers; the task ends when the discovery has ended."""
+        task = asyncio.create_task(self._run(job), name=f"discovery {job}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _run(self, job: str) -> None:
+        from ray.exceptions import RayError
+
+        try:
+            await self._start(job)
+        except RayError:
+            # The worker died. The discovery falls silent, and the watch below lets it wait again.
+            logger.exception("discovery %s lost its worker", job)
+
+    async def watch(self) -> None:
+        """Hand out discoveries that wait or whose worker has fallen silent, for as long as the process lives."""
+        known: set[str] = set()
+        while True:
+            silent = await asyncio.to_thread(self.catalog.requeue_silent, self.settings.heartbeat_timeout_s)
+            known.difference_update(silent)
+            waiting = await asyncio.to_thread(self.catalog.waiting)
+            running = {task.get_name() for task in self._tasks}
+            for job in waiting:
+                if f"discovery {job}" not in running and job not in known:
+                    known.add(job)
+                    self.dispatch(job)
+            for job in await asyncio.to_thread(self.catalog.forget_jobs, self.settings.keep_jobs):
+                (self.settings.uploads / job).unlink(missing_ok=True)
+            await asyncio.sleep(min(5.0, self.settings.heartbeat_timeout_s / 2))
+
+    @asynccontextmanager
+    async def lifespan(self, app: object) -> AsyncIterator[None]:
+        """Watch over the discoveries while the application runs."""
+        watch = asyncio.create_task(self.watch())
+        try:
+            yield
+        finally:
+            watch.cancel()
+            self.catalog.close()
+
+    def specification(self, spec_id: str) -> StoredSpecification:
+        """
+        Return the newest document of a specification.
+
+        Raises:
+            NotFoundError: there is none with that id.
+        """
+        found = self.catalog.specification(spec_id)
+        if found is None:
+            raise NotFoundError(f"no protocol '{spec_id[:64]}'", hint="GET /v1/protocols lists those that are known")
+        return found
+
+    def _parser(self, digest: str, document: bytes) -> Parser:
+        return Parser(ProtocolSpec.from_bytes(document))
+
+    def _validator(self, digest: str, document: bytes, level: str) -> MessageValidator:
+        return MessageValidator(ProtocolSpec.from_bytes(document), cast(Any, level))
+
+
+def service_of(request: Request) -> Service:
+    """Return the service that a request came to."""
+    return cast(Service, request.app.state.service)
+
+
+ServiceOf = Annotated[Service, Depends(service_of)]
