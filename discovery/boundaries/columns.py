@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from ..batch import MessageView
 from ..sample import FlowSample
 
-FEATURES = 22
+FEATURES = 25
 FLOW_FEATURES = 6
+REGION = 16
 
 
 @njit(cache=True, nogil=True)
@@ -94,7 +95,29 @@ def _describe(counts, sums, size, all_keys, log, out):  # type: ignore[no-untype
         out[19] = (sums[5] / n - sums[1] / n * sums[3] / n) / np.sqrt(spread * length_spread)
     out[20] = sums[6] / n
     out[21] = (_share(counts, 48, 58) + _share(counts, 65, 91) + _share(counts, 97, 123)) / n
+    out[22] = _collisions(counts, n)
     return entropy, distinct
+
+
+@njit(cache=True, nogil=True)
+def _collisions(counts, n):  # type: ignore[no-untyped-def]
+    """Return how far pairs of equal values exceed those of uniform bytes, in bits over 8: 0 for random, to 1."""
+    pairs = 0.0
+    for count in counts:
+        pairs += count * (count - 1) / 2
+    return np.log2((pairs + 1) / (n * (n - 1) / 512 + 1)) / 8
+
+
+@njit(cache=True, nogil=True)
+def _around(out):  # type: ignore[no-untyped-def]
+    """Features 23 and 24: the mean of feature 22 over the next and the last ``REGION`` columns."""
+    width = out.shape[0]
+    for column in range(width):
+        after, before = min(width, column + REGION), max(0, column - REGION)
+        for other in range(column, after):
+            out[column, 23] += out[other, 22] / (after - column)
+        for other in range(before, column):
+            out[column, 24] += out[other, 22] / (column - before)
 
 
 @njit(cache=True, nogil=True)
@@ -169,6 +192,7 @@ def column_features(
     made = np.zeros((len(groups), width, FEATURES), np.float32)
     for rows, out in zip(groups, made, strict=True):
         _column_features(view.data, view.starts, lengths, rows, log, out)
+        _around(out)
     return made
 
 

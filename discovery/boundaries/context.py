@@ -12,8 +12,9 @@ from ..batch import MessageView
 from .chains import BER_FEATURES, CHAIN_FEATURES, LABEL_FEATURES, _number, ber_features, chain_features, label_features
 
 PAD = 4
+REGION = 16
 OUTSIDE = 256
-PLACE_FEATURES = 18
+PLACE_FEATURES = 20
 FEATURES = PLACE_FEATURES + CHAIN_FEATURES + BER_FEATURES + LABEL_FEATURES
 LENGTHS = np.array([(1, 0), (2, 0), (2, 1), (4, 0), (4, 1)], dtype=np.int64)
 
@@ -109,8 +110,24 @@ def _lengths(data, start, n, whole, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _repeats(data, start, n, seen, out):  # type: ignore[no-untyped-def]
+    """Features 18 and 19: pairs of equal bytes among the next and the last ``REGION`` bytes (to 8, over 8)."""
+    seen[:] = 0
+    pairs = 0
+    for i in range(n):
+        out[i, 19] = min(8, pairs) / 8
+        if i >= REGION:
+            seen[data[start + i - REGION]] -= 1
+            pairs -= seen[data[start + i - REGION]]
+        pairs += seen[data[start + i]]
+        seen[data[start + i]] += 1
+    for i in range(n):
+        out[i, 18] = out[i + REGION, 19] if i + REGION < n else min(8, pairs) / 8
+
+
+@njit(cache=True, nogil=True)
 def _context(data, starts, lengths, wholes, at, out):  # type: ignore[no-untyped-def]
-    scratch = np.zeros((4, lengths.max() + 1), np.int64)
+    scratch, seen = np.zeros((4, lengths.max() + 1), np.int64), np.zeros(256, np.int64)
     for row in range(len(starts)):
         start, n = starts[row], lengths[row]
         here = out[at[row] : at[row] + n]
@@ -120,6 +137,7 @@ def _context(data, starts, lengths, wholes, at, out):  # type: ignore[no-untyped
         _runs(data, start, n, here)
         _lines(data, start, n, here)
         _lengths(data, start, n, wholes[row], here)
+        _repeats(data, start, n, seen, here)
         chain_end = PLACE_FEATURES + CHAIN_FEATURES
         ber_end = chain_end + BER_FEATURES
         chain_features(data, start, start + n, start + wholes[row], scratch, here[:, PLACE_FEATURES:chain_end])
