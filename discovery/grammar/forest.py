@@ -20,9 +20,9 @@ from ..errors import LimitError, SpecError
 from .rules import Rule
 
 MAX_TOKENS = 128
-MAX_BUILT = 1 << 16  # edges of one sequence while its forest is built: of 128 tokens in a repeat about 2**14
-MAX_BUILT_IN_ALL = 1 << 22
-EDGES_EACH, EDGES_LEAST = 1 << 8, 1 << 15  # edges kept: so many a sequence, and at least so many in all
+BUILT_LEAST, BUILT_FOR_SQUARE = 1 << 11, 4  # edges built for n tokens: 2048 + 4 n * n; repeats need about n * n
+EDGES_EACH, EDGES_LEAST, EDGES_MOST = 1 << 7, 1 << 14, 1 << 19  # edges kept: so many a sequence, least and most in all
+BUILT_FOR_KEPT = 16
 _NO_RULE = -1
 _NOT_DERIVED, _NOT_READ = -1, -2
 
@@ -123,7 +123,7 @@ def _edge(head, rule, left, right, edge, size):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _full(node, edge, size, work):  # type: ignore[no-untyped-def]
-    return size[0] + len(work) > len(node) or size[1] + len(work) > len(edge) or size[1] - size[2] > MAX_BUILT
+    return size[0] + len(work) > len(node) or size[1] + len(work) > len(edge) or size[1] > size[2]
 
 
 @njit(cache=True, nogil=True)
@@ -258,7 +258,7 @@ def _keep_marked(root, first_node, first_edge, marked, renamed, node, edge, size
 @njit(cache=True, nogil=True)
 def _parse_all(tokens, first, root, grammar, budget, table, node, edge, roots, edge_first):  # type: ignore[no-untyped-def]
     """Build the forests of all sequences; return how many nodes and edges there are, -1 where the arrays are full."""
-    size = np.zeros(3, np.int64)  # nodes, edges, edges before this sequence
+    size = np.zeros(3, np.int64)  # nodes, edges, the edge at which this sequence takes too much
     built = 0
     chart = (table, np.empty((len(node), 2), np.int64), node, edge)
     marked = np.zeros(len(node), np.bool_)
@@ -266,11 +266,11 @@ def _parse_all(tokens, first, root, grammar, budget, table, node, edge, roots, e
     work = np.empty(2 * table.shape[1] + 4, np.int64)
     for s in range(len(first) - 1):
         first_node, first_edge = size[0], size[1]
-        size[2] = first_edge
+        size[2] = first_edge + BUILT_LEAST + BUILT_FOR_SQUARE * (first[s + 1] - first[s]) ** 2
         roots[s] = _NOT_READ
-        if first_edge < budget and built < MAX_BUILT_IN_ALL:
+        if first_edge < budget and built < BUILT_FOR_KEPT * budget:
             roots[s] = _parse(tokens[first[s] : first[s + 1]], root, grammar, chart, size, work)
-            if roots[s] == _NOT_READ and size[1] - first_edge <= MAX_BUILT:
+            if roots[s] == _NOT_READ and size[1] <= size[2]:
                 return -1, -1
         built += size[1] - first_edge
         if roots[s] == _NOT_READ:
@@ -333,8 +333,8 @@ class Forests:
         rules, lefts, terminals: the grammar's structure, as in ``RuleSet``; tokens are below ``terminals``.
         sequences: int64 arrays of at most 128 tokens.
 
-    A sequence that takes more than 65,536 edges to build is not read, nor are those that follow once all have taken
-    4 million, or once 256 a sequence (32,768 at least) are kept.
+    A sequence of n tokens that takes more than 2048 + 4 n * n edges to build is not read, nor are those that follow once the budget is
+    spent: 128 edges a sequence that stay (in all 16,384 at least, 524,288 at most), and 16 times that built.
 
     Raises:
         SpecError: the rules have a unary cycle; LimitError: a sequence has more than 128 tokens.
@@ -355,7 +355,7 @@ class Forests:
         rules_by_child = (
             grammar.rank, grammar.unary_first, grammar.unary, grammar.binary_first, grammar.binary,
         )  # fmt: skip
-        budget = max(EDGES_EACH * len(sequences), EDGES_LEAST)
+        budget = min(max(EDGES_EACH * len(sequences), EDGES_LEAST), EDGES_MOST)
         while True:
             self._node = np.empty((room, 3), np.int64)
             self._edge = np.empty((room, 4), np.int64)
@@ -381,7 +381,8 @@ class Forests:
     @property
     def read(self) -> NDArray[np.bool_]:
         """(sequences,) bool: False where the budget did not allow to find out."""
-        return self._roots != _NOT_READ
+        read: NDArray[np.bool_] = self._roots != _NOT_READ
+        return read
 
     def expect(
         self, probabilities: NDArray[np.float64], weights: NDArray[np.float64]

@@ -261,10 +261,13 @@ def _switch_values(element: Element, switches: Sequence[Switch]) -> dict[int, by
     size = _number_size(element)
     if not size or any(switch.mask != -1 for switch in switches):
         return {}
-    listed = sorted({value for switch in switches for case in switch.cases for value in case.values})
-    known = [value for value in listed if 0 <= value < 1 << (8 * size)]
+    known = [value for value in _listed(switches) if 0 <= value < 1 << (8 * size)]
     order = element.endianness if isinstance(element, Field) and element.endianness else "big"
     return {value: value.to_bytes(size, order) for value in known} if len(known) <= MAX_VALUES else {}
+
+
+def _listed(switches: Sequence[Switch]) -> list[int]:
+    return sorted({value for switch in switches for case in switch.cases for value in case.values})
 
 
 def _number_size(element: Element) -> int:

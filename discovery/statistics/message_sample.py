@@ -122,8 +122,9 @@ class MessageSample:
 
     def _set(self, both: dict[str, NDArray[Any]], order: NDArray[np.int64], heads: NDArray[np.int64]) -> None:
         best = np.empty(len(heads), np.int64)
-        occurrence = [both[name] for name in ("ts", "capture", "number", "flow", "direction")]
-        _earliest(order, heads, *occurrence, best)
+        _earliest(
+            order, heads, both["ts"], both["capture"], both["number"], both["flow"], both["direction"], best
+        )  # fmt: skip
         self.columns = {name: both[name][best] for name in _COLUMNS}
         if len(heads):
             for name in ("counts", "directions"):

@@ -60,7 +60,7 @@ def _count_hashed(offset, data, starts, lengths, cells, shift):  # type: ignore[
 
 @njit(cache=True, nogil=True)
 def _count_exact(offset, data, starts, lengths, keys, counts, distinct, shift):  # type: ignore[no-untyped-def]
-    held, times = 0, 0  # a run of equal pairs is added at once: constant columns are common
+    held, times = np.int64(0), 0  # a run of equal pairs is added at once: constant columns are common
     for row in range(len(starts)):
         if lengths[row] > offset + 1:
             at = starts[row] + offset
