@@ -55,9 +55,10 @@ class Traffic:
 @njit(cache=True, nogil=True)
 def _copy(data, extra, at, length, in_extra, starts, out):  # type: ignore[no-untyped-def]
     for i in range(len(at)):
-        source = extra if in_extra[i] else data
-        for k in range(length[i]):
-            out[starts[i] + k] = source[at[i] + k]
+        if in_extra[i]:
+            out[starts[i] : starts[i] + length[i]] = extra[at[i] : at[i] + length[i]]
+        else:
+            out[starts[i] : starts[i] + length[i]] = data[at[i] : at[i] + length[i]]
 
 
 @njit(cache=True, nogil=True)
