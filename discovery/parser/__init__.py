@@ -4,5 +4,6 @@ from .generator import Parser, ParserGenerator
 from .limits import Limits
 from .parsed import ParsedBatch
 from .symbols import Symbol
+from .tree import Node, ParseTree
 
-__all__ = ["Limits", "ParsedBatch", "Parser", "ParserGenerator", "Symbol"]
+__all__ = ["Limits", "Node", "ParseTree", "ParsedBatch", "Parser", "ParserGenerator", "Symbol"]

@@ -1,4 +1,4 @@
-"""Arrays as the compiled code takes them."""
+"""Arrays as the compiled code takes them, and how it is compiled."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+UNCOUNTED: dict[str, Any] = {"_nrt": False}
+"""
+Options of compiled code that allocates nothing: its callers hold the arrays, so no reference is counted.
+
+Numba leaves the counting in where functions call each other in a loop; it cost half the time of the machine.
+"""
 
 
 def frozen(array: NDArray[Any]) -> NDArray[Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from .arrays import UNCOUNTED
+
 # The head of the state: the message that is read.
 BASE, LENGTH, ROW = range(3)
 
@@ -20,7 +22,7 @@ MEMO_COLUMNS = 3
 G_VALUE, G_LENGTH, G_TOKEN, G_TEXT = range(4)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, **UNCOUNTED)
 def _integer(state, data, offset, width):  # type: ignore[no-untyped-def]
     """Return a big-endian number (64 bits) and whether the message holds it."""
     length = state[LENGTH]
@@ -34,7 +36,7 @@ def _integer(state, data, offset, width):  # type: ignore[no-untyped-def]
     return value, True
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, **UNCOUNTED)
 def _token(program, state, data, index, separators):  # type: ignore[no-untyped-def]
     """Return where in ``data`` the token of this index starts and its size, 0 where there is none."""
     at = begin = state[BASE]
@@ -48,7 +50,7 @@ def _token(program, state, data, index, separators):  # type: ignore[no-untyped-
     return begin, at - begin
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, **UNCOUNTED)
 def _is_text(state, data, width):  # type: ignore[no-untyped-def]
     """Whether the first bytes are printable ASCII, tab, CR or LF."""
     base = state[BASE]
@@ -59,7 +61,7 @@ def _is_text(state, data, width):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, **UNCOUNTED)
 def search(program, begin, count, value):  # type: ignore[no-untyped-def]
     """Return the place of a value in a sorted part of the program, or -1."""
     low, high = begin, begin + count
@@ -72,7 +74,7 @@ def search(program, begin, count, value):  # type: ignore[no-untyped-def]
     return low if low < begin + count and program[low] == value else np.int64(-1)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, **UNCOUNTED)
 def _same_token(program, data, at, size, constant, fold):  # type: ignore[no-untyped-def]
     """Whether a token is this constant, ASCII letters in upper case where they are folded."""
     for i in range(size):
@@ -84,7 +86,7 @@ def _same_token(program, data, at, size, constant, fold):  # type: ignore[no-unt
     return True
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, **UNCOUNTED)
 def _token_listed(program, data, guard, begin, size):  # type: ignore[no-untyped-def]
     """Whether a token is one of a guard's constants."""
     first, fold = program[guard + G_VALUES], program[guard + G_FOLD]
@@ -96,7 +98,7 @@ def _token_listed(program, data, guard, begin, size):  # type: ignore[no-untyped
     return False
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, **UNCOUNTED)
 def _value_holds(program, state, data, guard, slot):  # type: ignore[no-untyped-def]
     """Whether a value guard holds; the value is read once a message for all guards that share it."""
     if state[slot] != state[ROW]:
@@ -108,7 +110,7 @@ def _value_holds(program, state, data, guard, slot):  # type: ignore[no-untyped-
     return search(program, program[guard + G_VALUES], program[guard + G_COUNT], value) >= 0
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, **UNCOUNTED)
 def _token_holds(program, state, data, guard, slot):  # type: ignore[no-untyped-def]
     """Whether a token guard holds; the token is sought once a message for all guards that share it."""
     if state[slot] != state[ROW]:
@@ -117,7 +119,7 @@ def _token_holds(program, state, data, guard, slot):  # type: ignore[no-untyped-
     return _token_listed(program, data, guard, state[slot + 1], state[slot + 2])
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, **UNCOUNTED)
 def _holds(program, state, data, guard):  # type: ignore[no-untyped-def]
     """Whether a guard holds."""
     kind, length = program[guard + G_KIND], state[LENGTH]
@@ -131,7 +133,7 @@ def _holds(program, state, data, guard):  # type: ignore[no-untyped-def]
     return _token_holds(program, state, data, guard, program[guard + G_SLOT])
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, **UNCOUNTED)
 def _bucket(program, state, data):  # type: ignore[no-untyped-def]
     """Return the bucket of candidate types."""
     width, table = program[PLACE_WIDTH], program[TABLE]
@@ -142,7 +144,7 @@ def _bucket(program, state, data):  # type: ignore[no-untyped-def]
     return program[table + (value & program[PLACE_MASK] if found else 1 << (8 * width))]
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, **UNCOUNTED)
 def type_of(program, state, data):  # type: ignore[no-untyped-def]
     """Return the index of the first type whose guards all hold, or -1."""
     bucket = program[BUCKETS] + _bucket(program, state, data)

@@ -6,15 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..batch import MessageBatch, MessageView
-from ..spec import ProtocolSpec
+from ..spec import UNKNOWN_TYPE, ProtocolSpec
 from .arrays import frozen
-from .limits import Limits
+from .limits import Limits, reason
 from .machine import COUNT, new_state, run
 from .parsed import ParsedBatch
 from .program import compile_program
 from .symbols import Symbol
+from .tree import ParseTree, grow
 
 _LEAVES_PER_MESSAGE = 12
+_NODES_PER_MESSAGE = 256
+_FRONT = frozen(np.zeros(1, np.int64))
 
 
 class ParserGenerator:
@@ -47,6 +50,7 @@ class Parser:
         self.spec = spec
         self.program = compile_program(spec)
         self.limits = limits or Limits()
+        self._fresh = self._state(self.limits)
 
     @property
     def symbols(self) -> list[Symbol]:
@@ -70,6 +74,24 @@ class Parser:
         while (row := run(self.program.table, state, data, starts, lengths, row, out, verdicts)) < n:
             out = _grown(out, int(state[COUNT]), row / n)
         return ParsedBatch(self.spec, self.program, view, *verdicts, *out[:, : int(state[COUNT])])
+
+    def parse(self, message: bytes) -> ParseTree:
+        """Parse one message; the same machine as for batches, which also writes the inner nodes."""
+        data = np.frombuffer(message, np.uint8)
+        lengths = np.array([len(message)])
+        lengths.flags.writeable = False
+        verdicts, room = np.empty((4, 1), np.int32), _NODES_PER_MESSAGE
+        while True:
+            state, out = self._fresh.copy(), np.empty((6, room), np.int32)
+            if run(self.program.table, state, data, _FRONT, lengths, 0, out, verdicts):
+                break
+            room *= 16
+        (kind,), (status,), (offset,), (element,) = verdicts.tolist()
+        leaves = out[:, : state[COUNT]].tolist()
+        nodes = grow(message, leaves, self.program.symbols, self.program.nodes, offset)
+        error = reason(status, self.program.names.get(element, "")) if status else None
+        name = self.spec.types[kind].name if kind >= 0 else UNKNOWN_TYPE
+        return ParseTree(message, name, status, error, offset, nodes)
 
     def _state(self, limits: Limits) -> NDArray[np.int64]:
         return new_state(

@@ -59,7 +59,8 @@ class ParsedBatch:
     @property
     def explained(self) -> NDArray[np.bool_]:
         """Whether a message has a type and fits it (bool, n)."""
-        return self.status == OK
+        fits: NDArray[np.bool_] = self.status == OK
+        return fits
 
     @cached_property
     def bounds(self) -> NDArray[np.int64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from ..spec import Field, Repeat, Semantic
 
@@ -30,7 +31,7 @@ class Symbol:
     semantic: Semantic = "payload"
     repeated: bool = False
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Return the last part of the path."""
         return self.path.rpartition(".")[2]

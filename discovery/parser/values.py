@@ -1,0 +1,145 @@
+"""Values of fields: bytes to numbers, text and floats, and back."""
+
+from __future__ import annotations
+
+import math
+import struct
+
+from ..errors import InputError
+from ..spec import Field, Fixed
+
+Value = int | float | str | bytes
+_FLOATS = {2: "e", 4: "f", 8: "d"}
+_MAX_NUMBER = 8  # bytes; longer ones are bytes
+
+
+def decode(field: Field | None, data: bytes) -> Value:
+    """
+    Return the value of a field's bytes.
+
+    Integers of up to 8 bytes, BER lengths and varints are ints; floats of 2, 4 or 8 bytes are floats; packed decimals
+    are strings of digits; text is str (bytes that are no text are kept as lone surrogates, see PEP 383); the rest, and
+    UTF-16 that is broken, is bytes.
+    """
+    if field is None or field.encoding == "bytes":
+        return data
+    if field.encoding in ("ascii", "utf8"):
+        return data.decode("utf-8" if field.encoding == "utf8" else "ascii", "surrogateescape")
+    if field.encoding == "utf16":
+        try:
+            return data.decode(_utf16(field))
+        except UnicodeDecodeError:
+            return data
+    if field.encoding == "bcd":
+        return data.hex()
+    return _number(field, data)
+
+
+def _utf16(field: Field) -> str:
+    return "utf-16-le" if field.endianness == "little" else "utf-16-be"
+
+
+def _number(field: Field, data: bytes) -> Value:
+    order = field.endianness or "big"
+    if field.encoding in ("uint", "int"):
+        return int.from_bytes(data, order, signed=field.encoding == "int") if len(data) <= _MAX_NUMBER else data
+    if field.encoding == "float":
+        code = _FLOATS.get(len(data))
+        if code is None:
+            return data
+        number: float = struct.unpack(("<" if order == "little" else ">") + code, data)[0]
+        return number
+    if field.encoding == "leb128":
+        return sum((byte & 0x7F) << 7 * place for place, byte in enumerate(data))
+    if not data:
+        return data
+    return int.from_bytes(data[1:], "big") if data[0] & 0x80 else data[0]
+
+
+def to_json(value: Value) -> int | float | str | None:
+    """Return a value as JSON holds it: bytes in hexadecimal, numbers that are not finite as None."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def encode(field: Field, value: object, size: int | None = None) -> bytes:
+    """
+    Return the bytes of a value.
+
+    Args:
+        field: says how; value: as ``decode`` or ``to_json`` give it; bytes are taken as they are.
+        size: bytes to fill, None where the value says it.
+
+    Raises:
+        InputError: the value is of the wrong type or does not fit.
+    """
+    if isinstance(field.width, Fixed):
+        size = field.width.size
+    try:
+        data = _encoded(field, value, size)
+    except (ValueError, OverflowError, struct.error) as error:
+        raise InputError(f"{value!r} is no value: {error}", where=field.name) from error
+    if isinstance(field.width, Fixed) and len(data) != field.width.size:
+        raise InputError(f"{len(data)} bytes instead of {field.width.size}", where=field.name)
+    return data
+
+
+def _encoded(field: Field, value: object, size: int | None) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return _encoded_text(field, value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return _encoded_number(field, value, size)
+    raise ValueError(f"{type(value).__name__} for {field.encoding}")
+
+
+def _encoded_text(field: Field, value: str) -> bytes:
+    if field.encoding == "utf8":
+        return value.encode("utf-8", "surrogateescape")
+    if field.encoding == "ascii":
+        return value.encode("ascii", "surrogateescape")
+    if field.encoding == "utf16":
+        return value.encode(_utf16(field))
+    return bytes.fromhex(value)
+
+
+def _encoded_number(field: Field, value: int | float, size: int | None) -> bytes:
+    order = field.endianness or "big"
+    if field.encoding == "float":
+        code = _FLOATS.get(size or 8)
+        if code is None:
+            raise ValueError(f"no float of {size} bytes")
+        return struct.pack(("<" if order == "little" else ">") + code, value)
+    if isinstance(value, float):
+        raise ValueError("not a whole number")
+    if field.encoding == "ber_length":
+        return _ber_length(value)
+    if field.encoding == "leb128":
+        return _leb128(value)
+    if field.encoding not in ("uint", "int"):
+        raise ValueError(f"a number for {field.encoding}")
+    signed = field.encoding == "int"
+    width = size if size is not None else max((value.bit_length() + 7 + signed) // 8, 1)
+    return value.to_bytes(width, order, signed=signed)
+
+
+def _ber_length(value: int) -> bytes:
+    if value < 0x80:
+        return value.to_bytes(1, "big")
+    octets = value.to_bytes((value.bit_length() + 7) // 8, "big")
+    return bytes([0x80 | len(octets)]) + octets
+
+
+def _leb128(value: int) -> bytes:
+    if not 0 <= value < 1 << 70:
+        raise ValueError("outside of 70 bits")
+    octets = bytearray()
+    while value >= 0x80:
+        octets.append(value & 0x7F | 0x80)
+        value >>= 7
+    octets.append(value)
+    return bytes(octets)
