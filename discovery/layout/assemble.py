@@ -123,7 +123,10 @@ class Assembler:
         sizes = table.sizes
         width = int(min(sizes.max(), COLUMNS))
         boundaries = self._boundaries(table, width, spans)
-        return self._chain(table, 0, width, boundaries, OPTIONAL_DEPTH)
+        filled = table.take(sizes > 0)
+        if self._refuted(len(table) - len(filled), len(table)):
+            return [self._optional(filled, 0, width, boundaries, OPTIONAL_DEPTH)]
+        return self._chain(filled, 0, width, boundaries, OPTIONAL_DEPTH)
 
     def _chain(self, table: Table, start: int, width: int, boundaries: list[int], depth: int) -> list[Element]:
         """Return the fields from ``start`` on; ``table`` holds the regions that have bytes there."""

@@ -133,8 +133,8 @@ def _chance(data, start, end, form, own, reach):  # type: ignore[no-untyped-def]
     """
     Return the share of places from which a chain would end on the last byte, apart from those that fall in step.
 
-    A chain from a wrong place that meets an item that is not empty (``own``) says nothing; one that meets only empty
-    items shows how little it takes to arrive, as in a run of zeros.
+    A chain from a wrong place that meets an item that is not empty (``own``) says nothing; one that gets there or to
+    the end by empty items shows how little it takes to arrive, as in a run of zeros.
     """
     padded = end - 1
     while padded > start and data[padded - 1] == data[end - 1]:
@@ -145,6 +145,8 @@ def _chance(data, start, end, form, own, reach):  # type: ignore[no-untyped-def]
         position = end - back
         stop = next_item(data, position, end, form)
         state = 0 if stop <= position else reach[end - stop]
+        if state == 2 and stop - position <= form[AT] + form[WIDTH]:
+            state = 1
         if form[MARKER] >= 0 and data[position] == form[MARKER]:
             state = np.int64(position + 1 >= padded)
         reach[back] = 2 if own[back] else state

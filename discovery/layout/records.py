@@ -12,7 +12,7 @@ from .columns import columns_of
 from .consensus import column_chance
 from .fields import number
 from .hypothesis import ACCEPTED, SEARCHED, Builder, allowed_failures, read_numbers
-from .prefixed import SHAPES
+from .prefixed import SHAPES, entropy_of
 from .table import NO_SPANS, Bools, Ints, Spans, Table
 
 MIN_SIZE, MAX_SIZE = 2, 256
@@ -101,10 +101,10 @@ def _solve(table: Table, value: Ints, offset: int, width: int, little: bool, all
     if int((sizes - value * size != fixed).sum()) > allowed or fixed < 0:
         return []
     before = fixed - offset
-    kinds = len(np.unique(value))
-    if kinds < 3 or before < width or before > 16 + width:
+    kinds = 2.0 ** entropy_of(value)  # as many as if all were equally frequent
+    if kinds < 2.0 or before < width or before > 16 + width:
         return []
-    bits = 6.0 * kinds
+    bits = round(8.0 * kinds * 256) / 256
     hypothesis = Records(offset, bits, size, width, little, before)
     return [hypothesis] if bits + _agreement(table, hypothesis) >= ACCEPTED else []
 
