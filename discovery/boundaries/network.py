@@ -130,13 +130,18 @@ class Network:
         _first(inputs.flat.values, inputs.cell, tables, cells, x)
         return x
 
-    def logits(self, x: Array, inputs: Inputs, pooled_cells: Array) -> Array:
+    def room(self, positions: int) -> tuple[Array, Array]:
+        """Return room for the layers of a block of at most so many positions, to be used block after block."""
+        narrow = len(self.weights["wide.bias"])
+        return np.empty((positions, 3 * narrow), np.float32), np.empty((positions, narrow), np.float32)
+
+    def logits(self, x: Array, inputs: Inputs, pooled_cells: Array, room: tuple[Array, Array]) -> Array:
         """Return (positions,) logits from the first layer of some rows and what the pools add by cell."""
         by_row = self.linear("row_pool", mean_by(x, inputs.flat.row, len(inputs.flat.at)))
-        parts = x @ self.neighbours("near")
-        second = np.empty((len(x), len(self.weights["wide.bias"])), np.float32)
+        parts, second = room[0][: len(x)], room[1][: len(x)]
+        np.matmul(x, self.neighbours("near"), out=parts)
         _near(parts, self.weights["near.bias"], inputs.cell, inputs.flat.row, pooled_cells, by_row, second)
-        parts = second @ self.neighbours("wide")
+        np.matmul(second, self.neighbours("wide"), out=parts)
         made = np.zeros(len(x), np.float32)
         _wide(parts, self.weights["wide.bias"], WIDE, second, inputs.cell, self.weights["out.weight"][0], made)
         made += self.weights["out.bias"]
@@ -164,6 +169,13 @@ class Mean:
     def add(self, x: Array, index: NDArray[np.int32]) -> None:
         """Add positions: ``index`` is the cell of each, -1 in the padding."""
         _pool(x, index, self.sums, self.counts)
+
+    def folded(self, width: int) -> Mean:
+        """Return the means by column, of cells that are group * width + column."""
+        made = Mean(width, self.sums.shape[1])
+        made.sums[:] = self.sums.reshape(-1, width, self.sums.shape[1]).sum(axis=0)
+        made.counts[:] = self.counts.reshape(-1, width).sum(axis=0)
+        return made
 
     def value(self) -> Array:
         """Return (cells, hidden), zeros where there is no position."""

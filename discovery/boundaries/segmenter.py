@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from ..findings import Finding
 from ..sample import Sample
 from .claims import obey
+from .context import PAD
 from .inputs import MAX_OFFSETS, Inputs, read_columns, read_rows
 from .network import Mean, Network, shipped
 from .randomness import looks_random
 
-BLOCK_BYTES = 1 << 12  # worked on at a time: the layers of a block stay in the second-level cache
-KEPT_BLOCKS = 64  # first layers held between the two passes: 100 MB
+BLOCK_BYTES = 1 << 11  # worked on at a time: the layers of a block stay in the second-level cache
+KEPT_BLOCKS = 256  # first layers held between the two passes: 80 MB
 LEVELS = 256
 
 
@@ -53,25 +54,25 @@ class StatisticalSegmenter:
     def _predict(self, sample: Sample, type_of_row: NDArray[np.int32], made: NDArray[np.float32]) -> None:
         known, network = read_columns(sample, type_of_row), self.network
         cells, tables = network.cells(known), network.byte_tables()
-        by_cell, by_column = Mean(len(cells), network.hidden), Mean(known.width, network.hidden)
+        by_cell = Mean(len(cells), network.hidden)
         blocks = _blocks(known.lengths)
         kept: list[tuple[Inputs, NDArray[np.float32]]] = []
         for rows in blocks:
             inputs = read_rows(sample, known, rows)
             x = network.first(inputs, cells, tables)
             by_cell.add(x, inputs.cell)
-            by_column.add(x, inputs.flat.column)
             if len(blocks) <= KEPT_BLOCKS:
                 kept.append((inputs, x))
-        columns = network.linear("overall_pool", by_column.value())
+        columns = network.linear("overall_pool", by_cell.folded(known.width).value())
         pooled = network.linear("group_pool", by_cell.value()) + np.tile(columns, (len(known.by_group), 1))
+        room = network.room(max(int(known.lengths[rows].sum()) + PAD * (len(rows) + 1) for rows in blocks))
         for index, rows in enumerate(blocks):
             if kept:
                 inputs, x = kept[index]
             else:  # too much to hold: cheaper to do again than to swap
                 inputs = read_rows(sample, known, rows)
                 x = network.first(inputs, cells, tables)
-            logits = network.logits(x, inputs, pooled)
+            logits = network.logits(x, inputs, pooled, room)
             inside = np.flatnonzero(inputs.flat.column > 0)
             made[rows[inputs.flat.row[inside]], inputs.flat.column[inside]] = _quantised(logits[inside])
 
