@@ -123,7 +123,8 @@ def arrow_bytes(table: pa.Table) -> bytes:
 
 def request_body(model: type[BaseModel], *others: tuple[str, str]) -> dict[str, Any]:
     """Return OpenAPI's description of a body: JSON of a model, or another (media type, description)."""
-    examples = {"example": {"value": model.model_config.get("json_schema_extra", {})["examples"][0]}}  # type: ignore[index,call-overload]
+    extra: Any = model.model_config.get("json_schema_extra", {})
+    examples = {"example": {"value": extra["examples"][0]}}
     content: dict[str, Any] = {
         JSON_TYPE: {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}, "examples": examples}
     }

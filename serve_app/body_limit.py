@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from .problems import problem, respond
 
 
-class _TooLarge(Exception):
+class _TooLargeError(Exception):
     pass
 
 
@@ -37,7 +37,7 @@ class BodyLimit:
             message = await receive()
             read += len(message.get("body", b""))
             if read > self.limit:
-                raise _TooLarge
+                raise _TooLargeError
             return message
 
         async def send_unless_passed(message: Message) -> None:
@@ -47,7 +47,7 @@ class BodyLimit:
                 started = True
                 await send(message)
 
-        with suppress(_TooLarge):
+        with suppress(_TooLargeError):
             await self.app(scope, receive_some, send_unless_passed)
         if read > self.limit and not started:
             await self._refuse(scope, receive, send)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from fastapi import FastAPI
 from ray import serve
 from ray.serve import Application
@@ -32,7 +34,7 @@ class DiscoveryWorker:
 class Gateway:
     """Answers HTTP; parses and validates itself, and hands discoveries to the workers."""
 
-    def __init__(self, settings: ServiceSettings, workers: DeploymentHandle) -> None:
+    def __init__(self, settings: ServiceSettings, workers: DeploymentHandle[Any]) -> None:
         self._settings = settings
         self._workers = workers
 
@@ -47,16 +49,22 @@ class Gateway:
 
 def application(settings: ServiceSettings) -> Application:
     """Return the Serve application, with the share of the machine that the settings give to each part."""
-    workers = DiscoveryWorker.options(
-        num_replicas=settings.workers,
-        max_ongoing_requests=settings.worker_slots,
-        ray_actor_options={"num_cpus": settings.worker_cpus},
-    ).bind(settings)
-    gateway: Application = Gateway.options(
-        num_replicas=settings.gateways,
-        max_ongoing_requests=256,
-        ray_actor_options={"num_cpus": settings.gateway_cpus},
-    ).bind(settings, workers)
+    workers = (
+        cast(Any, DiscoveryWorker)
+        .options(
+            num_replicas=settings.workers,
+            max_ongoing_requests=settings.worker_slots,
+            ray_actor_options={"num_cpus": settings.worker_cpus},
+        )
+        .bind(settings)
+    )
+    gateway: Application = (
+        cast(Any, Gateway)
+        .options(
+            num_replicas=settings.gateways,
+            max_ongoing_requests=256,
+            ray_actor_options={"num_cpus": settings.gateway_cpus},
+        )
+        .bind(settings, workers)
+    )
     return gateway
-
-

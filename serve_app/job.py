@@ -131,7 +131,8 @@ async def run_job(job_id: str, catalog: Catalog, settings: ServiceSettings) -> N
         run.stop.set()
         await asyncio.to_thread(catalog.beat, job.id, run.progress())
         await asyncio.to_thread(_finish, run, *stopped)
-    status, found = FAILED, problem(500, "the discovery failed", code="internal", hint="the service's log tells more")
+    status: str = FAILED
+    found: Problem | None = problem(500, "the discovery failed", code="internal", hint="the service's log tells more")
     try:
         await work
         status, found = (PARTIAL if run.partial else DONE), None

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from ..discovery.spec.base import NAME
 from .problems import Problem
 
-EXAMPLE_MESSAGES = ["AAEAAAAGAQMAAAAC", "AAIAAAAGAQMAAgAC", "AAMAAAAGAQMABAAC"]
+EXAMPLE_MESSAGES: list[JsonValue] = ["AAEAAAAGAQMAAAAC", "AAIAAAAGAQMAAgAC", "AAMAAAAGAQMABAAC"]
 EXAMPLE_ID = "4c9d35b1f0a8e2716d40"
 BASE64 = "base64 of one message (RFC 4648, with padding)"
 Base64Message = Annotated[str, Field(description=BASE64, json_schema_extra={"contentEncoding": "base64"})]
@@ -49,9 +49,7 @@ class DiscoveryRequest(Request):
 class ParseRequest(Request):
     """Messages to parse with a known specification."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"protocol": EXAMPLE_ID, "messages": EXAMPLE_MESSAGES}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"protocol": EXAMPLE_ID, "messages": EXAMPLE_MESSAGES}]})
     protocol: str = Field(max_length=64, description="id of the specification")
     messages: list[Base64Message] = Field(min_length=1)
 
@@ -60,9 +58,7 @@ class ValidateRequest(ParseRequest):
     """Messages to judge by a known specification."""
 
     model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"protocol": EXAMPLE_ID, "level": "strict", "messages": EXAMPLE_MESSAGES}]
-        }
+        json_schema_extra={"examples": [{"protocol": EXAMPLE_ID, "level": "strict", "messages": EXAMPLE_MESSAGES}]}
     )
     level: Level = "standard"
 

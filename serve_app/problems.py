@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypedDict
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -49,7 +49,9 @@ class Problem(BaseModel):
 class ProblemError(Exception):
     """An error of the service that is answered with a problem."""
 
-    def __init__(self, status: int, detail: str, *, code: str = "", hint: str = "", faults: Sequence[Fault] = ()) -> None:
+    def __init__(
+        self, status: int, detail: str, *, code: str = "", hint: str = "", faults: Sequence[Fault] = ()
+    ) -> None:
         super().__init__(detail)
         self.status, self.detail, self.hint = status, detail, hint
         self.code = code or CODE_OF_STATUS.get(status, "error")
@@ -77,12 +79,15 @@ def problem_of_error(error: QbitelError, path: str = "", request_id: str = "") -
 
 def respond(found: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """Make the response that carries a problem."""
-    return JSONResponse(
-        found.model_dump(mode="json"), found.status, headers=dict(headers or {}), media_type=MEDIA_TYPE
-    )
+    return JSONResponse(found.model_dump(mode="json"), found.status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
 
 
-def _place(request: Request) -> dict[str, str]:
+class _Place(TypedDict):
+    path: str
+    request_id: str
+
+
+def _place(request: Request) -> _Place:
     return {"path": request.url.path, "request_id": request.scope.get("request_id", "")}
 
 

@@ -61,4 +61,4 @@ def running_service(settings: ServiceSettings) -> Iterator[str]:
     try:
         yield f"http://{settings.host}:{settings.port}"
     finally:
-        serve.shutdown()
+        serve.shutdown()  # type: ignore[no-untyped-call]

@@ -1,0 +1,60 @@
+"""The ASGI application: routers, middlewares, errors, and the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from .. import __version__
+from . import discoveries, events, health, parse, protocols, validate
+from .body_limit import BodyLimit
+from .models import Context, DiscoveryRequest, ParseRequest, ValidateRequest
+from .problems import Problem, add_problem_handlers, problem_responses
+from .request_id import RequestId
+from .service import Service
+
+DESCRIPTION = """
+Unknown traffic in; a specification, parsing and validation out.
+
+`POST /v1/discoveries` with a capture or with messages; small ones are answered with the result, large ones with 202
+and an address to ask (or to listen to). What is found is known by the id of its specification, which `/v1/parse`,
+`/v1/validate` and `/v1/protocols` take. Every error is a problem of RFC 9457.
+"""
+DESCRIBED: tuple[type[BaseModel], ...] = (Problem, Context, DiscoveryRequest, ParseRequest, ValidateRequest)
+
+
+def build_app(service: Service) -> FastAPI:
+    """Return the application that answers for a service."""
+    app = FastAPI(
+        title="qbitel",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=service.lifespan,
+        responses=problem_responses(500),
+        redoc_url=None,
+    )
+    app.state.service = service
+    for part in (discoveries, events, parse, validate, protocols, health):
+        app.include_router(part.router)
+    # The last that is added is the outermost: also a refused body has a request id.
+    app.add_middleware(BodyLimit, limit=service.settings.max_body_bytes)
+    app.add_middleware(RequestId)
+    add_problem_handlers(app)
+    app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def openapi(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document, with the bodies that are read by hand."""
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        wanted = [(model, "validation") for model in DESCRIBED]
+        _, found = models_json_schema(wanted, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas.update(found["$defs"])
+        app.openapi_schema = document
+    return app.openapi_schema

@@ -1,0 +1,181 @@
+"""Discoveries: start one, ask for it, cancel it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Annotated
+
+import pyarrow as pa
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.datastructures import UploadFile
+
+from ..cluster.catalog import FAILED, Job
+from .bodies import (
+    ARROW_TYPE,
+    JSON_TYPE,
+    MULTIPART_TYPE,
+    arrow_bytes,
+    decode_messages,
+    media_type,
+    read_arrow,
+    read_json,
+    request_body,
+)
+from .models import Context, Discovery, DiscoveryRequest
+from .problems import Fault, Problem, ProblemError, problem_responses, respond
+from .protocols import links_of
+from .service import Service, ServiceOf
+
+router = APIRouter(prefix="/v1/discoveries", tags=["discoveries"])
+
+DiscoveryId = Annotated[str, Path(max_length=64, description="id of the discovery")]
+BODY = request_body(
+    DiscoveryRequest,
+    (MULTIPART_TYPE, "a capture: pcap, pcapng, hex or JSON lines, Parquet, Arrow; gzip or zstd around it is fine"),
+    (ARROW_TYPE, "Arrow stream with a binary column payload; its rows are the messages of one protocol"),
+)
+_CONTROL = re.compile(r"[^\x20-\x7e]")
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a client has sent: the capture, as bytes or as a spooled file, and what is known about it."""
+
+    name: str
+    content: bytes | UploadFile
+    size: int
+    context: Context
+
+    async def store(self, path: FilePath) -> None:
+        """Write the capture to a file."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(self.content, bytes):
+            await asyncio.to_thread(path.write_bytes, self.content)
+            return
+        with path.open("wb") as sink:
+            while chunk := await self.content.read(1 << 20):
+                await asyncio.to_thread(sink.write, chunk)
+
+
+def document(job: Job) -> Discovery:
+    """Return a discovery as the API shows it."""
+    address = f"/v1/discoveries/{job.id}"
+    links = {"self": address, "events": f"{address}/events"}
+    for result in job.results:
+        if result["id"]:
+            links[f"protocol:{result['protocol']}"] = links_of(result["id"])["self"]
+    return Discovery.model_validate({
+        "id": job.id, "status": job.status, "created": job.created, "updated": job.updated,
+        "input": job.request["input"], "progress": job.progress, "results": job.results, "warnings": job.warnings,
+        "problem": job.problem, "links": links,
+    })  # fmt: skip
+
+
+@router.post(
+    "",
+    summary="Discover the protocols of a capture or of messages",
+    response_model=Discovery,
+    responses={
+        202: {"description": "It runs; `Location` says where to ask", "model": Discovery},
+        **problem_responses(400, 404, 413, 415, 422, 503, 504),
+    },
+    openapi_extra=BODY,
+)
+async def start_discovery(
+    request: Request,
+    service: ServiceOf,
+    context: Annotated[str | None, Query(description="JSON of a Context, with an Arrow body")] = None,
+    prefer: Annotated[str, Header(description="`respond-async`: always answer 202 (RFC 7240)")] = "",
+    idempotency_key: Annotated[
+        str | None, Header(min_length=1, max_length=128, description="the same key again gives the same discovery")
+    ] = None,
+) -> Response:
+    """Answer with the result where the input is small and read in time, else with 202 and where to ask for it."""
+    settings = service.settings
+    if len(await asyncio.to_thread(service.catalog.waiting)) >= settings.max_waiting:
+        raise ProblemError(503, f"{settings.max_waiting} discoveries wait already", hint="try again later")
+    sent = await _read(request, service, context)
+    job_id = uuid.uuid4().hex
+    await sent.store(settings.uploads / job_id)
+    asked = {"context": sent.context.model_dump(mode="json"), "input": {"name": sent.name, "bytes": sent.size}}
+    job = await asyncio.to_thread(service.catalog.add_job, job_id, asked, idempotency_key)
+    if job.id == job_id:
+        ended = service.dispatch(job_id)
+        if sent.size <= settings.inline_bytes and "respond-async" not in prefer:
+            await asyncio.wait({ended}, timeout=settings.inline_wait_s)
+    else:
+        (settings.uploads / job_id).unlink()
+    found = await asyncio.to_thread(job_of, service, job.id)
+    return _answer(found)
+
+
+def _answer(job: Job) -> Response:
+    headers = {"Location": f"/v1/discoveries/{job.id}"}
+    if job.status == FAILED and job.problem is not None:
+        return respond(Problem.model_validate(job.problem), headers)
+    status = 200 if job.finished else 202
+    return JSONResponse(document(job).model_dump(mode="json"), status, headers=headers)
+
+
+async def _read(request: Request, service: Service, context: str | None) -> Sent:
+    kind = media_type(request, (JSON_TYPE, MULTIPART_TYPE, ARROW_TYPE))
+    if kind == MULTIPART_TYPE:
+        return await _read_upload(request)
+    body = await request.body()
+    most = service.settings.max_messages
+
+    def work() -> Sent:
+        if kind == ARROW_TYPE:
+            known = read_json(Context, context, "query.context") if context else Context()
+            read_arrow(body, most)
+            return Sent("messages.arrow", body, len(body), known)
+        sent = read_json(DiscoveryRequest, body)
+        payloads = decode_messages(sent.messages, most).to_arrow().select(["payload"])
+        return Sent("messages", arrow_bytes(pa.table(payloads)), len(body), sent.context)
+
+    return await asyncio.to_thread(work)
+
+
+async def _read_upload(request: Request) -> Sent:
+    form = await request.form(max_files=1, max_fields=4)
+    capture, context = form.get("capture"), form.get("context")
+    if not isinstance(capture, UploadFile):
+        fault = Fault(where="body.capture", what="Field required")
+        raise ProblemError(422, "body.capture: the capture file is missing", faults=[fault])
+    if isinstance(context, UploadFile):
+        context = (await context.read()).decode("utf-8", "replace")
+    known = read_json(Context, context, "body.context") if context else Context()
+    name = _CONTROL.sub("?", FilePath(capture.filename or "capture").name)[:120]
+    return Sent(name, capture, capture.size or 0, known)
+
+
+def job_of(service: Service, job_id: str) -> Job:
+    """
+    Return a discovery.
+
+    Raises:
+        ProblemError: 404, there is none with that id.
+    """
+    found = service.catalog.job(job_id)
+    if found is None:
+        raise ProblemError(404, f"no discovery '{job_id[:64]}'", hint="finished ones are deleted after a while")
+    return found
+
+
+@router.get("/{discovery_id}", summary="The state of a discovery", responses=problem_responses(404, 422))
+async def discovery(discovery_id: DiscoveryId, service: ServiceOf) -> Discovery:
+    """Return how far it has come, with the seconds of each stage, and what it has found so far."""
+    return document(await asyncio.to_thread(job_of, service, discovery_id))
+
+
+@router.delete("/{discovery_id}", summary="Cancel a discovery", responses=problem_responses(404, 422))
+async def cancel_discovery(discovery_id: DiscoveryId, service: ServiceOf) -> Discovery:
+    """Stop it; what it has found so far stays. One that has ended stays as it is."""
+    await asyncio.to_thread(job_of, service, discovery_id)
+    await asyncio.to_thread(service.catalog.cancel, discovery_id)
+    return document(await asyncio.to_thread(job_of, service, discovery_id))

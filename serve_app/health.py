@@ -1,0 +1,31 @@
+"""Whether the service lives, and whether it can work."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter
+from sqlalchemy.exc import SQLAlchemyError
+
+from .. import __version__
+from .models import Health
+from .problems import ProblemError, problem_responses
+from .service import ServiceOf
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz", summary="The process answers")
+async def healthz() -> Health:
+    """Answer, without looking at anything else."""
+    return Health(status="ok", version=__version__)
+
+
+@router.get("/readyz", summary="The service can work", responses=problem_responses(503))
+async def readyz(service: ServiceOf) -> Health:
+    """Look whether the catalog answers; 503 where it does not."""
+    try:
+        await asyncio.to_thread(service.catalog.waiting)
+    except SQLAlchemyError as error:
+        raise ProblemError(503, f"the catalog does not answer: {type(error).__name__}", code="catalog") from error
+    return Health(status="ok", version=__version__)
