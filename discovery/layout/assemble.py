@@ -10,11 +10,12 @@ import numpy as np
 
 from ..falsification import refuted, violation_lower_bound
 from ..settings import DiscoverySettings
-from ..spec import Element, Evidence, Field, Repeat, Rest, ToEnd, quantise
+from ..spec import Case, Element, Evidence, Field, Repeat, Rest, Switch, ToEnd, quantise
 from . import ber, chains, domain_names, prefixed, records
+from .branches import best_branch
 from .columns import columns_of
 from .consensus import column_chance, cut
-from .fields import Endianness, Names, field_of, plain
+from .fields import Endianness, Names, as_number, field_of, plain
 from .hypothesis import Hypothesis
 from .table import NO_SPANS, Spans, Table
 from .text import is_text, text_elements
@@ -63,11 +64,29 @@ class Assembler:
             return text_elements(self.names, table) if depth == 0 else [self._rest()]
         best = self._search(table, spans) if depth <= DEPTH and len(table) >= MIN_REGIONS else None
         if best is None:
-            return self._columns_to_end(table, spans)
+            return self._branches(table, depth, spans) or self._columns_to_end(table, spans)
         fitting = table.take(best.fits(table))
         front = self.columns(fitting, best.offset, spans | best.spans)
         behind = best.build(self, front, fitting.after(best.offset), depth)
         return front + behind
+
+    def _branches(self, table: Table, depth: int, spans: Spans) -> list[Element]:
+        """Return a switch on the byte that tells the regions apart, or nothing."""
+        found = best_branch(table.take(slice(0, READERS))) if depth < DEPTH else None  # type: ignore[arg-type]
+        if found is None or any(start < found[0] + 1 and found[0] < start + width > 1 for start, width in spans):
+            return []
+        offset, values = found
+        front = self.columns(table, offset + 1, spans | {(offset, 1)})
+        key = front[-1] = as_number(front[-1], False, "type")
+        window, exists = table.window(offset + 1)
+        behind = table.between(table.start + offset + 1, table.end)
+        cases, others = [], exists[:, offset].copy()
+        for value in values.tolist():
+            chosen = exists[:, offset] & (window[:, offset] == value)
+            others &= ~chosen
+            cases.append(Case(values=[value], elements=self.region(behind.take(chosen), depth + 1)))
+        default = self._columns_to_end(behind.take(others), NO_SPANS) if others.any() else [self._rest()]
+        return [*front, Switch(name=self.names.next("by_" + key.name), field=key.name, cases=cases, default=default)]
 
     def _rest(self) -> Field:
         return plain(self.names.next("rest"), Rest(), semantic="payload")

@@ -29,6 +29,7 @@ from .hypothesis import ACCEPTED, SEARCHED, Builder, allowed_failures
 from .kernels import LABELS, NO_LEAD, STRING, item_ends, scan, trace, weigh
 from .table import NO_SPANS, Bools, Ints, Spans, Table
 
+FAR = 512  # offsets beyond SEARCHED, where a boundary is not ruled out
 ITEMS = 512  # items of one region whose places are read
 REACH = 192  # bytes of a region from which the chance of a fit is taken
 
@@ -121,15 +122,16 @@ class Chain:
 def propose(table: Table, settings: DiscoverySettings) -> list[Chain]:
     """Return the chains that the regions support, best first."""
     sizes = table.sizes
-    span = int(min(np.quantile(sizes, 0.05, method="lower"), SEARCHED)) + 1
-    offsets = np.arange(span, dtype=np.int64)
+    odds = column_odds(table, FAR + 24)
+    offsets = _offsets(odds, int(np.quantile(sizes, 0.05, method="lower")))
     allowed = allowed_failures(len(table), settings)
-    failures = np.zeros((span, len(FORMS)), np.int64)
+    failures = np.zeros((len(offsets), len(FORMS)), np.int64)
     scan(table.data, table.start, table.end, offsets, _ROWS, allowed, failures)
     known, chosen = np.zeros(_slots(len(table)), np.int64), np.zeros(len(table), np.int64)
     own, reach = np.zeros(REACH + 1, np.bool_), np.zeros(REACH + 1, np.int64)
-    odds, found = column_odds(table, span + 24), []
-    for offset, index in np.argwhere(failures <= allowed).tolist():
+    found = []
+    for place, index in np.argwhere(failures <= allowed).tolist():
+        offset = int(offsets[place])
         start = table.start + offset
         inside = start <= table.end
         form = FORMS[index]
@@ -140,6 +142,13 @@ def propose(table: Table, settings: DiscoverySettings) -> list[Chain]:
         if bits >= ACCEPTED and several >= least:
             found.append(Chain(int(offset), bits + _agreement(odds, int(offset), form), form))
     return sorted(found, key=lambda chain: -chain.bits)[:8]
+
+
+def _offsets(odds: NDArray[np.float64], shortest: int) -> Ints:
+    """Return the offsets that are searched: all of the first ones, behind them those that may be boundaries."""
+    far = np.arange(SEARCHED + 1, min(shortest, FAR) + 1)
+    near = np.arange(min(shortest, SEARCHED) + 1)
+    return np.concatenate([near, far[(odds[far] > -2.5) | (far % 16 == 0)]]).astype(np.int64)
 
 
 def _agreement(odds: NDArray[np.float64], offset: int, form: Form) -> float:

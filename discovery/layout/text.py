@@ -28,7 +28,7 @@ def is_text(table: Table) -> bool:
     window, exists = few.window(int(min(few.sizes.max(), READ)))
     text = (_TEXT[window] | ~exists).mean(axis=1) >= 0.995
     plain_bytes = (PRINTABLE[window] | SPACES[window]) & exists
-    return bool((text & (plain_bytes.sum(axis=1) >= 0.9 * exists.sum(axis=1))).mean() >= 0.95)
+    return bool((text & (plain_bytes.sum(axis=1) >= 0.9 * exists.sum(axis=1))).mean() >= 0.85)
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,8 @@ def _first_separators(lines: list[bytes]) -> list[bytes]:
     """Return the bytes that end the leading word of one line in twenty or more."""
     after: Counter[int] = Counter()
     for line in lines:
-        place = next((k for k, byte in enumerate(line) if byte in _SEPARATORS), None)
-        if place:
+        place = next((k for k, byte in enumerate(line) if k and byte in _SEPARATORS), None)
+        if place is not None:
             after[line[place]] += 1
     return [bytes([byte]) for byte in sorted(after) if 20 * after[byte] >= len(lines)]
 

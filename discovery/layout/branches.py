@@ -1,0 +1,58 @@
+"""A byte that tells apart messages whose fields or lengths differ: a switch on it, with a layout for each value."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .prefixed import entropy_of
+from .table import Table
+
+REACH = 24  # offsets at which a switch is looked for
+WIDTH = 96  # columns that are compared
+LEAST, MOST = 6, 24  # regions of a case, values of a switch
+GAIN = 1.5  # bits by which a region must become more predictable
+
+
+def best_branch(table: Table) -> tuple[int, NDArray[np.int64]] | None:
+    """
+    Return the offset of the byte to switch on and its values that get a layout, or None.
+
+    The gain of a byte is what it tells about where the boundaries are (the divergence of the cases' mean probabilities
+    from those of all regions) and about the length of the region, in bits a region.
+    """
+    reach = int(min(np.quantile(table.sizes, 0.02, method="lower"), REACH))
+    if reach < 2 or len(table) < 4 * LEAST or table.chances is None:
+        return None
+    window, _ = table.window(reach)
+    chances, known = table.chance(WIDTH)
+    best, chosen = GAIN, None
+    for offset in range(reach - 1):
+        values, group, counts = np.unique(window[:, offset], return_inverse=True, return_counts=True)
+        large = counts >= LEAST
+        if not 2 <= len(values) <= MOST or large.sum() < 2 or counts[large].sum() < 0.8 * len(table):
+            continue
+        gain = _divergence(chances, known, group, len(values), offset + 1) + _lengths(table, group, len(values))
+        gain -= 0.02 * offset + 0.05 * len(values)
+        if gain > best:
+            best, chosen = gain, (offset, values[large].astype(np.int64))
+    return chosen
+
+
+def _divergence(
+    chances: NDArray[np.float32], known: NDArray[np.bool_], group: NDArray[np.int64], groups: int, start: int
+) -> float:
+    """Return the mean divergence of a region's case from all regions, in bits over the columns from ``start``."""
+    member = np.zeros((groups, len(group)))
+    member[group, np.arange(len(group))] = 1.0
+    total = member @ known
+    share = (member @ np.rint(chances * 256.0) + 16.0) / (256.0 * total + 64.0)
+    pooled = (np.rint(chances * 256.0).sum(axis=0) + 16.0) / (256.0 * known.sum(axis=0) + 64.0)
+    bits = share * np.log2(share / pooled) + (1 - share) * np.log2((1 - share) / (1 - pooled))
+    return round(float((bits * total)[:, start:].sum()) / len(group) * 256) / 256
+
+
+def _lengths(table: Table, group: NDArray[np.int64], groups: int) -> float:
+    sizes = table.sizes
+    inner = sum(entropy_of(sizes[group == g]) * int((group == g).sum()) for g in range(groups)) / len(sizes)
+    return 0.5 * (entropy_of(sizes) - inner)
