@@ -45,7 +45,7 @@ class Likelihood:
         Return the bits of each message's tokens (float64, n).
 
         Infinite where the grammar has no derivation; NaN, so neither likely nor unlikely, where there is no grammar,
-        the message has no type, or its derivations are too many to build.
+        the message has no type, or it has too many tokens or derivations to be read.
         """
         bits = np.full(len(parsed), np.nan)
         if not self.spec.grammar.rules:
@@ -55,6 +55,8 @@ class Likelihood:
         rules = RuleSet.from_spec(self.spec.grammar, {name: i for i, name in enumerate(names)})
         places: dict[bytes, list[int]] = {}
         for row in np.flatnonzero(parsed.type_index >= 0).tolist():
+            if len(tokens.sequences[row]) > MAX_TOKENS:
+                continue  # the learner leaves them out
             places.setdefault(_closed(tokens.sequences[row], len(names)).tobytes(), []).append(row)
         keys = list(places)
         for start in range(0, len(keys), BATCH):
@@ -101,9 +103,5 @@ def usual_bits(bits: NDArray[np.float64]) -> float:
 
 
 def _closed(tokens: NDArray[np.int64], terminals: int) -> NDArray[np.int64]:
-    """Cut a long sequence as the learner does, and give an empty one its own token."""
-    if not len(tokens):
-        return np.array([terminals - 1], np.int64)
-    if len(tokens) > MAX_TOKENS:
-        return np.append(tokens[: MAX_TOKENS - 1], terminals - 2)
-    return np.ascontiguousarray(tokens, dtype=np.int64)
+    """Give an empty sequence its own token, as the learner does."""
+    return np.ascontiguousarray(tokens, dtype=np.int64) if len(tokens) else np.array([terminals - 1], np.int64)

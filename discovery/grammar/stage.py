@@ -7,8 +7,9 @@ import numpy as np
 from ..parser import Parser
 from ..sample import Sample
 from ..settings import DiscoverySettings
-from ..spec import UNKNOWN_TYPE, ProtocolSpec
+from ..spec import UNKNOWN_TYPE, ProtocolSpec, quantise
 from .learner import GrammarLearner
+from .likelihood import Likelihood, usual_bits
 from .sequence import learn_sequence
 from .tokens import tokens_from_parsed
 
@@ -31,6 +32,15 @@ def learn_grammar(spec: ProtocolSpec, sample: Sample, settings: DiscoverySetting
     )
     flows = sample.flows.view
     names = [*(t.name for t in spec.types), UNKNOWN_TYPE]
-    types = [names[index] for index in parser.parse_batch(flows).type_index.tolist()]
+    in_flows = parser.parse_batch(flows)
+    types = [names[index] for index in in_flows.type_index.tolist()]
     sequence = learn_sequence(flows.flow, types, flows.direction, settings.flow_messages)
-    return spec.model_copy(update={"grammar": grammar, "sequence": sequence})
+    learned = spec.model_copy(update={"grammar": grammar, "sequence": sequence})
+    # What was learned from is usual: a validator calls nothing a surprise that costs no more.
+    likelihood = Likelihood(learned)
+    rarest = usual_bits(likelihood.sequence_bits(in_flows, np.flatnonzero(flows.flow != 0)))
+    return learned.model_copy(
+        update={
+            "sequence": sequence.model_copy(update={"usual_bits": quantise(rarest)}),
+        }
+    )

@@ -30,12 +30,13 @@ class Grammar(Model):
     flat_bits_per_message: Quantised = 0.0
     held_out_coverage: Quantised = 0.0
     likelihoods: list[Quantised] = []  # held-out bits per message after each EM iteration
+    usual_bits: Quantised = 0.0  # of the costliest message that was learned from or judged on
     messages_cut: int = 0  # messages of more tokens than are read
     messages_unread: int = 0  # messages left out: too ambiguous, or beyond the number of distinct ones that are read
 
 
 class Transition(Model):
-    """In a flow, a message of state ``to`` followed one of state ``from_`` so many times; a state is a type and a direction."""
+    """In a flow, a message of type ``target`` in a direction followed one of type ``source`` so many times."""
 
     source: str
     target: str
@@ -47,3 +48,4 @@ class SequenceModel(Model):
     """First-order chain of message types per flow; ``start`` and ``end`` are states of their own."""
 
     transitions: list[Transition] = []
+    usual_bits: Quantised = 0.0  # of the rarest transition in the flows that it was learned from

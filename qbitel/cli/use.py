@@ -120,7 +120,7 @@ def validate_command(
 ) -> None:
     """Judge every message of INPUT; exit code 1 if any is invalid."""
     spec, batch = _open(folder, protocol, source)
-    rules = load_rules(rules_file, spec) if rules_file else ()
+    rules = load_rules(rules_file, Parser(spec).symbols) if rules_file else ()
     validator = MessageValidator(spec, level, rules)
     view = batch.view()
     result = validator.validate_batch(batch)

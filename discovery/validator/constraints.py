@@ -1,0 +1,167 @@
+"""One check for each kind of constraint: which leaves hold it, and the sentence for those that do not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..checksums import checksum_values
+from ..spec import Checksum, Constant, Constraint, Count, Enum, Flags, Length, Padding, Range, Text
+from .values import Leaves
+
+Check = Callable[[Leaves, Any], "NDArray[np.bool_] | None"]
+
+PRINTABLE = np.zeros(256, bool)
+PRINTABLE[[9, 10, 13, *range(32, 127)]] = True
+
+
+def constant(leaves: Leaves, constraint: Constant) -> NDArray[np.bool_]:
+    """The bytes are these."""
+    return leaves.equals_any([constraint.value])
+
+
+def enum(leaves: Leaves, constraint: Enum) -> NDArray[np.bool_]:
+    """The bytes are one of these."""
+    return leaves.equals_any(constraint.values)
+
+
+def range_(leaves: Leaves, constraint: Range) -> NDArray[np.bool_]:
+    """The number is within bounds."""
+    if leaves.field.encoding == "int":
+        return (leaves.numbers >= constraint.minimum) & (leaves.numbers <= constraint.maximum)
+    low, high = max(constraint.minimum, 0), min(constraint.maximum, 2**64 - 1)
+    return (leaves.unsigned >= np.uint64(low)) & (leaves.unsigned <= np.uint64(max(high, 0)))
+
+
+def flags(leaves: Leaves, constraint: Flags) -> NDArray[np.bool_]:
+    """No bit outside the mask is set."""
+    mask = int.from_bytes(constraint.mask[:8], "big")
+    return (leaves.big & np.uint64(~mask & (1 << 8 * min(len(constraint.mask), 8)) - 1)) == 0
+
+
+def length(leaves: Leaves, constraint: Length) -> NDArray[np.bool_] | None:
+    """The value says the bytes of the message, of what follows, or of a field; the parser has enforced nested ones."""
+    total = leaves.parsed.view.lengths[leaves.rows]
+    if constraint.of == "message":
+        size = total
+    elif constraint.of == "rest":
+        if "." in leaves.symbol.path:
+            return None  # the region is that of a field whose width the parser took from its own length
+        size = total - leaves.starts - leaves.lengths
+    else:
+        found = _extent(leaves, constraint.target or "")
+        if found is None:
+            return None
+        size = found
+    holds: NDArray[np.bool_] = leaves.numbers * constraint.scale + constraint.bias == size
+    return holds
+
+
+def _extent(leaves: Leaves, target: str) -> NDArray[np.int64] | None:
+    """Bytes of the field or repeat of that name beside this one, per leaf; None inside repeats, where the parser checks."""
+    if leaves.symbol.repeated:
+        return None
+    size = np.zeros(len(leaves.parsed), np.int64)
+    for symbol, members in _members(leaves, target):
+        del symbol
+        np.add.at(size, leaves.parsed.leaf_row[members], leaves.parsed.leaf_length[members])
+    return size[leaves.rows]
+
+
+def count(leaves: Leaves, constraint: Count) -> NDArray[np.bool_] | None:
+    """The value says the number of items of a repeat beside this field."""
+    if leaves.symbol.repeated:
+        return None
+    items = np.zeros(len(leaves.parsed), np.int64)
+    for symbol, members in _members(leaves, constraint.target):
+        # Deeper repeats count their own items.
+        if symbol.path.count(".") == leaves.symbol.path.count(".") + 1:
+            np.maximum.at(items, leaves.parsed.leaf_row[members], leaves.parsed.leaf_item[members] + 1)
+    holds: NDArray[np.bool_] = leaves.numbers + constraint.bias == items[leaves.rows]
+    return holds
+
+
+def _members(leaves: Leaves, target: str) -> list[tuple[Any, NDArray[np.int64]]]:
+    prefix = leaves.symbol.path.rpartition(".")[0]
+    wanted = f"{prefix}.{target}" if prefix else target
+    return [
+        (symbol, leaves.parsed.leaves_of(index))
+        for index, symbol in enumerate(leaves.parsed.symbols)
+        if symbol.type == leaves.symbol.type and (symbol.path == wanted or symbol.path.startswith(wanted + "."))
+    ]
+
+
+def checksum(leaves: Leaves, constraint: Checksum) -> NDArray[np.bool_]:
+    """The value is the checksum of its region."""
+    holds = np.zeros(len(leaves), bool)
+    little = leaves.field.endianness == "little"
+    for width in np.unique(leaves.lengths[(leaves.lengths > 0) & (leaves.lengths <= 8)]).tolist():
+        k = np.flatnonzero(leaves.lengths == width)
+        expected = checksum_values(leaves.parsed.view, leaves.rows[k], constraint, leaves.starts[k], width, little)
+        holds[k] = leaves.unsigned[k] == expected
+    return holds
+
+
+def text(leaves: Leaves, constraint: Text) -> NDArray[np.bool_]:
+    """The bytes are text of the character set, padding aside."""
+    allowed = PRINTABLE.copy()
+    for byte in constraint.padding or b"\0":
+        allowed[byte] = True
+    if constraint.charset == "ascii":
+        return leaves.bytes_outside(allowed) == 0
+    codec = constraint.charset
+    return np.array([_decodes(leaves.content(k), codec) for k in range(len(leaves))], bool)
+
+
+def _decodes(content: bytes, codec: str) -> bool:
+    try:
+        content.decode(codec)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def padding(leaves: Leaves, constraint: Padding) -> NDArray[np.bool_]:
+    """Every byte is the same one."""
+    allowed = np.zeros(256, bool)
+    allowed[constraint.byte] = True
+    return leaves.bytes_outside(allowed) == 0
+
+
+# Constraints that single messages can break; counters and echoes need the flow (``sequence.py``), and the others
+# (opaque, addresses without an endpoint, times of clocks that nobody set) claim nothing that a message could break.
+CHECKS: dict[str, Check] = {
+    "constant": constant,
+    "enum": enum,
+    "range": range_,
+    "flags": flags,
+    "length": length,
+    "count": count,
+    "checksum": checksum,
+    "text": text,
+    "padding": padding,
+}
+
+REASONS: dict[str, Callable[[Any], str]] = {
+    "constant": lambda c: f"is not 0x{c.value.hex()}",
+    "enum": lambda c: f"is none of the {len(c.values)} known values",
+    "range": lambda c: f"is not between {c.minimum} and {c.maximum}",
+    "flags": lambda c: f"has bits outside 0x{c.mask.hex()}",
+    "length": lambda c: f"does not say the bytes of {c.target or ('the ' + c.of)}",
+    "count": lambda c: f"does not say the items of {c.target}",
+    "checksum": lambda c: f"is not the {c.name or c.algorithm} of its bytes",
+    "text": lambda c: f"is not {c.charset} text",
+    "padding": lambda c: f"is not all 0x{c.byte:02x}",
+    "counter": lambda c: f"does not rise by {c.step}",
+    "echo": lambda c: f"does not repeat {c.type}.{c.field}",
+}
+
+
+def sentence(leaves: Leaves, constraint: Constraint, k: int) -> str:
+    """Return why the k-th leaf breaks the constraint."""
+    content = leaves.content(k)
+    shown = f"0x{content[:16].hex()}" + ("..." if len(content) > 16 else "")
+    return f"{leaves.symbol.name} = {shown} {REASONS[constraint.kind](constraint)}"

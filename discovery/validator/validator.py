@@ -1,0 +1,158 @@
+"""MessageValidator: from a specification and a level to verdicts, for one message, a batch, or a stream of batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..batch import MessageBatch, MessageView
+from ..errors import NotFoundError
+from ..grammar.likelihood import Likelihood
+from ..parser import ParsedBatch, Parser
+from ..spec import UNKNOWN_TYPE, Counter, Echo, ProtocolSpec
+from . import flows
+from .constraints import CHECKS, sentence
+from .rules import Rule
+from .values import Leaves
+from .verdict import Breach, ValidationResult, Verdict
+
+BITS_MARGIN = 2**-12  # bounds are stored quantised
+LEVELS = ("basic", "standard", "strict", "enterprise")
+
+
+class MessageValidator:
+    """
+    Judges messages.
+
+    Levels, each with all before it: ``basic``: the type is known; ``standard``: the message fits its layout to the
+    last byte; ``strict``: every constraint holds, those between the messages of a flow included; ``enterprise``: the
+    custom rules hold, and neither the message under the grammar nor its place in the flow is less likely than
+    anything that the specification was learned from.
+
+    Args:
+        spec: the specification; level: one of ``LEVELS``; rules: custom rules, checked at every level they are given.
+
+    Raises:
+        NotFoundError: there is no such level. SpecError: the specification cannot be compiled.
+    """
+
+    def __init__(self, spec: ProtocolSpec, level: str = "standard", rules: Sequence[Rule] = ()) -> None:
+        if level not in LEVELS:
+            raise NotFoundError(f"no level '{level}'", hint=f"one of {', '.join(LEVELS)}")
+        self.spec, self.level, self.rules = spec, level, tuple(rules)
+        self.parser = Parser(spec)
+        self.rank = LEVELS.index(level)
+        self.type_names = (*(t.name for t in spec.types), UNKNOWN_TYPE)
+        self.likelihood = Likelihood(spec) if self.rank >= 3 else None
+
+    def validate(self, message: bytes) -> Verdict:
+        """Judge one message on its own."""
+        return self.validate_batch(MessageBatch.from_payloads([message])).verdict(0)
+
+    def stream(self, batches: Iterable[MessageBatch]) -> Iterator[ValidationResult]:
+        """Judge batch after batch; constraints between messages see the messages of one batch."""
+        return map(self.validate_batch, batches)
+
+    def validate_batch(self, messages: MessageBatch | MessageView) -> ValidationResult:
+        """Judge a batch; every message gets a verdict, in order."""
+        view = messages.view() if isinstance(messages, MessageBatch) else messages
+        parsed = self.parser.parse_batch(view)
+        breaches = [_unknown(parsed)]
+        if self.rank >= 1:
+            breaches.append(_misfits(parsed))
+        columns = [leaves for leaves in self._columns(parsed) if len(leaves)] if self.rank >= 2 or self.rules else []
+        if self.rank >= 2:
+            breaches += [breach for leaves in columns for breach in _field_breaches(leaves)]
+            breaches += _flow_breaches(columns, view)
+        if self.likelihood is not None:
+            breaches += self.likelihood_breaches(parsed, self.likelihood)
+        breaches += [_rule_breach(rule, leaves) for rule in self.rules for leaves in columns if rule.concerns(leaves.symbol)]
+        kept = tuple(breach for breach in breaches if len(breach.rows))
+        valid = np.ones(len(view), bool)
+        for breach in kept:
+            valid[breach.rows] = False
+        return ValidationResult(valid, parsed.type_index, self.type_names, kept)
+
+    def _columns(self, parsed: ParsedBatch) -> Iterator[Leaves]:
+        for index, symbol in enumerate(parsed.symbols):
+            if symbol.field is not None and (symbol.field.constraints or self.rules):
+                yield Leaves(parsed, symbol, symbol.field, parsed.leaves_of(index))
+
+    def likelihood_breaches(self, parsed: ParsedBatch, likelihood: Likelihood) -> list[Breach]:
+        """Return the messages that the grammar, or the sequence of types, makes less likely than anything learned."""
+        bits = likelihood.message_bits(parsed)
+        order = flows.order_in_flows(parsed.view)
+        steps = likelihood.sequence_bits(parsed, order)
+        return [
+            self._surprise("grammar", parsed, bits, likelihood.message_bound, "under the grammar"),
+            self._surprise("sequence", parsed, steps, likelihood.sequence_bound, "after the message before it"),
+        ]
+
+    @staticmethod
+    def _surprise(
+        rule: str, parsed: ParsedBatch, bits: NDArray[np.float64], bound: float, how: str
+    ) -> Breach:
+        rows = np.flatnonzero(bits > bound + BITS_MARGIN)
+        return _whole(
+            rule, parsed, rows, lambda k: f"takes {bits[rows[k]]:.1f} bits {how}, at most {bound:.1f} are usual"
+        )
+
+
+def _whole(rule: str, parsed: ParsedBatch, rows: NDArray[np.int64], reason: Callable[[int], str]) -> Breach:
+    return Breach(rule, "", rows, np.zeros(len(rows), np.int64), parsed.view.lengths[rows], reason)
+
+
+def _unknown(parsed: ParsedBatch) -> Breach:
+    rows = np.flatnonzero(parsed.type_index < 0)
+    return _whole("type", parsed, rows, lambda k: "the message matches no type")
+
+
+def _misfits(parsed: ParsedBatch) -> Breach:
+    rows = np.flatnonzero((parsed.type_index >= 0) & ~parsed.explained)
+    starts = parsed.error_offset[rows].astype(np.int64)
+    lengths = np.maximum(parsed.view.lengths[rows] - starts, 0)
+    return Breach("structure", "", rows, starts, lengths, lambda k: parsed.error(int(rows[k])) or "does not fit")
+
+
+def _breach(rule: str, leaves: Leaves, holds: NDArray[np.bool_], reason: Callable[[int], str]) -> Breach:
+    broken = np.flatnonzero(~holds)
+    return Breach(
+        rule, leaves.symbol.qualified, leaves.rows[broken], leaves.starts[broken], leaves.lengths[broken],
+        lambda k: reason(int(broken[k])),
+    )  # fmt: skip
+
+
+def _rule_breach(rule: Rule, leaves: Leaves) -> Breach:
+    return _breach(rule.name, leaves, rule.holds(leaves), partial(rule.reason, leaves))
+
+
+def _field_breaches(leaves: Leaves) -> Iterator[Breach]:
+    for constraint in leaves.field.constraints:
+        check = CHECKS.get(constraint.kind)
+        holds = check(leaves, constraint) if check else None
+        if holds is not None:
+            yield _breach(constraint.kind, leaves, holds, partial(sentence, leaves, constraint))
+
+
+def _flow_breaches(columns: Sequence[Leaves], view: MessageView) -> list[Breach]:
+    counters = [(leaves, c) for leaves in columns for c in leaves.field.constraints if isinstance(c, Counter)]
+    held = flows.counter(counters, view) if counters else []
+    breaches = [
+        _breach("counter", leaves, holds, partial(sentence, leaves, constraint))
+        for (leaves, constraint), holds in zip(counters, held, strict=True)
+    ]
+    for leaves in columns:
+        for constraint in leaves.field.constraints:
+            if isinstance(constraint, Echo) and (requests := _field_of(columns, constraint)) is not None:
+                holds = flows.echo(leaves, constraint, requests, view)
+                breaches.append(_breach("echo", leaves, holds, partial(sentence, leaves, constraint)))
+    return breaches
+
+
+def _field_of(columns: Sequence[Leaves], constraint: Echo) -> Leaves | None:
+    return next(
+        (c for c in columns if c.symbol.type == constraint.type and c.symbol.path == constraint.field), None
+    )

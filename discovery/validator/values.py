@@ -1,0 +1,121 @@
+"""The bytes and numbers of the leaves of one field, as columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from ..parser import ParsedBatch
+from ..parser.symbols import Symbol
+from ..spec import Field
+
+
+@njit(cache=True, nogil=True)
+def _unsigned(data, at, size, little, out):  # type: ignore[no-untyped-def]
+    for k in range(len(at)):
+        value = np.uint64(0)
+        for i in range(min(size[k], 8)):
+            value = (value << np.uint64(8)) | np.uint64(data[at[k] + (size[k] - 1 - i if little else i)])
+        out[k] = value
+
+
+@njit(cache=True, nogil=True)
+def _outside(data, at, size, allowed, out):  # type: ignore[no-untyped-def]
+    """Count the bytes of each leaf that are not in a set (bool, 256)."""
+    for k in range(len(at)):
+        count = 0
+        for i in range(size[k]):
+            count += not allowed[data[at[k] + i]]
+        out[k] = count
+
+
+@dataclass(frozen=True)
+class Leaves:
+    """
+    The leaves of one symbol.
+
+    Attributes:
+        index: of the leaves in the parsed batch (int64, k); rows, starts, lengths: int64, k.
+    """
+
+    parsed: ParsedBatch
+    symbol: Symbol
+    field: Field
+    index: NDArray[np.int64]
+
+    @cached_property
+    def rows(self) -> NDArray[np.int64]:
+        """The message of each leaf."""
+        return self.parsed.leaf_row[self.index].astype(np.int64)
+
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """Where each leaf begins in its message."""
+        return self.parsed.leaf_start[self.index].astype(np.int64)
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """Bytes of each leaf."""
+        return self.parsed.leaf_length[self.index].astype(np.int64)
+
+    @cached_property
+    def at(self) -> NDArray[np.int64]:
+        """Where each leaf begins in the view's data."""
+        return self.parsed.view.starts[self.rows] + self.starts
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @cached_property
+    def big(self) -> NDArray[np.uint64]:
+        """The first 8 bytes as an unsigned number, the first byte the highest."""
+        return self._read(False)
+
+    @cached_property
+    def unsigned(self) -> NDArray[np.uint64]:
+        """The value as an unsigned number in the field's byte order."""
+        return self._read(True) if self.field.endianness == "little" else self.big
+
+    def _read(self, little: bool) -> NDArray[np.uint64]:
+        out = np.empty(len(self), np.uint64)
+        _unsigned(self.parsed.view.data, self.at, self.lengths, little, out)
+        return out
+
+    @cached_property
+    def numbers(self) -> NDArray[np.int64]:
+        """The value as the field encodes it, two's complement for ``int``."""
+        values = self.unsigned.astype(np.int64)
+        if self.field.encoding == "int":
+            shift = np.clip(64 - 8 * self.lengths, 0, 63)
+            values = (values << shift) >> shift
+        return values
+
+    def bytes_outside(self, allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Return how many bytes of each leaf are not in a set (bool, 256)."""
+        out = np.empty(len(self), np.int64)
+        _outside(self.parsed.view.data, self.at, self.lengths, allowed, out)
+        return out
+
+    def content(self, k: int) -> bytes:
+        """Return the bytes of one leaf."""
+        start = int(self.at[k])
+        return self.parsed.view.data[start : start + int(self.lengths[k])].tobytes()
+
+    def equals_any(self, values: list[bytes]) -> NDArray[np.bool_]:
+        """Return whether each leaf is one of these byte strings."""
+        holds = np.zeros(len(self), bool)
+        for size in {len(value) for value in values}:
+            fitting = np.flatnonzero(self.lengths == size)
+            wanted = [value for value in values if len(value) == size]
+            if size <= 8:
+                numbers = np.array([int.from_bytes(value, "big") for value in wanted], np.uint64)
+                holds[fitting] = np.isin(self.big[fitting], numbers)
+            else:
+                rows = self.parsed.view.data[self.at[fitting, None] + np.arange(size)]
+                for value in wanted:
+                    holds[fitting] |= (rows == np.frombuffer(value, np.uint8)).all(axis=1)
+        return holds
