@@ -3,8 +3,8 @@ Precision and recall of field labels on a labelled corpus.
 
     python benchmarks/semantics.py --corpus DIR [--protocol NAME ...]
 
-``DIR`` holds one Parquet file a protocol with the columns payload, ts, stream, src, dst, sport, dport, direction, is_dup
-and semantics (start, length, label). A label counts as found where a leaf of the same bytes has a label of its class;
+``DIR`` holds one Parquet file a protocol with the columns payload, ts, stream, src, dst, sport, dport, direction,
+is_dup and semantics (start, length, label). A label counts as found where a leaf of the same bytes has a label of its class;
 macro figures are means over the protocols in which a class occurs in truth or result.
 """
 
@@ -44,6 +44,7 @@ CLASSES: dict[str, tuple[set[str], set[str]]] = {
     "flags": ({"flags"}, {"flags"}),
     "count": ({"count"}, {"count"}),
 }
+_OUTCOMES = ("hit", "missed", "wrong", "misplaced", "unjudged")
 _DIRECTIONS = {"c2s": 1, "s2c": 2}
 
 
@@ -88,7 +89,7 @@ def labelled(batch: MessageBatch, settings: DiscoverySettings) -> list[dict[tupl
     """Discover a specification from the messages and return the label of each of their fields."""
     gathered = MessageStatistics(settings)
     gathered.update(batch, "00" * 8)
-    spec = propose(ProtocolSpec(), gathered.sample(), settings, _stage)
+    spec = propose(ProtocolSpec(), gathered.sample(), settings, _stage, lambda found: found)
     parser = Parser(spec)
     parsed = parser.parse_batch(batch.view())
     names = [symbol.semantic for symbol in parser.symbols] + ["unknown"]
@@ -159,7 +160,7 @@ def main() -> None:
         print(f"{name:<11} {len(rates):>9}  {' | '.join(columns)}")
         for protocol, (precision, recall, f1) in sorted(rates.items()) if arguments.detail else ():
             counts = results[protocol]
-            numbers = " ".join(f"{what} {counts[name, what]}" for what in ("hit", "missed", "wrong", "misplaced", "unjudged"))
+            numbers = " ".join(f"{what} {counts[name, what]}" for what in _OUTCOMES)
             print(f"    {protocol:<14} P {precision:.2f} R {recall:.2f} F1 {f1:.2f}  {numbers}")
 
 

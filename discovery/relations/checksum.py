@@ -20,6 +20,7 @@ from .regions import MOST_ROWS, Place, Region, places_of, regions_of
 
 _PROBES = 12
 _FEWEST = 8
+_CRC_ROWS = 16  # generator, init and xorout are as much as three checksums: the others are the evidence
 _GROUPS = 9
 _DETECTOR = "checksum"
 
@@ -86,7 +87,7 @@ class _Search:
             return
         found = list(additive(view, probes, place, regions))
         yield from found
-        if not found and place.mixed:
+        if not found and place.mixed and len(rows) >= _CRC_ROWS:
             yield from self._crcs(place, rows)
 
     def _crcs(self, place: Place, rows: NDArray[np.int64]) -> Iterator[Proposal]:
@@ -100,7 +101,8 @@ class _Search:
                 shared = region, differences_of(view, rows, place, region)
             found = shared[1].after(region.start - shared[0].start)
             if len(found.lengths) < 4 and not found.impossible:
-                yield from from_catalogue(view, rows, place, region)
+                if place.start < 0 and region.start == 0:
+                    yield from from_catalogue(view, rows, place, region)
                 continue
             for ordering, generator in generators(found, place.width, usual=region is not shared[0]):
                 yield from parameters_of(view, rows, place, region, ordering, generator)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..findings import Finding
-from ..spec import Constant
+from ..spec import Constant, Semantic
 from .claims import evidence_of, stands, types_that_hold
 from .columns import FRONT, Columns
 
@@ -14,13 +14,12 @@ _FEWEST = 8
 
 
 def find_constants(columns: Columns) -> list[Finding]:
-    """Return the runs of bytes that are the same in all messages; the first one, if it is not zero, is the magic."""
+    """Return the runs of bytes that are the same in all messages; one at the front, if not zero, is the magic."""
     if not columns.groups or len(columns.groups[0].proposing) < _FEWEST:
         return []
     rows = columns.groups[0].proposing
     places = min(FRONT, int(np.quantile(columns.lengths[rows], 0.02, method="lower")))
-    first = columns.front[rows[0], :places]
-    usual = np.median(columns.front[rows, :places], axis=0).astype(np.uint8) if len(rows) else first
+    usual = np.median(columns.front[rows, :places], axis=0).astype(np.uint8)
     same = (columns.front[:, :places] == usual) & (columns.lengths[:, None] > np.arange(places))
     constant = same[rows].mean(axis=0) > 1 - columns.settings.epsilon
     edges = np.flatnonzero(np.diff(np.concatenate([[False], constant, [False]]).astype(np.int8)))
@@ -31,8 +30,7 @@ def find_constants(columns: Columns) -> list[Finding]:
         types = types_that_hold(columns, holds, range(columns.n_types))
         evidence = evidence_of(columns, holds, types, _DETECTOR, f"bytes {value.hex()} at {start}")
         if types and stands(evidence, columns.settings):
-            semantic = "magic" if start == 0 and any(value) else "constant"
-            findings.append(
-                Finding(types, int(start), int(end - start), semantic, Constant(value=value), None, evidence, hard=False)  # type: ignore[arg-type]
-            )
+            semantic: Semantic = "magic" if start == 0 and any(value) else "constant"
+            constraint = Constant(value=value)
+            findings.append(Finding(types, int(start), len(value), semantic, constraint, None, evidence, hard=False))
     return findings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +65,8 @@ def _proposed(columns: Columns, types: tuple[int, ...], pairs: Pairs, per_direct
         step = int(steps[start, shape])
         step -= (1 << (8 * width)) if step >> (8 * width - 1) else 0
         candidate = _Rising(types, int(start), width, little, step, per_direction)
-        if abs(step) < 1 << 16 and (width == 1 or step % 256) and _proven(columns.flow_front, earlier, later, candidate):
+        small = abs(step) < 1 << 16 and (width == 1 or step % 256 != 0)
+        if small and _proven(columns.flow_front, earlier, later, candidate):
             rising.append(candidate)
     return sorted(rising, key=lambda r: (-r.width, r.start))
 
@@ -114,6 +116,8 @@ def _finding(columns: Columns, rising: _Rising, pairs: Pairs) -> Finding | None:
     evidence = pair_evidence(columns, pairs, holds, _DETECTOR, statement)
     if not stands(evidence, columns.settings):
         return None
-    order = None if rising.width == 1 else "little" if rising.little else "big"
+    order: Literal["big", "little"] | None = None
+    if rising.width > 1:
+        order = "little" if rising.little else "big"
     constraint = Counter(step=rising.step, per_direction=rising.per_direction)
-    return Finding(rising.types, rising.start, rising.width, "counter", constraint, order, evidence)  # type: ignore[arg-type]
+    return Finding(rising.types, rising.start, rising.width, "counter", constraint, order, evidence)

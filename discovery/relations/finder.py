@@ -36,7 +36,7 @@ def find_relations(
     sample: Sample, type_of_row: NDArray[np.int32], n_types: int, settings: DiscoverySettings
 ) -> list[Finding]:
     """
-    Return what is proven of bytes at fixed places, strongest first: detectors run in order and do not claim bytes twice.
+    Return what is proven of bytes at fixed places: the surest detectors come first, no byte is claimed twice.
 
     Args:
         sample: proposing rows propose, held-out rows refute.

@@ -53,10 +53,7 @@ def exchanges(columns: Columns) -> Pairs:
 def _split(earlier: NDArray[np.int64], later: NDArray[np.int64], flow: NDArray[np.uint64]) -> Pairs:
     """Hold back a quarter of the flows, or the last quarter of the pairs where there are fewer than four flows."""
     flows, index = np.unique(flow[later], return_inverse=True)
-    if len(flows) >= 4:
-        held = index % 4 == 3
-    else:
-        held = np.arange(len(later)) * 4 >= 3 * len(later)
+    held = index % 4 == 3 if len(flows) >= 4 else np.arange(len(later)) * 4 >= 3 * len(later)
     return Pairs(earlier, later, held.astype(np.bool_))
 
 

@@ -42,7 +42,8 @@ class Affine:
         """Return in which rows it holds."""
         value = numbers(columns.front, self.start, self.width, self.little).astype(np.int64)
         fits = columns.lengths >= self.start + self.width
-        return fits & (value * self.scale + self.bias == columns.lengths)
+        equal: NDArray[np.bool_] = value * self.scale + self.bias == columns.lengths
+        return fits & equal
 
     def constraint(self) -> Length:
         """Return the relation to the rest or to the message, whichever needs the smaller bias."""

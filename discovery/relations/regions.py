@@ -13,6 +13,7 @@ from ..spec import Checksum
 from .columns import Columns, Group
 
 FRONT_PLACES = 32
+_FRONT_ROWS = 24  # fewer rows do not tell mixed bytes from others
 MOST_ROWS = 256
 _TAIL_WIDTHS = (4, 3, 2, 1)  # a factor of a wide CRC's generator is a narrow CRC of its last bytes
 _FRONT_WIDTHS = (4, 2, 1)
@@ -74,9 +75,10 @@ def regions_of(place: Place) -> list[Region]:
     if place.start < 0:
         return [Region(start, place.start, "outside") for start in _STARTS]
     behind = place.start + place.width
-    whole = [Region(start, 0, own) for own in ("zeroed", "excluded") for start in _STARTS[:3] if start <= place.start]
+    starts = [start for start in _STARTS[:3] if start <= place.start]
+    whole = [*(Region(start, 0, "zeroed") for start in starts), *(Region(start, 0, "excluded") for start in starts)]
     before = [Region(start, place.start, "outside") for start in (0, 1) if place.start - start >= 2]
-    return [*whole, Region(behind, 0, "outside"), *before]  # type: ignore[list-item]
+    return [*whole, Region(behind, 0, "outside"), *before]
 
 
 def places_of(columns: Columns, group: Group) -> list[Place]:
@@ -94,7 +96,7 @@ def places_of(columns: Columns, group: Group) -> list[Place]:
             counts = tail[8 + start : 8 + start + width]
             if shortest >= width + skip + 2 and _diverse(counts, len(rows)):
                 places.append(Place(start, width, _mixed(counts, len(rows))))
-    return [*places, *_front_places(front, len(rows))]
+    return [*places, *(_front_places(front, len(rows)) if len(rows) >= _FRONT_ROWS else [])]
 
 
 def _front_places(counts: NDArray[np.int64], rows: int) -> list[Place]:
@@ -113,7 +115,8 @@ def _front_places(counts: NDArray[np.int64], rows: int) -> list[Place]:
             if width <= end - start:
                 places[start, width] = places[end - width, width] = True
         for at in (start - 1, end - 1):
-            if end - start == 1 and 0 <= at <= len(counts) - 2 and _diverse(np.delete(counts[at : at + 2], start - at), rows):
+            inside = end - start == 1 and 0 <= at <= len(counts) - 2
+            if inside and _diverse(np.delete(counts[at : at + 2], start - at), rows):
                 places.setdefault((at, 2), False)
     ordered = sorted(places.items(), key=lambda item: (-item[0][1], item[0][0]))
     return [Place(start, width, mixed) for (start, width), mixed in ordered]

@@ -16,7 +16,7 @@ from .claims import evidence_of, stands
 from .columns import FRONT, Columns, Group, numbers
 
 _DETECTOR = "timestamp"
-_WRONG_CLOCKS = 0.3  # messages of senders whose clock is not set: the field is a time, but not always near the capture's
+_WRONG_CLOCKS = 0.3  # messages of senders whose clock is not set: a time, but not always near the capture's
 NEAR = 86400.0  # seconds from the capture's own time
 CLUSTER = 30 * 86400.0  # width of the window where captures have no time
 EARLIEST, LATEST = 631152000.0, 2208988800.0  # 1990 and 2040
@@ -66,7 +66,7 @@ def _seconds(value, epoch, rate, dos):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _times(front, lengths, ts, rows, widths, epochs, rates, dos, near, limit, places):  # type: ignore[no-untyped-def]
-    """Mark (offset, form, order) where at most ``limit`` of the rows are not a time near ``ts`` (or in 1990 to 2040)."""
+    """Mark (offset, form, order) where at most ``limit`` of the rows are no time near ``ts`` (or from 1990 to 2040)."""
     passed = np.zeros((places, len(widths), 2), np.bool_)
     for offset in range(places):
         for form in range(len(widths)):
@@ -116,7 +116,8 @@ def near_times(values: NDArray[np.uint64], ts: NDArray[np.float64], form: Form) 
     unknown = np.isnan(ts)
     plausible = (seconds >= EARLIEST) & (seconds <= LATEST)
     near: NDArray[np.bool_] = np.abs(seconds - np.where(unknown, 0, ts)) <= nearness(form)
-    return (values == 0) | np.where(unknown, plausible, near)
+    fine: NDArray[np.bool_] = (values == 0) | np.where(unknown, plausible, near)
+    return fine
 
 
 def nearness(form: Form) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,18 +148,19 @@ def _looks_uniform(counts: NDArray[np.int64]) -> bool:
     if total < 512:
         return True
     chi_square = float((counts.astype(np.float64) ** 2).sum()) * 256 / total - total
-    return chi_square < 255 + 4 * (2 * 255) ** 0.5
+    return bool(chi_square < 255 + 4 * np.sqrt(2 * 255))
 
 
 def address(context: Context) -> Proposal | None:
     """Four, six or sixteen bytes that mostly are addresses of the flows' endpoints, or private IPv4 addresses."""
     profile = context.profile
-    forms = {4: "ipv4", 6: "mac", 16: "ipv6"}
+    forms: dict[int, Literal["ipv4", "mac", "ipv6"]] = {4: "ipv4", 6: "mac", 16: "ipv6"}
     if profile.width not in forms or profile.count("n") < FEWEST:
         return None
     known = np.isin(profile.values[0], context.addresses)
     if known.sum() >= 2 and profile.values[2][known].sum() * 2 >= profile.count("n"):
-        return Proposal("address", "address", Address(form=forms[profile.width]), encoding="bytes", endianness=None)  # type: ignore[arg-type]
+        constraint = Address(form=forms[profile.width])
+        return Proposal("address", "address", constraint, encoding="bytes", endianness=None)
     if profile.width == 4 and profile.distinct >= 4 and _private(profile.matrix[~profile.held]):
         return Proposal("address", "address", Address(form="ipv4"), encoding="bytes", endianness=None)
     return None
@@ -175,7 +177,7 @@ def _private(octets: NDArray[np.uint8]) -> bool:
 
 
 def real(context: Context) -> Proposal | None:
-    """Four or eight bytes that read as floating point have moderate size in nearly all messages; as integers they do not."""
+    """Four or eight bytes whose floating-point values have moderate size and varied exponents."""
     profile = context.profile
     if profile.width not in (4, 8) or profile.distinct < 8:
         return None
@@ -203,7 +205,7 @@ def _moderate(profile: Profile, order: str) -> float:
 
 
 def bcd(context: Context) -> Proposal | None:
-    """Two bytes and more whose nibbles are all decimal, in at least 16 values with most digits in both halves of a byte."""
+    """Two bytes and more whose nibbles are all decimal, in 16 values at least, with most digits in either half."""
     profile = context.profile
     if profile.width < 2 or profile.width > WIDEST_NUMBER or profile.distinct < 16:
         return None

@@ -74,7 +74,9 @@ class _Labels:
             return {}
         return {"encoding": "uint", "endianness": order_of(old, profile, self.little)}
 
-    def propose(self, column: Column, profile: Profile, addresses: NDArray[np.uint64]) -> tuple[Proposal, Evidence] | None:
+    def propose(
+        self, column: Column, profile: Profile, addresses: NDArray[np.uint64]
+    ) -> tuple[Proposal, Evidence] | None:
         """Return the first meaning that the messages do not refute."""
         first = self.symbols[column.symbols[0]].field
         assert first is not None

@@ -78,7 +78,7 @@ def test_adler_is_zlib_adler(payload: bytes) -> None:
 
 
 def test_fletcher_published_values() -> None:
-    """Fletcher-16 and Fletcher-32 of the text abcdef have their published values; modulus 256 is the 8-bit one of RFC 1145."""
+    """Fletcher-16 and Fletcher-32 of abcdef have their published values; modulus 256 is that of RFC 1145."""
     assert value(b"abcdef", Checksum(algorithm="fletcher"), 2) == 0x2057
     assert value(b"abcdef", Checksum(algorithm="fletcher"), 4, little=True) == 0x56502D2A
     assert value(bytes([1, 2, 3]), Checksum(algorithm="fletcher", poly=256), 2) == (10 << 8) | 6

@@ -194,7 +194,8 @@ def test_unknown_crc_is_recovered(seed: int) -> None:
     assert (checksum.start, checksum.width) == (-width // 8, width // 8)
     assert checksum.evidence.support == checksum.evidence.trials > 100
     assert isinstance(checksum.constraint, Checksum)
-    assert (checksum.constraint.algorithm, checksum.constraint.poly, checksum.constraint.refin) == ("crc", poly, reflected)
+    constraint = checksum.constraint
+    assert (constraint.algorithm, constraint.poly, constraint.refin) == ("crc", poly, reflected)
 
 
 def test_crc_survives_a_corrupted_message() -> None:

@@ -149,9 +149,8 @@ def test_roles_of_the_layout() -> None:
 
 def test_byte_order_is_decided_together() -> None:
     """Numbers that show no order of their own are read like the others."""
-    messages = [
-        struct.pack("<HHIH", *(int(v) for v in RNG.integers(300, 1500, 3)), int(RNG.integers(0, 65536))) for _ in range(200)
-    ]
+    draws = [(*RNG.integers(300, 1500, 3), RNG.integers(0, 65536)) for _ in range(200)]
+    messages = [struct.pack("<HHIH", *(int(value) for value in draw)) for draw in draws]
     fields, _ = labelled(messages, [number("a", 2), number("b", 2), number("c", 4), number("d", 2)])
     assert [fields[name].endianness for name in "abcd"] == ["little"] * 4
 
