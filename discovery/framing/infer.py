@@ -20,6 +20,8 @@ MIN_BITS = 20.0
 """Bits that must be left when the search itself is paid for: one framing in a million by chance."""
 MIN_SHARE = 0.4
 """Of the marks that a length must meet: where header and body are sent apart, half of the marks are no borders."""
+ODD_SHARE = 0.65
+"""The same where the bias is neither 0 nor the length of the header up to the field: it was fitted."""
 STRICT_SHARE = 0.9
 """Of the marks that a delimiter must meet: it makes borders anywhere."""
 SIZE_SHARE = 0.98
@@ -145,7 +147,7 @@ def _plausible(rules: NDArray[np.int64], scores: NDArray[np.int64]) -> NDArray[n
     distinct = np.array([int(bits).bit_count() for bits in scores[:, LENGTHS].astype(np.uint64)], np.int64)
     natural = (rules[:, 3] == 0) | (rules[:, 3] == rules[:, 0] + rules[:, 1])
     enough: NDArray[np.bool_] = distinct >= np.where(natural, 2, 4)
-    enough &= scores[:, HITS] >= MIN_SHARE * scores[:, REACHED]
+    enough &= scores[:, HITS] >= np.where(natural, MIN_SHARE, ODD_SHARE) * scores[:, REACHED]
     enough &= scores[:, BREAKS] * 4 <= scores[:, MESSAGES]
     return enough & (scores[:, HITS] > 0)
 

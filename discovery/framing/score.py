@@ -93,19 +93,6 @@ def score_lengths(sample: Sample, rules: NDArray[np.int64], budget: int = 1 << 2
     return scores
 
 
-def score_borders(sample: Sample, border: NDArray[np.bool_]) -> tuple[int, int, int]:
-    """
-    Score given borders (per byte of the sample plus one, border before that byte).
-
-    Returns:
-        Messages, marks met, marks in all.
-    """
-    inner = border.copy()
-    inner[sample.start] = False
-    inner[sample.end] |= border[sample.end]
-    return int(border.sum()), int((border & (sample.mark == 1)).sum()), sample.trials
-
-
 def surprise(hits: int, trials: int, messages: int, size: int) -> float:
     """
     Return how unlikely the hits are for borders laid at random, in bits.

@@ -282,3 +282,12 @@ def test_late_bytes_from_before_a_stream_are_counted() -> None:
     assert capture.group("tcp_502").streams.stream(0) == b"later"
     assert (capture.counters.early_bytes, capture.counters.duplicate_bytes) == (10, 1)
     assert any("before the first packet" in warning for warning in capture.warnings)
+
+
+def test_packets_of_an_undefined_interface_are_left_out_with_a_warning() -> None:
+    """A packet block that names an interface the section lacks is counted; the others are read."""
+    frame = bytes(ETHER / PING)
+    capture = read_capture(section() + interface() + enhanced(frame, 0, 3) + enhanced(frame, 0))
+    assert only(capture) == [b"ping"]
+    assert capture.counters.ignored == 1
+    assert any("interface" in warning for warning in capture.warnings)
