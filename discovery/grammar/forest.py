@@ -333,8 +333,9 @@ class Forests:
         rules, lefts, terminals: the grammar's structure, as in ``RuleSet``; tokens are below ``terminals``.
         sequences: int64 arrays of at most 128 tokens.
 
-    A sequence of n tokens that takes more than 2048 + 4 n * n edges to build is not read, nor are those that follow once the budget is
-    spent: 128 edges a sequence that stay (in all 16,384 at least, 524,288 at most), and 16 times that built.
+    A sequence of n tokens that takes more than 2048 + 4 n * n edges to build is not read, nor are those that follow
+    once the budget is spent: 128 edges a sequence that stay (in all 16,384 at least, 524,288 at most), and 16 times
+    that built.
 
     Raises:
         SpecError: the rules have a unary cycle; LimitError: a sequence has more than 128 tokens.

@@ -25,6 +25,15 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Closing:
+    """The token that ends a region, and how its length is read: the length field and the region's width."""
+
+    token: int
+    length: Field
+    width: FromLength
+
+
+@dataclass(frozen=True)
 class Key:
     """A field that a switch depends on, and the value (None: any other) for which a rule stands."""
 
@@ -66,11 +75,13 @@ class LayoutGrammar:
 
     Attributes:
         vocabulary: terminals, extended as fields are met.
+        closings: qualified name of a length field → the end of the region that it measures.
         names, rules, constraints: as in ``RuleSet``.
     """
 
     spec: ProtocolSpec
     vocabulary: Vocabulary
+    closings: dict[str, Closing] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
     rules: dict[Rule, None] = field(default_factory=dict)
     constraints: dict[Rule, list[str]] = field(default_factory=dict)
@@ -134,8 +145,8 @@ class LayoutGrammar:
         if switched is not None:
             return self._by_key(place, elements, *switched)
         after = Part()
-        for element in reversed(elements):
-            after = self._before(place, self._element(place, element), after)
+        for element, before in reversed(list(zip(elements, [None, *elements], strict=False))):
+            after = self._before(place, self._element(place, element, before), after)
         return after
 
     def _by_key(self, place: Place, elements: Sequence[Element], name: str, values: dict[int, bytes]) -> Part:
@@ -160,14 +171,14 @@ class LayoutGrammar:
             self._later.append((left, rest.symbols))
         return Part((~left,), first.nullable and rest.nullable)
 
-    def _element(self, place: Place, element: Element) -> Part:
+    def _element(self, place: Place, element: Element, before: Element | None) -> Part:
         if isinstance(element, Field):
-            return self._field(place, element)
+            return self._field(place, element, before)
         if isinstance(element, Repeat):
             return self._repeat(place, element)
         return self._switch(place, element)
 
-    def _field(self, place: Place, element: Field) -> Part:
+    def _field(self, place: Place, element: Field, before: Element | None) -> Part:
         optional = not isinstance(element.width, Fixed)
         if not element.elements and element.group is None:
             return Part(self._token(place, element.name, element), optional)
@@ -175,7 +186,21 @@ class LayoutGrammar:
         inside = self._layout(below, element.elements, element.group)
         # what its elements leave of a region is one more leaf
         whole = self._before(below, inside, Part(self._token(below, PAYLOAD), True))
+        close = self._close(place, element, before)
+        if close is not None:
+            return self._before(below, whole, Part((close,), False))
         return Part(whole.symbols, optional or whole.nullable)
+
+    def _close(self, place: Place, region: Field, before: Element | None) -> int | None:
+        """Return the token that ends a region whose length field stands right before it, None for other regions."""
+        width = region.width
+        if not isinstance(width, FromLength) or width.origin != "self" or not isinstance(before, Field):
+            return None
+        if before.name != width.field or before.encoding not in ("uint", "ber_length"):
+            return None
+        token = self.vocabulary.of_field(f"{place.path}.{region.name})")[0]
+        self.closings[f"{place.path}.{before.name}"] = Closing(token, before, width)
+        return token
 
     def _token(self, place: Place, name: str, element: Field | None = None) -> tuple[int, ...]:
         """Return the terminal of a field, or a non-terminal of the values that it tells apart."""

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from ..settings import DiscoverySettings
 from ..spec import Grammar
+from ..spec.base import QUANTUM
 from .em import train
 from .escape import Escape, flat_logs
 from .forest import MAX_TOKENS, Forests
 from .induce import Induction
-from .rules import Rule, RuleSet, by_left
+from .rules import Rule, RuleSet, by_left, quantised
 
 START = "S"
 CUT, EMPTY = "(cut)", "(empty)"  # tokens of sequences that are too long, and of none
@@ -48,6 +49,7 @@ def collapse(
     held_out: NDArray[np.bool_],
     cut_token: int,
     empty_token: int,
+    keep_cut: bool = True,
 ) -> Corpus:
     """Return the distinct sequences: long ones end in ``cut_token`` at 128 tokens, empty ones are ``empty_token``."""
     weights: dict[bytes, list[int]] = {}
@@ -57,6 +59,8 @@ def collapse(
         if len(tokens) > MAX_TOKENS:
             tokens = np.append(tokens[: MAX_TOKENS - 1], cut_token)
             cut += count
+            if not keep_cut:
+                continue
         weights.setdefault(tokens.astype("<i8").tobytes(), [0, 0])[int(held)] += count
     common = sorted(weights, key=lambda tokens: (-sum(weights[tokens]), tokens))[:MAX_DISTINCT]
     left_out = sum(map(sum, weights.values())) - sum(sum(weights[tokens]) for tokens in common)
@@ -99,8 +103,10 @@ class GrammarLearner:
         names = [*vocabulary, CUT, EMPTY]
         counts = np.ones(len(sequences), np.int64) if counts is None else counts
         held_out = np.zeros(len(sequences), np.bool_) if held_out is None else held_out
-        corpus = collapse(sequences, counts, held_out, len(names) - 2, len(names) - 1)
-        if not corpus.sequences:
+        # given rules derive whole messages: one that was cut would only add rules that mean nothing
+        keep_cut = initial is None or not initial.rules
+        corpus = collapse(sequences, counts, held_out, len(names) - 2, len(names) - 1, keep_cut)
+        if not corpus.sequences and keep_cut:
             return Grammar(start=START)
         fields = np.arange(len(vocabulary)) if fields is None else fields
         fields = np.concatenate([fields, len(names) + np.arange(2)])
@@ -110,12 +116,15 @@ class GrammarLearner:
         escape = Escape(corpus.sequences, proposing, len(names))
         trained = train(start, forests, escape, proposing, held, self.settings.em_iterations)
         judge = held if held.any() else proposing
-        learned = RuleSet(start.names, start.rules, trained.probabilities, start.constraints)
+        units = quantised(start.rules, trained.probabilities, len(start.names))
+        learned = RuleSet(start.names, start.rules, units / QUANTUM, start.constraints)
+        logs, _ = forests.expect(learned.probabilities, np.zeros(len(corpus.sequences)))
         flat = flat_logs(corpus.sequences, proposing, _dense(fields))
         return Grammar(
             start=start.names[0],
             rules=learned.to_rules(names),
             bits_per_message=trained.likelihoods[-1],
+            usual_bits=float(-logs[forests.parsed].min(initial=0.0)),
             flat_bits_per_message=escape.bits_per_message(flat, judge),
             held_out_coverage=float(judge[covered].sum() / max(judge.sum(), 1.0)),
             likelihoods=trained.likelihoods,

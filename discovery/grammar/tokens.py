@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..parser import ParsedBatch
+from .closings import with_closings
 from .initial import LayoutGrammar
 from .rules import RuleSet
 from .vocabulary import Vocabulary
@@ -32,10 +33,12 @@ def tokens_from_parsed(parsed: ParsedBatch, seed: int = 0) -> Tokens:
     Return the tokens of parsed messages and the initial grammar of their specification.
 
     A token is a leaf that has bytes: its field, or its field and value where that is an enumeration of at most 16
-    values; a remainder that no field read is the token ``(unparsed)``.
+    values; a remainder that no field read is the token ``(unparsed)``; and ``region)`` where a region ends whose length
+    field stands right before it, so that nesting can be told from sequence.
     """
     vocabulary = Vocabulary()
-    initial = LayoutGrammar(parsed.spec, vocabulary).build(seed)
+    layout = LayoutGrammar(parsed.spec, vocabulary)
+    initial = layout.build(seed)
     read = np.flatnonzero(parsed.leaf_length > 0)
     row, symbol = parsed.leaf_row[read], parsed.leaf_symbol[read]
     names = [symbol.qualified for symbol in parsed.symbols]
@@ -47,6 +50,7 @@ def tokens_from_parsed(parsed: ParsedBatch, seed: int = 0) -> Tokens:
             mine = np.flatnonzero(symbol == index)
             at, length = parsed.leaf_at[read[mine]], parsed.leaf_length[read[mine]].astype(np.int64)
             tokens[mine] = _by_value(parsed.view.data, at, length, values)
+    tokens, row = with_closings(parsed, layout.closings, names, tokens, read)
     first = np.searchsorted(row, np.arange(len(parsed) + 1))
     sequences = [tokens[first[i] : first[i + 1]] for i in range(len(parsed))]
     return Tokens(vocabulary, sequences, initial)

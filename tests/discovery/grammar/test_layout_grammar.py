@@ -25,6 +25,7 @@ from qbitel.discovery.spec import (
     ProtocolSpec,
     Repeat,
     Rest,
+    SelfDelimiting,
     Switch,
     Times,
     ToEnd,
@@ -208,6 +209,34 @@ def test_the_stage_learns_grammar_and_sequence_of_a_specification() -> None:
         ("start", "records"), ("records", "nested"), ("nested", "records"), ("nested", "end"),
     }  # fmt: skip
     assert ProtocolSpec.from_bytes(learned.to_bytes()) == learned
+
+
+def test_ends_of_measured_regions_tell_nesting_from_sequence() -> None:
+    """A region right after its length field ends in a token of its own, inner ones first, empty ones too."""
+    inner = Repeat(name="in", stop=ToEnd(), group="el")
+    tlv = [fixed("tag"), fixed("len", encoding="uint"), Field(name="v", width=FromLength(field="len"), elements=[inner])]
+    spec = spec_of(Repeat(name="top", stop=ToEnd(), group="el"), el=tlv)
+    batch = MessageBatch.from_payloads([bytes([1, 2, 1, 0]), bytes([1, 0, 1, 0]), bytes([1, 9, 1])])
+    tokens = tokens_from_parsed(Parser(spec).parse_batch(batch))
+    head, close = ["@el.tag", "@el.len"], ["@el.v)"]
+    names = [[tokens.vocabulary.names[t] for t in sequence] for sequence in tokens.sequences]
+    assert names[:2] == [head + head + close + close, head + close + head + close]
+    assert names[2] == [*head, "(unparsed)"]
+    rules = tokens.initial
+    forests = Forests(rules.rules, len(rules.names), len(tokens.vocabulary), tokens.sequences)
+    assert forests.parsed.tolist() == [True, True, False]
+
+
+def test_ber_lengths_end_regions() -> None:
+    """Short and long BER lengths are read where a region follows them."""
+    length = Field(name="len", width=SelfDelimiting(form="ber_length"), encoding="ber_length")
+    body = Field(name="v", width=FromLength(field="len"), elements=[fixed("first"), Field(name="rest", width=Rest())])
+    spec = spec_of(fixed("tag"), length, body, fixed("end"))
+    payloads = [b"\x30\x02ab!", b"\x30\x81\x80" + b"c" * 128 + b"!"]
+    tokens = tokens_from_parsed(Parser(spec).parse_batch(MessageBatch.from_payloads(payloads)))
+    for sequence in tokens.sequences:
+        names = [tokens.vocabulary.names[t] for t in sequence]
+        assert names == ["t.tag", "t.len", "t.v.first", "t.v.rest", "t.v)", "t.end"]
 
 
 def test_damaged_messages_are_derived_too() -> None:
