@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qbitel.discovery.errors import InputError
+from qbitel.discovery.batch import MessageBatch
+from qbitel.discovery.errors import InputError, SpecError
 from qbitel.train.evaluation.accuracy import AccuracyReport, Inferred, ProtocolScore, score_protocol, score_random
 from qbitel.train.evaluation.corpus import families, load_corpus
 from qbitel.train.evaluation.metrics import mean, score_message, score_types
@@ -86,6 +87,18 @@ def test_protocols_are_scored_over_distinct_messages(tmp_path: Path) -> None:
     assert [labelled.distinct for labelled in load_corpus(tmp_path, ["toy"], 2)] == [[0, 1]]
     none = score_protocol(loaded["still"], "", lambda batch: Inferred([[]], [0]))
     assert none.boundaries is None and none.types is None
+
+
+def test_a_failure_scores_as_nothing_found(tmp_path: Path) -> None:
+    """An error of the engine on one protocol is named and counts as zero; it does not end the evaluation."""
+
+    def failing(batch: MessageBatch) -> Inferred:
+        raise SpecError("no such field")
+
+    toy = next(iter(load_corpus(corpus(tmp_path), ["toy"])))
+    report = AccuracyReport([], "engine", [score_protocol(toy, "", failing)])
+    assert report.macro() is not None and report.protocols[0].boundaries.f1 == 0  # type: ignore[union-attr]
+    assert "toy failed" in report.to_markdown() and "no such field" in report.to_markdown()
 
 
 def test_a_folder_without_labelled_files_is_an_input_error(tmp_path: Path) -> None:

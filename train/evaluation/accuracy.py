@@ -12,6 +12,7 @@ import numpy as np
 
 from ...discovery.batch import MessageBatch
 from ...discovery.boundaries import default_segmenter
+from ...discovery.errors import QbitelError
 from ...discovery.orchestrator import ProtocolDiscoveryOrchestrator
 from ...discovery.parser import Parser
 from ...discovery.settings import DiscoverySettings
@@ -64,7 +65,7 @@ PREDICTORS: dict[str, Predictor] = {"engine": engine, "segmenter": segmenter}
 
 @dataclass(frozen=True)
 class ProtocolScore:
-    """Scores of one protocol over its distinct messages; None where its truth says nothing."""
+    """Scores of one protocol over its distinct messages, None where its truth says nothing; why discovery failed."""
 
     protocol: str
     family: str
@@ -72,6 +73,7 @@ class ProtocolScore:
     seconds: float
     boundaries: BoundaryScore | None
     types: TypeScore | None
+    failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,13 @@ class AccuracyReport:
             f"| {s.protocol} | {s.messages} | {_cells(s.boundaries)} | {_types(s.types)} | {s.seconds:.2f} |"
             for s in self.protocols
         ]
+        lines += [f"\n{s.protocol} failed, and scores as if nothing was found: {s.failure}" for s in self.failed]
         return "\n".join(lines) + "\n"
+
+    @property
+    def failed(self) -> list[ProtocolScore]:
+        """Protocols on which discovery raised an error."""
+        return [score for score in self.protocols if score.failure]
 
     def _row(self, name: str, family: str | None) -> str:
         chosen = [s for s in self.protocols if family in (None, s.family)]
@@ -158,10 +166,13 @@ def _types(score: TypeScore | None) -> str:
 
 
 def score_protocol(labelled: Labelled, family: str, predictor: Predictor) -> ProtocolScore:
-    """Run a predictor on one protocol and score its distinct messages."""
-    predictor_start = time.perf_counter()
-    inferred = predictor(labelled.batch)
-    seconds = time.perf_counter() - predictor_start
+    """Run a predictor on one protocol and score its distinct messages; where it fails it has found nothing."""
+    start, failure = time.perf_counter(), ""
+    try:
+        inferred = predictor(labelled.batch)
+    except QbitelError as error:
+        inferred, failure = Inferred([[]] * len(labelled.batch), [0] * len(labelled.batch)), str(error)
+    seconds = time.perf_counter() - start
     lengths = labelled.batch.view().lengths.tolist()
     scores = [score_message(labelled.boundaries[i], inferred.boundaries[i], lengths[i]) for i in labelled.distinct]
     defined = [score for score in scores if score]
@@ -172,6 +183,7 @@ def score_protocol(labelled: Labelled, family: str, predictor: Predictor) -> Pro
         seconds=seconds,
         boundaries=mean(defined) if defined else None,
         types=_score_types(labelled, inferred),
+        failure=failure,
     )
 
 
