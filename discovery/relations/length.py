@@ -83,7 +83,7 @@ def _affine(front, lengths, rows, places, scales, limit):  # type: ignore[no-unt
 
 @njit(cache=True, nogil=True)
 def _read(front, row, offset, width, little):  # type: ignore[no-untyped-def]
-    value = 0
+    value = np.int64(0)
     for i in range(width):
         value = value * 256 + np.int64(front[row, offset + (width - 1 - i if little else i)])
     return value

@@ -232,5 +232,5 @@ def _finding(columns: Columns, start: int, form: Form, little: bool) -> Finding 
     if not types or wrong > _WRONG_CLOCKS:
         return None
     strict = stands(evidence, columns.settings)
-    constraint = Timestamp(form=form.name) if strict else None  # type: ignore[arg-type]
+    constraint = Timestamp(form=form.name) if strict else None
     return Finding(types, start, form.width, "timestamp", constraint, "little" if little else "big", evidence)

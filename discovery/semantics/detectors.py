@@ -115,7 +115,7 @@ def text(context: Context) -> Proposal | None:
         holds = profile.classes & (bits | EMPTY) > 0
         if holds[~profile.held].mean() < 0.98 or (ending and profile.count("printable") < 3 * (n - empty)):
             continue
-        constraint = Text(charset=charset, padding=ending)  # type: ignore[arg-type]
+        constraint = Text(charset=charset, padding=ending)
         return Proposal("text", "text", constraint, holds, encoding=encoding, endianness=None)
     return None
 
@@ -214,7 +214,8 @@ def bcd(context: Context) -> Proposal | None:
     octets = profile.matrix[~profile.held]
     if octets.shape[1] and (len(np.unique(octets >> 4)) < 5 or len(np.unique(octets & 15)) < 8):
         return None
-    holds = ((profile.matrix >> 4 <= 9) & (profile.matrix & 15 <= 9)).all(axis=1)
+    decimal: NDArray[np.bool_] = (profile.matrix >> 4 <= 9) & (profile.matrix & 15 <= 9)
+    holds = np.asarray(decimal.all(axis=1), np.bool_)
     return Proposal("bcd", "bcd", None, holds, encoding="bcd")
 
 

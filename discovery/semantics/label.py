@@ -22,6 +22,7 @@ from .profile import Profile, _hash
 from .structure import Role, roles_of
 
 _OPEN = frozenset({"unknown", "payload"})
+_FEWEST = 3
 _VAGUE = frozenset({"integer", "payload", "identifier"})
 
 
@@ -80,6 +81,8 @@ class _Labels:
         """Return the first meaning that the messages do not refute."""
         first = self.symbols[column.symbols[0]].field
         assert first is not None
+        if profile.count("n") < _FEWEST:
+            return None
         context = Context(first, profile, column.offset, column.last, self.little, addresses)
         for detector in DETECTORS:
             proposal = detector(context)

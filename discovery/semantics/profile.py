@@ -65,6 +65,15 @@ class Leaves:
         return hashes
 
     @cached_property
+    def by_value(self) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Leaves by field, proposing ones first, then by hash; and where in this order a new value starts."""
+        order = np.lexsort((self.hashes, self.held, self.field))
+        hashes, held, field = self.hashes[order], self.held[order], self.field[order]
+        fresh = np.ones(len(order), np.bool_)
+        fresh[1:] = (hashes[1:] != hashes[:-1]) | (held[1:] != held[:-1]) | (field[1:] != field[:-1])
+        return order, fresh
+
+    @cached_property
     def words(self) -> NDArray[np.uint64]:
         """uint64, the first eight bytes of each leaf, the first byte highest, right-aligned."""
         words: NDArray[np.uint64] = _words(self.data, self.starts, self.lengths)
@@ -90,6 +99,7 @@ class Profile:
         self.leaves, self.field = leaves, field
         self.span = leaves.of(field)
         self.held = leaves.held[self.span]
+        self._counts: list[list[int]] = leaves.counts[field].tolist()
         shortest, longest = self.count("shortest"), self.count("longest")
         self.width = longest if shortest == longest else 0
 
@@ -102,7 +112,7 @@ class Profile:
         ``utf8`` with other characters than ASCII; ``letters`` bytes; leaves of ``bcd`` digits; ``uniform`` leaves (one
         byte repeated); ``empty`` leaves.
         """
-        return int(self.leaves.counts[self.field, int(held), _INDEX[name]])
+        return self._counts[held][_INDEX[name]]
 
     @property
     def classes(self) -> NDArray[np.uint8]:
@@ -112,9 +122,11 @@ class Profile:
     @cached_property
     def values(self) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]:
         """Hashes of the different proposing values, the first leaf of each, and how many leaves each has."""
-        chosen = np.flatnonzero(~self.held) + self.span.start
-        found, first, counts = np.unique(self.leaves.hashes[chosen], return_index=True, return_counts=True)
-        return found, chosen[first], counts
+        order, fresh = self.leaves.by_value
+        start, n = self.span.start, self.count("n")
+        firsts = np.flatnonzero(fresh[start : start + n])  # proposing leaves come first, equal values together
+        leaves = order[start + firsts]
+        return self.leaves.hashes[leaves], leaves, np.diff(firsts, append=n)
 
     @property
     def distinct(self) -> int:
