@@ -1,11 +1,11 @@
 """
 Precision and recall of field labels on a labelled corpus.
 
-    python benchmarks/semantics.py --corpus DIR [--protocol NAME ...]
+    python -P benchmarks/semantics.py --corpus DIR [--protocol NAME ...]
 
 ``DIR`` holds one Parquet file a protocol with the columns payload, ts, stream, src, dst, sport, dport, direction,
-is_dup and semantics (start, length, label). A label counts as found where a leaf of the same bytes has a label of its class;
-macro figures are means over the protocols in which a class occurs in truth or result.
+is_dup and semantics (start, length, label). A label counts as found where a leaf of the same bytes has a label of its
+class; macro figures are means over the protocols in which a class occurs in truth or result.
 """
 
 from __future__ import annotations
