@@ -88,10 +88,10 @@ def _count(data, starts, lengths, keys, counts, distinct, shift):  # type: ignor
 
 @njit(cache=True, nogil=True)
 def _insert_all(codes, weights, hashed, keys, counts, distinct, shift):  # type: ignore[no-untyped-def]
-    for offset in range(OFFSETS):
-        if hashed[offset] and distinct[offset] <= EXACT:
-            distinct[offset] = EXACT + 1
-            _collapse(keys[offset], counts[offset])
+    for grown in range(OFFSETS):
+        if hashed[grown] and distinct[grown] <= EXACT:
+            distinct[grown] = EXACT + 1
+            _collapse(keys[grown], counts[grown])
     for i in range(len(codes)):
         offset = np.int64(codes[i]) >> 16
         low = np.int64(codes[i]) & 0xFFFF

@@ -214,7 +214,8 @@ def test_the_stage_learns_grammar_and_sequence_of_a_specification() -> None:
 def test_ends_of_measured_regions_tell_nesting_from_sequence() -> None:
     """A region right after its length field ends in a token of its own, inner ones first, empty ones too."""
     inner = Repeat(name="in", stop=ToEnd(), group="el")
-    tlv = [fixed("tag"), fixed("len", encoding="uint"), Field(name="v", width=FromLength(field="len"), elements=[inner])]
+    value = Field(name="v", width=FromLength(field="len"), elements=[inner])
+    tlv = [fixed("tag"), fixed("len", encoding="uint"), value]
     spec = spec_of(Repeat(name="top", stop=ToEnd(), group="el"), el=tlv)
     batch = MessageBatch.from_payloads([bytes([1, 2, 1, 0]), bytes([1, 0, 1, 0]), bytes([1, 9, 1])])
     tokens = tokens_from_parsed(Parser(spec).parse_batch(batch))
@@ -225,6 +226,17 @@ def test_ends_of_measured_regions_tell_nesting_from_sequence() -> None:
     rules = tokens.initial
     forests = Forests(rules.rules, len(rules.names), len(tokens.vocabulary), tokens.sequences)
     assert forests.parsed.tolist() == [True, True, False]
+
+
+def test_inner_regions_end_before_outer_ones() -> None:
+    """Of regions that end at one byte the one that began last ends first, as it must to be derived."""
+    inner = Field(name="in", width=FromLength(field="m"), elements=[fixed("x")])
+    outer = Field(name="out", width=FromLength(field="n"), elements=[fixed("m", encoding="uint"), inner])
+    spec = spec_of(fixed("n", encoding="uint"), outer)
+    tokens = tokens_from_parsed(Parser(spec).parse_batch(MessageBatch.from_payloads([bytes([2, 1, 7])])))
+    names = [tokens.vocabulary.names[t] for t in tokens.sequences[0]]
+    assert names == ["t.n", "t.out.m", "t.out.in.x", "t.out.in)", "t.out)"]
+    assert accepts(spec, *names)
 
 
 def test_ber_lengths_end_regions() -> None:
