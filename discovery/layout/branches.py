@@ -29,6 +29,8 @@ def best_branch(table: Table) -> tuple[int, NDArray[np.int64]] | None:
     best, chosen = GAIN, None
     for offset in range(reach - 1):
         values, group, counts = np.unique(window[:, offset], return_inverse=True, return_counts=True)
+        if _is_length(table, window[:, offset].astype(np.int64)):
+            continue
         large = counts >= LEAST
         if not 2 <= len(values) <= MOST or large.sum() < 2 or counts[large].sum() < 0.8 * len(table):
             continue
@@ -50,6 +52,11 @@ def _divergence(
     pooled = (np.rint(chances * 256.0).sum(axis=0) + 16.0) / (256.0 * known.sum(axis=0) + 64.0)
     bits = share * np.log2(share / pooled) + (1 - share) * np.log2((1 - share) / (1 - pooled))
     return round(float((bits * total)[:, start:].sum()) / len(group) * 256) / 256
+
+
+def _is_length(table: Table, value: NDArray[np.int64]) -> bool:
+    """Return whether a byte says how long the region is rather than what it holds."""
+    return entropy_of(table.sizes - value) < 0.5 * entropy_of(table.sizes)
 
 
 def _lengths(table: Table, group: NDArray[np.int64], groups: int) -> float:

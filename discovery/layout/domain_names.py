@@ -10,6 +10,7 @@ from numba import njit
 from ..settings import DiscoverySettings
 from ..spec import Element, Repeat, SelfDelimiting, Times
 from . import chains
+from .consensus import column_odds
 from .fields import as_number, named_at, plain
 from .hypothesis import ACCEPTED, SEARCHED, Builder, allowed_failures
 from .kernels import LABELS, next_item, skip_labels, walk
@@ -94,7 +95,8 @@ def propose(table: Table, settings: DiscoverySettings) -> list[DomainName | Sect
         kinds = np.unique((ends - table.start)[fits] * 64 + labels[fits], return_index=True)[1]
         bits = LABEL_BITS * float(labels[fits][kinds].sum()) - 4.0 * int((~fits).sum())
         if int((~fits).sum()) <= allowed and bits >= ACCEPTED and len(kinds) > 2:
-            found.append(DomainName(offset, bits))
+            behind = table.between(ends, table.end).take(fits & (ends < table.end))
+            found.append(DomainName(offset, bits + 4.0 * float(column_odds(behind, 1)[0])))
             found += _counted(table, few, offset, bits, allowed)
     return sorted(found, key=lambda hypothesis: -hypothesis.bits)[:4]
 

@@ -87,7 +87,7 @@ def _shape(table: Table, sizes: Ints, width: int, little: bool, span: int, allow
     before, odds = entropy_of(sizes), column_odds(table, span + width + GAPS)
     for offset in np.flatnonzero(varied).tolist():
         value, behind = values[:, offset], left[:, offset]
-        if len(np.unique(value)) <= 2 or _covers(behind - value):
+        if len(np.unique(value)) <= 2 or not _leaves_a_tail(table, value, behind, offset + width):
             continue
         gain = before - entropy_of(behind - value)
         pairs = len(np.unique(value * 1_000_003 + behind))
@@ -127,9 +127,18 @@ def _inside(odds: NDArray[np.float64], offset: int, width: int) -> float:
     return float(odds[offset + 1 : offset + width].mean()) if width > 1 else 0.0
 
 
-def _covers(left: Ints) -> bool:
-    """Return whether nine of ten regions have the same number of bytes left: such a length covers the whole rest."""
-    return int(np.unique(left, return_counts=True)[1].max()) >= 0.9 * len(left)
+def _leaves_a_tail(table: Table, value: Ints, behind: Ints, offset: int) -> bool:
+    """
+    Return whether there is something behind the field that a length covers.
+
+    Where nine of ten regions have the same number of bytes left, the length may as well cover the whole rest and more
+    than it; only a boundary where the field would end says otherwise.
+    """
+    left, counts = np.unique(behind - value, return_counts=True)
+    if int(counts.max()) < 0.9 * len(value):
+        return True
+    ends = table.between(table.start + offset + value, table.end)
+    return int(left[counts.argmax()]) > 0 and float(column_odds(ends.take(ends.sizes > 0), 1)[0]) > 1.0
 
 
 def entropy_of(values: NDArray[np.int64]) -> float:
