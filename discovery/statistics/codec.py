@@ -24,16 +24,14 @@ _FRONT = struct.Struct("<8sI")
 
 def encode(settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> tuple[bytes, list[memoryview]]:
     """Return the header (magic, size, JSON) and the buffers of the arrays that follow it."""
-    checksum = hashlib.sha256()
     layout, buffers = [], []
     for name, array in arrays.items():
         array = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
         buffer = memoryview(array.reshape(-1).view(np.uint8).data)
-        checksum.update(buffer)
         buffers.append(buffer)
         layout.append([name, array.dtype.str, list(array.shape)])
-    document = {"version": VERSION, "settings": settings, "arrays": layout, "sha256": checksum.hexdigest()}
-    header = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+    document = {"version": VERSION, "settings": settings, "arrays": layout}
+    header = _canonical({**document, "sha256": _checksum(document, buffers)})
     return _FRONT.pack(MAGIC, len(header)) + header, buffers
 
 
@@ -48,7 +46,7 @@ def decode(text: bytes) -> tuple[Any, dict[str, NDArray[Any]]]:
     if len(text) > MAX_BYTES:
         raise LimitError(f"statistics of {len(text)} bytes, at most {MAX_BYTES} are read", where="statistics")
     document, start = _header(text)
-    if hashlib.sha256(memoryview(text)[start:]).hexdigest() != document.get("sha256"):
+    if document.pop("sha256", None) != _checksum(document, [memoryview(text)[start:]]):
         raise InputError("the checksum is another", where="statistics", hint="the bytes are damaged or cut short")
     layout = document.get("arrays")
     if not isinstance(layout, list):
@@ -64,6 +62,18 @@ def decode(text: bytes) -> tuple[Any, dict[str, NDArray[Any]]]:
     if start != len(text):
         raise InputError(f"{len(text) - start} bytes too many", where="statistics")
     return document.get("settings"), arrays
+
+
+def _canonical(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _checksum(document: dict[str, Any], buffers: list[memoryview]) -> str:
+    """Return the SHA-256 (hex) of the rest of the header and the arrays."""
+    checksum = hashlib.sha256(_canonical(document))
+    for buffer in buffers:
+        checksum.update(buffer)
+    return checksum.hexdigest()
 
 
 def _header(text: bytes) -> tuple[dict[str, Any], int]:
