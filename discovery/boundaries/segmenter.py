@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from ..findings import Finding
 from ..sample import Sample
@@ -18,6 +20,12 @@ from .randomness import looks_random
 BLOCK_BYTES = 1 << 11  # worked on at a time: the layers of a block stay in the second-level cache
 KEPT_BLOCKS = 256  # first layers held between the two passes: 80 MB
 LEVELS = 256
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """The BLAS that NumPy has loaded; looked up once, since that takes longer than a prediction."""
+    return ThreadpoolController()
 
 
 class StatisticalSegmenter:
@@ -46,7 +54,9 @@ class StatisticalSegmenter:
         width = int(min(lengths.max(initial=0), MAX_OFFSETS))
         made = np.zeros((len(sample.view), width), np.float32)
         if width and not looks_random(sample.view, np.minimum(lengths, MAX_OFFSETS)):
-            self._predict(sample, type_of_row, made)
+            # The products are small: threads of the BLAS would wait for each other longer than they work.
+            with _libraries().limit(limits=1, user_api="blas"):
+                self._predict(sample, type_of_row, made)
         if width:
             obey(made, lengths, type_of_row, findings)
         return made
