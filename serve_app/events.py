@@ -65,7 +65,7 @@ def event_lines(before: Job | None, job: Job) -> list[bytes]:
     lines = []
     old = {} if before is None else {_stage_key(before, s): s for s in before.progress.get("stages", [])}
     for stage in job.progress.get("stages", []):
-        if stage["status"] != "waiting" and old.get(_stage_key(job, stage)) != stage:
+        if stage["status"] != "waiting" and _come(stage) != _come(old.get(_stage_key(job, stage), {})):
             lines.append(_event("stage", {"protocol": job.progress["protocol"], **stage}))
     for result in job.results[len(before.results) if before else 0 :]:
         told: dict[str, Any] = {name: result[name] for name in ("protocol", "id", "digest", "partial", "notes")}
@@ -81,3 +81,7 @@ def _stage_key(job: Job, stage: dict[str, Any]) -> tuple[str, str]:
 
 def _event(name: str, data: dict[str, Any]) -> bytes:
     return f"event: {name}\ndata: {json.dumps(data, sort_keys=True)}\n\n".encode()
+
+
+def _come(stage: dict[str, Any]) -> tuple[Any, Any]:
+    return stage.get("status"), stage.get("fraction")

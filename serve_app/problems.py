@@ -120,8 +120,7 @@ async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     # What went wrong is for the log: a stranger is told nothing of the inside but the id to ask about.
     logger.error("request %s failed", _place(request)["request_id"], exc_info=error)
     hint = "the service's log tells more about this request id"
-    found = problem(500, "the service failed", code="internal", hint=hint, **_place(request))
-    return respond(found, {"X-Request-Id": found.request_id})
+    return respond(problem(500, "the service failed", code="internal", hint=hint, **_place(request)))
 
 
 def faults_of(errors: Sequence[Any]) -> list[Fault]:

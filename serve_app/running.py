@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import threading
@@ -52,6 +53,7 @@ def running_service(settings: ServiceSettings) -> Iterator[str]:
 
     from .deployments import application
 
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     settings.uploads.mkdir(parents=True, exist_ok=True)
     settings = settings.model_copy(update={"data_dir": settings.data_dir.resolve()})
     # The service's own time-outs answer with a problem; the proxy's would cut event streams.
@@ -61,4 +63,5 @@ def running_service(settings: ServiceSettings) -> Iterator[str]:
     try:
         yield f"http://{settings.host}:{settings.port}"
     finally:
-        serve.shutdown()  # type: ignore[no-untyped-call]
+        # Not serve.shutdown: it may take its full 30 s, and a Ray of our own ends with the block around this one.
+        serve.delete("qbitel")

@@ -1,0 +1,98 @@
+"""The catalog keeps discoveries and specifications, and lets each discovery be run by one worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from qbitel.cluster.catalog import CANCELLED, DONE, RUNNING, WAITING, Catalog, open_catalog
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    """Give an empty catalog."""
+    opened = open_catalog(tmp_path / "catalog.sqlite")
+    yield opened
+    opened.close()
+
+
+def test_one_of_many_workers_gets_a_discovery(catalog: Catalog) -> None:
+    """Of eight that claim the same discovery at once, one gets it."""
+    catalog.add_job("a", {})
+    with ThreadPoolExecutor(8) as pool:
+        claimed = list(pool.map(lambda _: catalog.claim("a"), range(8)))
+    assert len([job for job in claimed if job]) == 1
+
+
+def test_key_that_was_used_gives_the_earlier_discovery(catalog: Catalog) -> None:
+    """Adding with a key that was used before returns what that key made."""
+    catalog.add_job("a", {"n": 1}, key="k")
+    assert catalog.add_job("b", {"n": 2}, key="k").id == "a"
+    assert catalog.job("b") is None
+
+
+def test_cancelling_stops_what_runs_and_ends_what_waits(catalog: Catalog) -> None:
+    """A waiting discovery is cancelled at once; a running one is told at its next beat; an ended one stays."""
+    for job in ("waits", "runs", "ended"):
+        catalog.add_job(job, {})
+    catalog.claim("runs")
+    catalog.claim("ended")
+    catalog.finish("ended", DONE)
+    assert catalog.beat("runs", {})
+    for job in ("waits", "runs", "ended"):
+        catalog.cancel(job)
+    found = {job: catalog.job(job) for job in ("waits", "runs", "ended")}
+    assert [job.status for job in found.values() if job] == [CANCELLED, RUNNING, DONE]
+    assert not catalog.beat("runs", {})
+
+
+def test_results_after_the_end_change_nothing(catalog: Catalog) -> None:
+    """What a stopped worker still writes is not kept."""
+    catalog.add_job("a", {})
+    catalog.claim("a")
+    catalog.add_result("a", {"n": 1})
+    catalog.finish("a", CANCELLED)
+    catalog.add_result("a", {"n": 2})
+    catalog.finish("a", DONE)
+    job = catalog.job("a")
+    assert job is not None
+    assert (job.status, job.results) == (CANCELLED, [{"n": 1}])
+
+
+def test_silent_discovery_waits_again_from_the_start(catalog: Catalog) -> None:
+    """A running discovery that nobody writes to waits again, without the results of the lost run."""
+    catalog.add_job("a", {})
+    catalog.claim("a")
+    catalog.add_result("a", {"n": 1})
+    assert catalog.requeue_silent(60) == []
+    assert catalog.requeue_silent(-1) == ["a"]
+    job = catalog.job("a")
+    assert job is not None
+    assert (job.status, job.results) == (WAITING, [])
+
+
+def test_only_the_newest_finished_discoveries_are_kept(catalog: Catalog) -> None:
+    """Finished discoveries over the number to keep are forgotten, oldest first; others never."""
+    for job in ("a", "b", "c", "waits"):
+        catalog.add_job(job, {})
+    for job in ("b", "a", "c"):
+        catalog.claim(job)
+        catalog.finish(job, DONE)
+    assert catalog.forget_jobs(2) == ["b"]
+    assert catalog.job("waits") is not None
+
+
+def test_newest_document_of_a_structure_is_returned(catalog: Catalog) -> None:
+    """A structure has one id and many documents; asking gives the newest, also when an old one comes again."""
+    catalog.add_specification("id1", "d1", "p", 10, b"one")
+    catalog.add_specification("id1", "d2", "p", 20, b"two")
+    catalog.add_specification("id2", "d3", "q", 5, b"three")
+    newest = catalog.specification("id1")
+    assert newest is not None
+    assert newest.document == b"two"
+    assert [each.digest for each in catalog.specifications(10)] == ["d3", "d2"]
+    catalog.add_specification("id1", "d1", "p", 10, b"one")
+    assert [each.digest for each in catalog.specifications(10)] == ["d1", "d3"]

@@ -1,0 +1,33 @@
+"""One Ray and one running service for the whole run, started by the first test that asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def example_captures() -> Path:
+    """Return the folder of the example captures."""
+    return Path(__file__).parents[1] / "examples" / "captures"
+
+
+@pytest.fixture(scope="session")
+def service_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder where the running service keeps its catalog and uploads."""
+    return tmp_path_factory.mktemp("service")
+
+
+@pytest.fixture(scope="session")
+def service_address(service_data: Path) -> Iterator[str]:
+    """Give the address of the service, running on a Ray of its own with four logical cores and free ports."""
+    pytest.importorskip("ray", reason="needs the extra [cluster]")
+    from qbitel.cluster.ray_start import free_port, ray_cluster
+    from qbitel.cluster.settings import ServiceSettings
+    from qbitel.serve_app import running_service
+
+    settings = ServiceSettings(port=free_port(), data_dir=service_data, max_body_bytes=4 << 20, ray_cpus=4)
+    with ray_cluster(settings), running_service(settings) as address:
+        yield address
