@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ..batch import MessageBatch, MessageView
 from ..spec import UNKNOWN_TYPE, ProtocolSpec
 from .arrays import frozen
+from .build import build
 from .limits import Limits, reason
 from .machine import COUNT, new_state, run
 from .parsed import ParsedBatch
@@ -92,6 +96,15 @@ class Parser:
         error = reason(status, self.program.names.get(element, "")) if status else None
         name = self.spec.types[kind].name if kind >= 0 else UNKNOWN_TYPE
         return ParseTree(message, name, status, error, offset, nodes)
+
+    def build(self, source: ParseTree | Mapping[str, Any], recompute: bool = False) -> bytes:
+        """
+        Return the bytes of a message: the way back from ``parse``, see ``build.build``.
+
+        A tree gives its own bytes again, changed where a node was given another value. Values give the same bytes
+        wherever they say all: not for BER lengths and varints that are longer than need be.
+        """
+        return build(self.spec, source, self.limits, recompute)
 
     def _state(self, limits: Limits) -> NDArray[np.int64]:
         return new_state(

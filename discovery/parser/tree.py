@@ -88,9 +88,11 @@ class ParseTree:
         type_name: name of its type, ``unknown`` where no type's guards hold.
         error: why it does not fit its type, None where it does; error_offset: from which byte on, -1 where it does.
         nodes: the fields, in order; what could not be read is one last node ``unparsed``.
+        position: offset of the message in its stream, and partial: whether that ended inside it; 0 and False outside
+            of a stream.
     """
 
-    __slots__ = ("error", "error_offset", "message", "nodes", "status", "type_name")
+    __slots__ = ("error", "error_offset", "message", "nodes", "partial", "position", "status", "type_name")
 
     def __init__(
         self, message: bytes, type_name: str, status: int, error: str | None, error_offset: int, nodes: list[Node]
@@ -101,6 +103,8 @@ class ParseTree:
         self.error = error
         self.error_offset = error_offset
         self.nodes = nodes
+        self.position = 0
+        self.partial = False
 
     @property
     def ok(self) -> bool:
