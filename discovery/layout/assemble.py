@@ -17,7 +17,7 @@ from .columns import columns_of
 from .consensus import column_chance, cut
 from .fields import Endianness, Names, as_number, field_of, plain
 from .hypothesis import Hypothesis
-from .table import NO_SPANS, Spans, Table
+from .table import NO_SPANS, Bools, Spans, Table
 from .text import is_text, text_elements
 
 Family = Callable[[Table, DiscoverySettings], Sequence[Hypothesis]]
@@ -58,17 +58,37 @@ class Assembler:
 
     def region(self, table: Table, depth: int, spans: Spans = NO_SPANS) -> list[Element]:
         """Return the layout of these regions; each of ``spans`` is proven to be one field."""
+        best = self.search(table, depth, spans)
+        return self.build(table, depth, spans, best)
+
+    def search(self, table: Table, depth: int, spans: Spans = NO_SPANS) -> Hypothesis | None:
+        """Return the structure of these regions that has most evidence and that held-out regions do not refute."""
+        if depth > DEPTH or len(table) < MIN_REGIONS or self.budget <= 0 or is_text(table):
+            return None
+        self.budget -= 1
+        proposing = table.proposing(PROPOSERS)
+        if len(proposing) < MIN_REGIONS or np.ptp(table.sizes) == 0:
+            return None
+        found = [hypothesis for family in FAMILIES for hypothesis in family(proposing, self.settings)]
+        found = [hypothesis for hypothesis in found if agree(hypothesis, spans)]
+        found.sort(key=lambda hypothesis: (-hypothesis.bits, hypothesis.offset))
+        return next((hypothesis for hypothesis in found if stands(hypothesis, table, self.settings)), None)
+
+    def build(self, table: Table, depth: int, spans: Spans, best: Hypothesis | None) -> list[Element]:
+        """Return the layout of these regions with this structure, or of fixed columns where it is None."""
         if not len(table) or not int(table.sizes.max()):
             return [self._rest()]
+        if best is not None:
+            fits = best.fits(table)
+            self.evidence.append(_evidence(best, table, fits, self.settings))
+            fitting = table.take(fits)
+            front = self.columns(fitting, best.offset, spans | best.spans)
+            behind = best.build(self, front, fitting.after(best.offset), depth)
+            return front + behind
         if is_text(table):
             return text_elements(self.names, table) if depth == 0 else [self._rest()]
-        best = self._search(table, spans) if depth <= DEPTH and len(table) >= MIN_REGIONS else None
-        if best is None:
-            return self._branches(table, depth, spans) or self._columns_to_end(table, spans)
-        fitting = table.take(best.fits(table))
-        front = self.columns(fitting, best.offset, spans | best.spans)
-        behind = best.build(self, front, fitting.after(best.offset), depth)
-        return front + behind
+        branches = self._branches(table, depth, spans) if len(table) >= MIN_REGIONS else []
+        return branches or self._columns_to_end(table, spans)
 
     def _branches(self, table: Table, depth: int, spans: Spans) -> list[Element]:
         """Return a switch on the byte that tells the regions apart, or nothing."""
@@ -90,36 +110,6 @@ class Assembler:
 
     def _rest(self) -> Field:
         return plain(self.names.next("rest"), Rest(), semantic="payload")
-
-    def _search(self, table: Table, spans: Spans) -> Hypothesis | None:
-        proposing = table.proposing(PROPOSERS)
-        self.budget -= 1
-        if self.budget < 0 or len(proposing) < MIN_REGIONS or np.ptp(table.sizes) == 0:
-            return None
-        found = [hypothesis for family in FAMILIES for hypothesis in family(proposing, self.settings)]
-        found = [hypothesis for hypothesis in found if agree(hypothesis, spans)]
-        found.sort(key=lambda hypothesis: (-hypothesis.bits, hypothesis.offset))
-        return next((hypothesis for hypothesis in found if self._stands(hypothesis, table)), None)
-
-    def _stands(self, hypothesis: Hypothesis, table: Table) -> bool:
-        fits = hypothesis.fits(table)
-        held = table.held
-        trials, support = int(held.sum()), int((fits & held).sum())
-        if refuted(trials - support, trials, self.settings) or not fits.any():
-            return False
-        bound = violation_lower_bound(trials - support, trials, self.settings.confidence)
-        self.evidence.append(
-            Evidence(
-                detector=hypothesis.detector,
-                support=int((fits & ~held).sum()),
-                trials=int((~held).sum()),
-                held_out_support=support,
-                held_out_trials=trials,
-                violation_bound=bound,
-                bits_saved=quantise(max(hypothesis.bits, 0.0)),
-            )
-        )
-        return True
 
     def columns(self, table: Table, width: int, spans: Spans) -> list[Element]:
         """Return fields for the first ``width`` bytes of the regions; each of ``spans`` is one."""
@@ -180,6 +170,26 @@ class Assembler:
 
     def _refuted(self, violations: int, trials: int) -> bool:
         return refuted(violations, trials, self.settings)
+
+
+def stands(hypothesis: Hypothesis, table: Table, settings: DiscoverySettings) -> bool:
+    """Return whether some regions fit a structure and the held-out ones do not refute it."""
+    fits = hypothesis.fits(table)
+    held = fits[table.held]
+    return bool(fits.any()) and not refuted(int((~held).sum()), len(held), settings)
+
+
+def _evidence(hypothesis: Hypothesis, table: Table, fits: Bools, settings: DiscoverySettings) -> Evidence:
+    trials, support = int(table.held.sum()), int((fits & table.held).sum())
+    return Evidence(
+        detector=hypothesis.detector,
+        support=int((fits & ~table.held).sum()),
+        trials=int((~table.held).sum()),
+        held_out_support=support,
+        held_out_trials=trials,
+        violation_bound=violation_lower_bound(trials - support, trials, settings.confidence),
+        bits_saved=quantise(max(hypothesis.bits, 0.0)),
+    )
 
 
 def agree(hypothesis: Hypothesis, spans: Spans) -> bool:
