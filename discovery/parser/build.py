@@ -75,15 +75,17 @@ def _settled(draft: Draft, recompute: bool) -> bytes:
 
 
 def _compute_sizes(draft: Draft, recompute: bool) -> None:
+    """Let every length and count that is not given say what stands there."""
+    open_pieces = {id(piece) for piece in draft.pieces if recompute or not piece.given}
     for number, width, target in draft.lengths:
-        if recompute or not number.given:
+        if id(number) in open_pieces:
             origin = {"self": target.start, "message": 0, "length_end": number.end}[width.origin]
             _set(number, target.end - origin, width.scale, width.bias)
     for number, bias, repeat in draft.counts:
-        if recompute or not number.given:
+        if id(number) in open_pieces:
             _set(number, repeat.items, 1, bias)
     for place, piece in enumerate(draft.pieces):
-        if derives(piece) and (recompute or not piece.given):
+        if id(piece) in open_pieces and derives(piece):
             _by_constraint(draft, piece, place)
 
 
@@ -93,9 +95,7 @@ def _set(piece: Piece, amount: int, scale: int, bias: int) -> None:
     value, left = divmod(amount - bias, scale)
     if left:
         raise InputError(f"{amount} bytes are no multiple of {scale} beside {bias}", where=piece.field.name)
-    data = encode(piece.field, value, len(piece.data) or None)
-    if data != piece.data:
-        piece.data = data
+    piece.data = encode(piece.field, value, len(piece.data) or None)
 
 
 def _by_constraint(draft: Draft, piece: Piece, place: int) -> None:

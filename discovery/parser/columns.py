@@ -89,18 +89,25 @@ def _reading(field: Field | None) -> tuple[str, bool, pa.DataType]:
     """Return encoding, byte order and Arrow type of a field's values."""
     if field is None:
         return "bytes", False, pa.large_binary()
-    little = field.endianness == "little"
-    if field.encoding in _TEXT:
-        return field.encoding, little, pa.large_string()
     size = field.width.size if isinstance(field.width, Fixed) else 0
-    if field.encoding == "float" and size in _FLOATS:
-        return "float", little, _FLOATS[size]
-    if field.encoding in ("uint", "int") and size <= 8:
+    kind = _kind(field.encoding, size)
+    if kind is None:
+        return "bytes", False, pa.large_binary()
+    return field.encoding, field.endianness == "little", kind
+
+
+def _kind(encoding: str, size: int) -> pa.DataType | None:
+    """Return the Arrow type of values of so many bytes (0: it varies), None where they stay bytes."""
+    if encoding in _TEXT:
+        return pa.large_string()
+    if encoding == "float":
+        return _FLOATS.get(size)
+    if encoding in ("ber_length", "leb128"):
+        return pa.uint64()
+    if encoding in ("uint", "int") and size <= 8:
         bits = next(bits for bits in (8, 16, 32, 64) if 8 * (size or 8) <= bits)
-        return field.encoding, little, pa.type_for_alias(f"{field.encoding}{bits}")
-    if field.encoding in ("ber_length", "leb128"):
-        return field.encoding, little, pa.uint64()
-    return "bytes", False, pa.large_binary()
+        return pa.type_for_alias(f"{encoding}{bits}")
+    return None
 
 
 def _occurs(parsed: ParsedBatch, column: Column) -> bool:

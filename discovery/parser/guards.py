@@ -78,16 +78,11 @@ class GuardTables:
         places = Counter(place for t in types for place in {_place(g) for g in t.guards} if place)
         place = min(places, key=lambda p: (-places[p], p)) if places else (0, 0, 0)
         offset, width, mask = place
-        allowed = [_allowed(t, place) for t in types]
-        base = tuple(index for index, values in enumerate(allowed) if values is None)
-        by_value: dict[int, list[int]] = {}
-        for index, values in enumerate(allowed):
-            for value in values or ():
-                by_value.setdefault(value, []).append(index)
-        ids: dict[tuple[int, ...], int] = {base: 0}
-        table = [0] * (1 if not width else (1 << 8 * width) + 1)
+        anywhere, by_value = _candidates(types, place)
+        ids: dict[tuple[int, ...], int] = {tuple(anywhere): 0}
+        table = [0] * ((1 << 8 * width) + 1 if width else 1)
         for value, indices in by_value.items():
-            candidates = tuple(sorted((*base, *indices)))
+            candidates = tuple(sorted((*anywhere, *indices)))
             table[value] = ids.setdefault(candidates, len(ids))
         numbers = self._pool.numbers
         numbers[dispatch.PLACE], numbers[dispatch.PLACE_WIDTH], numbers[dispatch.PLACE_MASK] = offset, width, mask
@@ -113,9 +108,17 @@ def _place(guard: Guard) -> tuple[int, int, int] | None:
     return guard.offset, guard.width, _mask(guard)
 
 
-def _allowed(message_type: MessageType, place: tuple[int, int, int]) -> set[int] | None:
-    """Return the values at a place that a type's guard there allows, None where it has no guard there."""
-    for guard in message_type.guards:
-        if isinstance(guard, ValueGuard) and _place(guard) == place:
-            return {int.from_bytes(value, "big") for value in guard.values if len(value) == guard.width}
-    return None
+def _candidates(
+    types: Sequence[MessageType], place: tuple[int, int, int]
+) -> tuple[list[int], dict[int, list[int]]]:
+    """Return the types that have no guard at a place, and for each value there those whose guard allows it."""
+    anywhere: list[int] = []
+    by_value: dict[int, list[int]] = {}
+    for index, message_type in enumerate(types):
+        guards = [g for g in message_type.guards if isinstance(g, ValueGuard) and _place(g) == place]
+        if not guards:
+            anywhere.append(index)
+            continue
+        for value in sorted({v for v in guards[0].values if len(v) == guards[0].width}):
+            by_value.setdefault(int.from_bytes(value, "big"), []).append(index)
+    return anywhere, by_value

@@ -43,17 +43,21 @@ def _number(field: Field, data: bytes) -> Value:
     order = field.endianness or "big"
     if field.encoding in ("uint", "int"):
         return int.from_bytes(data, order, signed=field.encoding == "int") if len(data) <= _MAX_NUMBER else data
-    if field.encoding == "float":
-        code = _FLOATS.get(len(data))
-        if code is None:
-            return data
-        number: float = struct.unpack(("<" if order == "little" else ">") + code, data)[0]
-        return number
     if field.encoding == "leb128":
         return sum((byte & 0x7F) << 7 * place for place, byte in enumerate(data))
+    if field.encoding == "float":
+        return _float(data, order)
     if not data:
         return data
     return int.from_bytes(data[1:], "big") if data[0] & 0x80 else data[0]
+
+
+def _float(data: bytes, order: str) -> Value:
+    code = _FLOATS.get(len(data))
+    if code is None:
+        return data
+    number: float = struct.unpack(("<" if order == "little" else ">") + code, data)[0]
+    return number
 
 
 def to_json(value: Value) -> int | float | str | None:
@@ -110,10 +114,7 @@ def _encoded_text(field: Field, value: str) -> bytes:
 def _encoded_number(field: Field, value: int | float, size: int | None) -> bytes:
     order = field.endianness or "big"
     if field.encoding == "float":
-        code = _FLOATS.get(size or 8)
-        if code is None:
-            raise ValueError(f"no float of {size} bytes")
-        return struct.pack(("<" if order == "little" else ">") + code, value)
+        return _encoded_float(value, size or 8, order)
     if isinstance(value, float):
         raise ValueError("not a whole number")
     if field.encoding == "ber_length":
@@ -125,6 +126,13 @@ def _encoded_number(field: Field, value: int | float, size: int | None) -> bytes
     signed = field.encoding == "int"
     width = size if size is not None else max((value.bit_length() + 7 + signed) // 8, 1)
     return value.to_bytes(width, order, signed=signed)
+
+
+def _encoded_float(value: int | float, size: int, order: str) -> bytes:
+    code = _FLOATS.get(size)
+    if code is None:
+        raise ValueError(f"no float of {size} bytes")
+    return struct.pack(("<" if order == "little" else ">") + code, value)
 
 
 def _ber_length(value: int) -> bytes:

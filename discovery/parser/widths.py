@@ -21,7 +21,7 @@ F_END = 0
 
 _OP, _P0, _P1, _P2, _P3, _RESERVE = range(6)
 _FROM_LENGTH, _DELIMITED, _RUN, _SELF = 1, 2, 3, 4
-_BER_LENGTH, _BER_TAG, _LEB128, _LABELS = range(4)
+_BER_LENGTH, _, _LEB128, _LABELS = range(4)
 _VARINT = 10  # bytes at most
 
 CLASSES = ("space", "digit", "letter", "alnum", "printable", "zero", "ff")
@@ -102,21 +102,26 @@ def _labels(data, begin, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, **UNCOUNTED)
+def _varint(data, begin, at, end):  # type: ignore[no-untyped-def]
+    """Return the width from ``begin`` to the first byte from ``at`` on that does not say that more follow."""
+    while at < end and data[at] & 0x80 and at - begin < _VARINT - 1:
+        at += 1
+    return np.int64(at + 1 - begin)
+
+
+@njit(cache=True, nogil=True, **UNCOUNTED)
 def _self_delimiting(form, data, begin, end):  # type: ignore[no-untyped-def]
     """Return the width of a value that shows its own end; past ``end`` where it is cut."""
     if form == _LABELS:
         return _labels(data, begin, end)
-    at = begin
-    first = np.int64(data[at]) if at < end else np.int64(0)
+    if form == _LEB128 or begin >= end:
+        return _varint(data, begin, begin, end)
+    first = np.int64(data[begin])
     if form == _BER_LENGTH:
         return (first & 0x7F) + 1 if first & 0x80 else np.int64(1)
-    if form == _BER_TAG:
-        if at < end and first & 0x1F != 0x1F:
-            return np.int64(1)
-        at += 1
-    while at < end and data[at] & 0x80 and at - begin < _VARINT - 1:
-        at += 1
-    return np.int64(at + 1 - begin)
+    if first & 0x1F != 0x1F:
+        return np.int64(1)
+    return _varint(data, begin, begin + 1, end)
 
 
 @njit(cache=True, nogil=True, **UNCOUNTED)
