@@ -201,3 +201,17 @@ def agree(hypothesis: Hypothesis, spans: Spans) -> bool:
         for at, size in hypothesis.spans
         for start, width in spans
     )
+
+
+def proposed_again(hypothesis: Hypothesis, table: Table, settings: DiscoverySettings) -> bool:
+    """Return whether these regions propose the same structure, with whatever evidence, and do not refute it."""
+    proposing = table.proposing(PROPOSERS)
+    if len(proposing) < MIN_REGIONS or np.ptp(table.sizes) == 0:
+        return False
+    found = [other for family in FAMILIES for other in family(proposing, settings)]
+    same = any(other.offset == hypothesis.offset and _shape(other) == _shape(hypothesis) for other in found)
+    return same and stands(hypothesis, table, settings)
+
+
+def _shape(hypothesis: Hypothesis) -> dict[str, object]:
+    return {name: value for name, value in vars(hypothesis).items() if name != "bits"}

@@ -13,10 +13,10 @@ from ..sample import Sample
 from ..settings import DiscoverySettings
 from ..spec import Element, Evidence
 from ..types import TypeModel
-from .assemble import Assembler, agree
+from .assemble import Assembler, agree, proposed_again
 from .claims import attach, byte_order, proven, trailer
 from .hypothesis import Hypothesis
-from .table import Spans, Table
+from .table import Spans, Table, joined
 from .text import is_text
 
 
@@ -108,14 +108,18 @@ def _share(drafts: list[_Draft], settings: DiscoverySettings) -> None:
     """
     Give a type without structure that of another where all its messages obey it.
 
-    A type of few messages, or of messages alike, cannot prove what its siblings prove. Of several structures the one
-    that most messages of the protocol obey is taken.
+    A type of few messages, or of messages alike, cannot prove what its siblings prove. A structure is shared that the
+    messages of all types that obey it propose again when taken together; of several the one that most obey.
     """
     known = list(dict.fromkeys(draft.structure for draft in drafts if draft.structure is not None))
     if not known:
         return
     obeyed = [[bool(len(d.body)) and bool(s.fits(d.body).all()) for d in drafts] for s in known]
-    weight = [sum(len(d.body) for d, fits in zip(drafts, row, strict=True) if fits) for row in obeyed]
+    pooled = [
+        joined([d.body for d, fits in zip(drafts, row, strict=True) if fits or d.structure == s])
+        for s, row in zip(known, obeyed, strict=True)
+    ]
+    weight = [len(table) if proposed_again(s, table, settings) else 0 for s, table in zip(known, pooled, strict=True)]
     order = sorted(range(len(known)), key=lambda k: (-weight[k], -known[k].bits))
     total = sum(len(draft.body) for draft in drafts)
     for place, draft in enumerate(drafts):

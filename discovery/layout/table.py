@@ -101,3 +101,10 @@ class Table:
         found = self.chances[self.row[:, None], np.where(known, place, 0)]
         found[~known] = 0
         return found, known
+
+
+def joined(tables: list[Table]) -> Table:
+    """Return the regions of several tables over the same messages, in the order of the messages."""
+    columns = ("row", "begin", "start", "end", "held")
+    whole = replace(tables[0], **{name: np.concatenate([getattr(table, name) for table in tables]) for name in columns})
+    return whole.take(np.argsort(whole.row, kind="stable"))
