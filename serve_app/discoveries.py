@@ -111,13 +111,14 @@ async def start_discovery(
     else:
         (settings.uploads / job_id).unlink()
     found = await asyncio.to_thread(job_of, service, job.id)
-    return _answer(found)
+    return _answer(found, request)
 
 
-def _answer(job: Job) -> Response:
+def _answer(job: Job, request: Request) -> Response:
     headers = {"Location": f"/v1/discoveries/{job.id}"}
     if job.status == FAILED and job.problem is not None:
-        return respond(Problem.model_validate(job.problem), headers)
+        here = {"instance": request.url.path, "request_id": request.scope["request_id"]}
+        return respond(Problem.model_validate({**job.problem, **here}), headers)
     status = 200 if job.finished else 202
     return JSONResponse(document(job).model_dump(mode="json"), status, headers=headers)
 

@@ -27,7 +27,7 @@ class Context(Request):
     """What is known about a capture before it is read."""
 
     protocol: str | None = Field(
-        None, pattern=NAME.pattern.replace(r"\Z", "$"), description="name for the protocol of messages sent alone"
+        None, pattern="^" + NAME.pattern.replace(r"\Z", "$"), description="name for the protocol of messages sent alone"
     )
     only: str | None = Field(None, max_length=64, description="read only this protocol group, for instance udp_20547")
     port: int | None = Field(None, ge=0, le=65535, description="read only flows with this UDP or TCP port")
