@@ -1,0 +1,98 @@
+"""
+The base alone discovers a capture: neither Ray nor torch nor anything else of the extras is there.
+
+No network: the wheel is built from the tree and unpacked into a new virtual environment, which sees, by links, only the
+distributions that the wheel's own metadata asks for (and what those ask for) without any extra.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[2]
+ABSENT = ("ray", "torch", "fastapi", "sqlalchemy", "pydantic_settings", "httpx", "pandas", "scapy", "hypothesis")
+
+
+def needed(requirements: list[str]) -> set[str]:
+    """Return the names of the distributions that these requirements need without extras, and what those need."""
+    found: set[str] = set()
+    waiting = list(requirements)
+    while waiting:
+        requirement = Requirement(waiting.pop())
+        if requirement.name in found or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
+            continue
+        found.add(requirement.name)
+        waiting.extend(metadata.requires(requirement.name) or [])
+    return found
+
+
+def link(names: set[str], target: Path) -> None:
+    """Link the top-level files and folders of distributions into a folder."""
+    for name in names:
+        distribution = metadata.distribution(name)
+        for top in {file.parts[0] for file in distribution.files or ()} - {"..", "__pycache__"}:
+            there = target / top
+            if not there.exists():
+                there.symlink_to(Path(str(distribution.locate_file(top))))
+
+
+@pytest.fixture(scope="module")
+def base_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the Python of a virtual environment that holds the wheel and its base dependencies."""
+    folder = tmp_path_factory.mktemp("base")
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
+    subprocess.run([*build, "--wheel-dir", str(folder), str(ROOT)], check=True, timeout=120)
+    (wheel,) = folder.glob("qbitel-*.whl")
+    venv.create(folder / "venv", with_pip=False, symlinks=True)
+    python = folder / "venv" / "bin" / "python"
+    ask = [str(python), "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])"]
+    packages = Path(subprocess.run(ask, check=True, capture_output=True, text=True).stdout.strip())
+    shutil.unpack_archive(wheel, packages, "zip")
+    (info,) = packages.glob("qbitel-*.dist-info")
+    link(needed(metadata.PathDistribution(info).requires or []), packages)
+    return python
+
+
+def run(python: Path, *arguments: str, cwd: Path) -> str:
+    """Run the base's Python away from the tree and return what it prints."""
+    # What is compiled here is thrown away: without optimising it is compiled several times faster.
+    environment = {**os.environ, "NUMBA_OPT": "0", "PYTHONPATH": ""}
+    command = [str(python), *arguments]
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_base_holds_nothing_of_the_extras(base_python: Path, tmp_path: Path) -> None:
+    """None of the packages of the extras can be imported in the base's environment."""
+    code = f"import importlib.util as u, json; print(json.dumps([n for n in {ABSENT!r} if u.find_spec(n)]))"
+    assert json.loads(run(base_python, "-c", code, cwd=tmp_path)) == []
+
+
+def test_base_discovers_a_capture(base_python: Path, tmp_path: Path, example_captures: Path) -> None:
+    """The command of an installed wheel discovers a capture and writes parser and dissector, with the base alone."""
+    capture = str(example_captures / "plant.pcapng")
+    out = tmp_path / "out"
+    told = run(base_python, "-m", "qbitel.cli", "discover", capture, "--out", str(out), "--json", cwd=tmp_path)
+    (protocol,) = json.loads(told)["protocols"]
+    assert protocol["partial"] == []
+    assert protocol["types"]
+    assert (out / protocol["protocol"] / "dissector.lua").stat().st_size > 1000
+
+
+def test_serving_without_the_extra_says_what_to_install(base_python: Path, tmp_path: Path) -> None:
+    """``qbitel serve`` without the extra is one line that says what to install, and exit code 7."""
+    command = [str(base_python), "-m", "qbitel.cli", "serve"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 7
+    assert "pip install 'qbitel[cluster]'" in done.stderr
