@@ -42,7 +42,7 @@ def trailer(names: Names, table: Table, findings: Sequence[Finding]) -> tuple[Ta
     """Return the regions without the fields that hard findings place at the end of messages, and those fields."""
     starts = sorted({(f.start, f.width) for f in findings if f.hard and f.start < 0 and f.start + f.width <= 0})
     size = -starts[0][0] if starts else 0
-    if not size or size > int(table.sizes.min()) or np.ptp(table.sizes) == 0:
+    if not size or size > int(table.sizes.min()):
         return table, []
     elements: list[Element] = []
     at = -size

@@ -231,6 +231,10 @@ def _finding(columns: Columns, start: int, form: Form, little: bool) -> Finding 
     wrong = violation_lower_bound(held - evidence.held_out_support, held, columns.settings.confidence)
     if not types or wrong > _WRONG_CLOCKS:
         return None
+    # A constant and a counter pass for a time in one type; the types together show that the "high bytes" are a key.
+    together = np.flatnonzero(np.isin(columns.type_of_row, types) & ~columns.sample.held_out)
+    if not _follows(columns, together, values[together]):
+        return None
     strict = stands(evidence, columns.settings)
     constraint = Timestamp(form=form.name) if strict else None
     return Finding(types, start, form.width, "timestamp", constraint, "little" if little else "big", evidence)
