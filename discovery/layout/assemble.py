@@ -208,7 +208,8 @@ def proposed_again(hypothesis: Hypothesis, table: Table, settings: DiscoverySett
     proposing = table.proposing(PROPOSERS)
     if len(proposing) < MIN_REGIONS or np.ptp(table.sizes) == 0:
         return False
-    found = [other for family in FAMILIES for other in family(proposing, settings)]
+    family = next(family for family in FAMILIES if family.__module__ == type(hypothesis).__module__)
+    found = family(proposing, settings)
     same = any(other.offset == hypothesis.offset and _shape(other) == _shape(hypothesis) for other in found)
     return same and stands(hypothesis, table, settings)
 

@@ -111,8 +111,14 @@ def _share(drafts: list[_Draft], settings: DiscoverySettings) -> None:
     A type of few messages, or of messages alike, cannot prove what its siblings prove. A structure is shared that the
     messages of all types that obey it propose again when taken together; of several the one that most obey.
     """
+    lacking = [draft.body for draft in drafts if draft.structure is None and not is_text(draft.body)]
     known = list(dict.fromkeys(draft.structure for draft in drafts if draft.structure is not None))
-    if not known:
+    if len(lacking) > 1:
+        together = drafts[0].assembler.search(joined(lacking), 0)
+        # lengths of different types share a factor for many reasons: no evidence of records
+        if together is not None and together.detector != "records" and together not in known:
+            known.append(together)
+    if not known or not lacking:
         return
     obeyed = [[bool(len(d.body)) and bool(s.fits(d.body).all()) for d in drafts] for s in known]
     pooled = [
