@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from typing import Any
 
 from fastapi import FastAPI
@@ -9,7 +10,6 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from .. import __version__
 from . import discoveries, events, health, parse, protocols, validate
 from .body_limit import BodyLimit
 from .models import Context, DiscoveryRequest, ParseRequest, ValidateRequest
@@ -31,7 +31,7 @@ def build_app(service: Service) -> FastAPI:
     """Return the application that answers for a service."""
     app = FastAPI(
         title="qbitel",
-        version=__version__,
+        version=metadata.version("qbitel"),
         description=DESCRIPTION,
         lifespan=service.lifespan,
         responses=problem_responses(500),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from importlib import metadata
 
 from fastapi import APIRouter
 from sqlalchemy.exc import SQLAlchemyError
 
-from .. import __version__
 from .models import Health
 from .problems import ProblemError, problem_responses
 from .service import ServiceOf
+
+VERSION = metadata.version("qbitel")
 
 router = APIRouter(tags=["health"])
 
@@ -18,7 +20,7 @@ router = APIRouter(tags=["health"])
 @router.get("/healthz", summary="The process answers")
 async def healthz() -> Health:
     """Answer, without looking at anything else."""
-    return Health(status="ok", version=__version__)
+    return Health(status="ok", version=VERSION)
 
 
 @router.get("/readyz", summary="The service can work", responses=problem_responses(503))
@@ -28,4 +30,4 @@ async def readyz(service: ServiceOf) -> Health:
         await asyncio.to_thread(service.catalog.waiting)
     except SQLAlchemyError as error:
         raise ProblemError(503, f"the catalog does not answer: {type(error).__name__}", code="catalog") from error
-    return Health(status="ok", version=__version__)
+    return Health(status="ok", version=VERSION)
