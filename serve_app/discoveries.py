@@ -130,7 +130,7 @@ async def _read(request: Request, service: Service, context: str | None) -> Sent
     body = await request.body()
     most = service.settings.max_messages
 
-    def work() -> Sent:
+    def _work() -> Sent:
         if kind == ARROW_TYPE:
             known = read_json(Context, context, "query.context") if context else Context()
             read_arrow(body, most)
@@ -139,7 +139,7 @@ async def _read(request: Request, service: Service, context: str | None) -> Sent
         payloads = decode_messages(sent.messages, most).to_arrow().select(["payload"])
         return Sent("messages", arrow_bytes(pa.table(payloads)), len(body), sent.context)
 
-    return await asyncio.to_thread(work)
+    return await asyncio.to_thread(_work)
 
 
 async def _read_upload(request: Request) -> Sent:

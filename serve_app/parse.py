@@ -79,7 +79,7 @@ async def parse(request: Request, service: ServiceOf, protocol: ProtocolQuery = 
     body = await request.body()
     wants_arrow = ARROW_TYPE in request.headers.get("accept", "")
 
-    def work() -> Response:
+    def _work() -> Response:
         if kind == JSON_TYPE:
             sent = read_json(ParseRequest, body)
             found, batch = service.specification(sent.protocol), decode_messages(sent.messages, settings.max_messages)
@@ -89,4 +89,4 @@ async def parse(request: Request, service: ServiceOf, protocol: ProtocolQuery = 
             return columns(service.parser(found.digest, found.document), batch)
         return JSONResponse(trees(service, found, batch).model_dump(mode="json"))
 
-    return await within(settings.request_timeout_s, work)
+    return await within(settings.request_timeout_s, _work)

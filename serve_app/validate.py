@@ -49,7 +49,7 @@ async def validate(
     kind = media_type(request, (JSON_TYPE, ARROW_TYPE))
     body = await request.body()
 
-    def work() -> ValidateResponse:
+    def _work() -> ValidateResponse:
         if kind == JSON_TYPE:
             sent = read_json(ValidateRequest, body)
             batch = decode_messages(sent.messages, settings.max_messages)
@@ -57,4 +57,4 @@ async def validate(
         found = service.specification(needed(protocol))
         return judge(service, found, read_arrow(body, settings.max_messages), level)
 
-    return await within(settings.request_timeout_s, work)
+    return await within(settings.request_timeout_s, _work)
