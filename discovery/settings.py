@@ -16,7 +16,7 @@ class DiscoverySettings(BaseModel):
     sample_messages: int = Field(default=4096, ge=16, le=65536, description="distinct messages that inference reads")
     sample_bytes: int = Field(default=4 << 20, ge=1 << 16, le=1 << 28, description="payload bytes of that sample")
     sample_flows: int = Field(default=64, ge=1, le=4096, description="flows kept in order for counters, echoes and sessions")
-    flow_messages: int = Field(default=64, ge=2, le=4096, description="messages kept of each sampled flow")
+    flow_messages: int = Field(default=512, ge=2, le=4096, description="messages kept of each sampled flow")
     held_out: float = Field(default=0.25, gt=0, lt=1, description="share of distinct messages kept from proposing")
     epsilon: float = Field(default=0.01, gt=0, lt=0.5, description="violation rate above which a claim is refuted")
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of the exact binomial bounds")

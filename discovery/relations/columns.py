@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ..batch import MessageView
+from ..findings import Finding
 from ..sample import Sample
 from ..settings import DiscoverySettings
 
@@ -38,12 +39,22 @@ class Columns:
 
     Attributes:
         type_of_row: int32, -1 where a message has no type; n_types: how many types there are.
+        kept: what the detectors before have found; grows as they run.
     """
 
     sample: Sample
     type_of_row: NDArray[np.int32]
     n_types: int
     settings: DiscoverySettings
+    kept: list[Finding] = field(default_factory=list)
+
+    def claimed(self, start: int, width: int, types: Iterable[int]) -> bool:
+        """Return whether a byte of these, in any of these types, belongs to what a surer detector has found."""
+        return any(
+            set(types) & set(other.types)
+            for other in self.kept
+            if other.start >= 0 and start < other.start + other.width and other.start < start + width
+        )
 
     @cached_property
     def front(self) -> NDArray[np.uint8]:

@@ -43,7 +43,8 @@ def find_counters(columns: Columns) -> list[Finding]:
             if len(pairs.later) < _FEWEST_PAIRS:
                 continue
             for rising in _proposed(columns, types, pairs, per_direction):
-                if not any(_overlap(rising, f) for f in findings):
+                taken = columns.claimed(rising.start, rising.width, rising.types)
+                if not taken and not any(_overlap(rising, f) for f in findings):
                     finding = _finding(columns, rising, pairs)
                     findings.extend([finding] if finding is not None else [])
     return findings

@@ -44,12 +44,11 @@ def find_relations(
         n_types: number of types.
     """
     columns = Columns(sample, type_of_row, n_types, settings)
-    kept: list[Finding] = []
     for detector in DETECTORS:
         for finding in detector(columns):
-            if not any(_clash(finding, other) for other in kept):
-                kept.append(finding)
-    return kept
+            if not any(_clash(finding, other) for other in columns.kept):
+                columns.kept.append(finding)
+    return columns.kept
 
 
 def _clash(one: Finding, other: Finding) -> bool:
