@@ -101,7 +101,7 @@ class Chain:
         """Return a repeat of items, and the end marker with its padding where the form has one."""
         name = builder.names.next("items")
         elements = self.repeat(builder, table, depth)
-        if self.form.lead != NO_LEAD and int(_trace(table, self.form, 1)[0].max()) == 1:
+        if self.form.lead != NO_LEAD and bool((_trace(table, self.form, 1)[0] == 1).all()):
             return elements
         if self.form.marker < 0:
             return [Repeat(name=name, stop=ToEnd(), elements=elements)]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from ..findings import Finding
 from ..spec import Element, Evidence, Field, Fixed
 from .fields import Endianness, Names, plain

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from ..settings import DiscoverySettings
-from ..spec import Element, Repeat, SelfDelimiting, Times
+from ..spec import Element, Repeat, SelfDelimiting, Times, ToEnd
 from . import chains
 from .consensus import column_odds
 from .fields import as_number, named_at, plain
@@ -78,7 +78,9 @@ class Sections:
         behind = behind.take(behind.sizes > 0)
         if not len(behind):
             return [asked]
-        return [asked, *chains.Chain(0, 0.0, self.record).build(builder, [], behind, depth)]
+        answers = builder.names.next("answers")
+        records = chains.Chain(0, 0.0, self.record).repeat(builder, behind, depth)
+        return [asked, Repeat(name=answers, stop=ToEnd(), elements=records)]
 
 
 def propose(table: Table, settings: DiscoverySettings) -> list[DomainName | Sections]:

@@ -18,6 +18,8 @@ GAPS = 16  # bytes between a length and its field
 COST = 14.0  # bits: the choice among widths, byte orders, offsets and gaps
 SHAPES = ((1, False), (2, False), (2, True), (4, False), (4, True), (3, False))
 
+Odds = NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class Prefixed:
@@ -71,20 +73,21 @@ def propose(table: Table, settings: DiscoverySettings) -> list[Prefixed]:
     shortest = int(np.quantile(sizes, 0.05, method="lower"))
     allowed = allowed_failures(len(table), settings)
     found: list[Prefixed] = []
+    odds = column_odds(table, min(shortest, SEARCHED) + GAPS + 8)
     for width, little in SHAPES:
         span = min(shortest - width + 1, SEARCHED)
         if span > 0:
-            found += _shape(table, sizes, width, little, span, allowed)
+            found += _shape(table, sizes, width, little, span, allowed, odds)
     return sorted(found, key=lambda prefix: (-prefix.bits, prefix.offset))[:4]
 
 
-def _shape(table: Table, sizes: Ints, width: int, little: bool, span: int, allowed: int) -> list[Prefixed]:
+def _shape(table: Table, sizes: Ints, width: int, little: bool, span: int, allowed: int, odds: Odds) -> list[Prefixed]:
     values, _ = read_numbers(table, width, little, span)
     left = sizes[:, None] - np.arange(span) - width
     inside = (values <= left).sum(axis=0) >= len(table) - allowed
     varied = inside & (values != values[:1]).any(axis=0) & (values < left).any(axis=0)
     found: list[Prefixed] = []
-    before, odds = entropy_of(sizes), column_odds(table, span + width + GAPS)
+    before = entropy_of(sizes)
     for offset in np.flatnonzero(varied).tolist():
         value, behind = values[:, offset], left[:, offset]
         if len(np.unique(value)) <= 2 or not _leaves_a_tail(table, value, behind, offset + width):
@@ -106,7 +109,7 @@ def _placed(
     width: int,
     little: bool,
     bits: float,
-    odds: NDArray[np.float64],
+    odds: Odds,
 ) -> list[Prefixed]:
     """Return the field that the length at ``offset`` covers, at the gap whose ends agree best with the boundaries."""
     best, best_bits = 0, -np.inf
@@ -123,7 +126,7 @@ def _placed(
     return [Prefixed(offset + width + best, bits, width, little, best)] if bits + COST >= ACCEPTED else []
 
 
-def _inside(odds: NDArray[np.float64], offset: int, width: int) -> float:
+def _inside(odds: Odds, offset: int, width: int) -> float:
     return float(odds[offset + 1 : offset + width].mean()) if width > 1 else 0.0
 
 

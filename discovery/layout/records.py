@@ -84,7 +84,11 @@ def _counted(table: Table, settings: DiscoverySettings) -> list[Records]:
         if span <= 0:
             continue
         values, _ = read_numbers(table, width, little, span)
-        for offset in np.flatnonzero((values != values[:1]).any(axis=0)).tolist():
+        other = int(np.argmax(sizes != sizes[0]))
+        step, change = values[other] - values[0], int(sizes[other] - sizes[0])
+        share = np.where(step != 0, change // np.where(step != 0, step, 1), 0)
+        likely = (share >= MIN_SIZE) & (share <= MAX_SIZE) & (share * step == change)
+        for offset in np.flatnonzero(likely).tolist():
             found += _solve(table, values[:, offset], offset, width, little, allowed)
     return found
 
