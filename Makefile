@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export RAY_AUTH_MODE ?= disabled
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: venv warm demo serve test lint unit test-cluster bench docs clean
+.PHONY: venv venv-train warm demo serve test lint unit test-cluster bench docs clean
 
 venv: $(VENV)/.installed
 
@@ -22,6 +22,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	  { rm -rf $(VENV); echo "python3 cannot make virtual environments: apt-get install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
+
+# torch as well: the tests of the networks' training run only with it.
+venv-train: venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train]'
 
 # Compiles the kernels once; numba keeps them beside the sources (or in the user's cache where those are read-only).
 warm: $(VENV)/.warm
