@@ -12,7 +12,7 @@ from ..checksums import checksum_values
 from ..errors import InputError, NotFoundError
 from ..spec import Checksum, Count, Length, ProtocolSpec
 from .limits import Limits
-from .pieces import Draft, Drafter, Piece, derives
+from .pieces import Draft, Drafter, Piece
 from .tree import Node, ParseTree
 from .values import encode
 
@@ -85,8 +85,8 @@ def _compute_sizes(draft: Draft, recompute: bool) -> None:
         if id(number) in open_pieces:
             _set(number, repeat.items, 1, bias)
     for place, piece in enumerate(draft.pieces):
-        if id(piece) in open_pieces and derives(piece):
-            _by_constraint(draft, piece, place)
+        if id(piece) in open_pieces:
+            _by_constraints(draft, piece, place)
 
 
 def _set(piece: Piece, amount: int, scale: int, bias: int) -> None:
@@ -98,9 +98,9 @@ def _set(piece: Piece, amount: int, scale: int, bias: int) -> None:
     piece.data = encode(piece.field, value, len(piece.data) or None)
 
 
-def _by_constraint(draft: Draft, piece: Piece, place: int) -> None:
-    assert piece.field is not None
-    for constraint in piece.field.constraints:
+def _by_constraints(draft: Draft, piece: Piece, place: int) -> None:
+    """Let a piece say the length or count that its constraints claim."""
+    for constraint in piece.field.constraints if piece.field is not None else ():
         if isinstance(constraint, Count):
             target = _following(draft, place, constraint.target)
             if target is not None and target.repeat is not None:

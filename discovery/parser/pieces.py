@@ -9,14 +9,11 @@ from typing import Any
 from ..errors import InputError, LimitError
 from ..spec import (
     Case,
-    Checksum,
     Constant,
-    Count,
     Element,
     Field,
     Fixed,
     FromLength,
-    Length,
     ProtocolSpec,
     Repeat,
     Switch,
@@ -231,6 +228,8 @@ class Drafter:
 
     def _number(self, name: str) -> Piece:
         if name not in self.draft.numbers:
+            if self.damaged:
+                raise _Cut
             raise InputError(f"'{name}' is not read before what depends on it", where=name)
         return self.draft.numbers[name]
 
@@ -246,8 +245,3 @@ def _hex(value: Any, where: str) -> bytes:
         return bytes.fromhex(value)
     except (ValueError, TypeError) as error:
         raise InputError("expected bytes, or pairs of hexadecimal digits", where=where) from error
-
-
-def derives(piece: Piece) -> bool:
-    """Whether a piece has a constraint that says its value: a length, a count or a checksum."""
-    return piece.field is not None and any(isinstance(c, (Length, Count, Checksum)) for c in piece.field.constraints)
