@@ -191,7 +191,7 @@ def self_delimiting(form, message, cursor, end):
         if at < end and message[at] & 0x1F != 0x1F:
             return 1
         at += 1
-    while at < end and message[at] & 0x80 and at - cursor < 10:
+    while at < end and message[at] & 0x80 and at - cursor < 9:
         at += 1
     return at + 1 - cursor
 

@@ -142,7 +142,7 @@ function WIDTH.SelfDelimiting(width, state, cursor, stop)
     if first and first % 32 ~= 31 then return 1 end
     at = at + 1
   end
-  while byte() and byte() >= 128 and at - cursor < 10 do at = at + 1 end
+  while byte() and byte() >= 128 and at - cursor < 9 do at = at + 1 end
   return at + 1 - cursor
 end
 

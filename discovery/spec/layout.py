@@ -4,7 +4,13 @@ The layout of a message type: fields, repeats and switches, read in order from t
 A region is the message, or the bytes of a field that has ``elements``. Elements are read one after the other from a
 cursor at the start of the region. A ``rest`` field takes what is left of its region minus the fixed width of the
 elements that follow it, so a trailer such as a checksum is written as fixed fields after a ``rest`` field.
-References to fields are names: the most recently read field of that name, in this region or before it.
+References to fields are names: the most recently read field of that name, in this region or before it, that holds a
+number (``uint`` or ``int`` of at most 8 bytes, ``ber_length``, ``leb128``). A reference to a field that was not read is
+an error of the message; one to a name that no field bears is an error of the specification.
+
+A message fits where its elements read it to the last byte. Where they do not, what was read stays and the error stands
+at the first byte that was not. A type without elements is one leaf. Regions, items and cases nest at most 32 deep in a
+message, and a message has at most 65536 leaves.
 """
 
 from __future__ import annotations
@@ -48,7 +54,8 @@ class FromLength(Model):
 
 class Delimited(Model):
     """
-    Up to the first occurrence of any of these delimiters (1 to 8 bytes each), or to the end of the region where there is none.
+    Up to the first occurrence of any of these delimiters (1 to 8 bytes each), the longest where several stand there, or
+    to the end of the region where there is none.
 
     ``include``: the delimiter belongs to the field; otherwise it is left for the next element. ``required``: that no
     delimiter follows is an error.
@@ -73,7 +80,8 @@ class SelfDelimiting(Model):
     An encoding that shows its own end.
 
     ``ber_length``: X.690 8.1.3 length octets; ``ber_tag``: X.690 8.1.2 identifier octets; ``leb128``: base-128 varint,
-    at most 10 bytes; ``labels``: RFC 1035 4.1.4 name: length-prefixed labels up to a zero byte or a two-byte pointer.
+    the tenth byte is the last; ``labels``: RFC 1035 4.1.4 name: length-prefixed labels up to a zero byte or a two-byte
+    pointer.
     """
 
     kind: Literal["self_delimiting"] = "self_delimiting"
@@ -128,7 +136,7 @@ class Times(Model):
 
 
 class Until(Model):
-    """Items follow until the next bytes are these (which are left for the next element) or the region ends."""
+    """Items follow until the next bytes of the message are these (left for the next element) or the region ends."""
 
     kind: Literal["until"] = "until"
     bytes: HexBytes = Attribute(min_length=1, max_length=8)
