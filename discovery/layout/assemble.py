@@ -92,7 +92,7 @@ class Assembler:
 
     def _branches(self, table: Table, depth: int, spans: Spans) -> list[Element]:
         """Return a switch on the byte that tells the regions apart, or nothing."""
-        found = best_branch(table.take(slice(0, READERS))) if depth < DEPTH else None  # type: ignore[arg-type]
+        found = best_branch(table.take(slice(0, READERS))) if depth < DEPTH else None
         if found is None or any(start < found[0] + 1 and found[0] < start + width > 1 for start, width in spans):
             return []
         offset, values = found
@@ -105,7 +105,9 @@ class Assembler:
             chosen = exists[:, offset] & (window[:, offset] == value)
             others &= ~chosen
             cases.append(Case(values=[value], elements=self.region(behind.take(chosen), depth + 1)))
-        default = self._columns_to_end(behind.take(others), NO_SPANS) if others.any() else [self._rest()]
+        default: list[Element] = [self._rest()]
+        if others.any():
+            default = self._columns_to_end(behind.take(others), NO_SPANS)
         return [*front, Switch(name=self.names.next("by_" + key.name), field=key.name, cases=cases, default=default)]
 
     def _rest(self) -> Field:
@@ -118,11 +120,11 @@ class Assembler:
         return self._cut(table, 0, width, self._boundaries(table, width, spans))
 
     def _boundaries(self, table: Table, width: int, spans: Spans) -> list[int]:
-        return cut(column_chance(table.take(slice(0, READERS)), width), spans)  # type: ignore[arg-type]
+        return cut(column_chance(table.take(slice(0, READERS)), width), spans)
 
     def _cut(self, table: Table, start: int, stop: int, boundaries: list[int]) -> list[Element]:
         """Return the fields between ``start`` and ``stop`` of the regions."""
-        window, exists = table.take(slice(0, READERS)).window(stop)  # type: ignore[arg-type]
+        window, exists = table.take(slice(0, READERS)).window(stop)
         facts = columns_of(window, exists)
         edges = [start, *(b for b in boundaries if start < b < stop), stop]
         return [field_of(self.names, facts, a, b, self.endianness) for a, b in pairwise(edges)]

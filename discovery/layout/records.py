@@ -140,7 +140,7 @@ def _agreement(table: Table, records: Records) -> float:
     items = records.items(inner)
     if len(items) < 4:
         return 0.0
-    items = items.take(slice(0, 1024))  # type: ignore[arg-type]
+    items = items.take(slice(0, 1024))
     entropies = columns_of(*items.window(records.size)).entropy
     ceiling = min(8.0, float(np.log2(len(items))))
     structured = float(entropies.min()) < 0.6 * ceiling

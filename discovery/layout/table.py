@@ -43,7 +43,7 @@ class Table:
         """Bytes of each region."""
         return self.end - self.start
 
-    def take(self, rows: Ints | Bools) -> Table:
+    def take(self, rows: Ints | Bools | slice) -> Table:
         """Return the chosen regions."""
         columns = ("row", "begin", "start", "end", "held")
         return replace(self, **{name: getattr(self, name)[rows] for name in columns})

@@ -22,7 +22,7 @@ _STRUCTURE = b'{}[]<>,:;=&"'
 
 def is_text(table: Table) -> bool:
     """Return whether the regions (of 4 bytes or more on average) are text in all but one of twenty."""
-    few = table.take(slice(0, MESSAGES))  # type: ignore[arg-type]
+    few = table.take(slice(0, MESSAGES))
     if not len(few) or few.sizes.mean() < 4:
         return False
     window, exists = few.window(int(min(few.sizes.max(), READ)))
@@ -42,7 +42,7 @@ class _Lines:
 
 
 def _read(table: Table) -> list[bytes]:
-    few = table.take(slice(0, MESSAGES))  # type: ignore[arg-type]
+    few = table.take(slice(0, MESSAGES))
     bounds = zip(few.start.tolist(), np.minimum(few.end, few.start + READ).tolist(), strict=True)
     return [few.data[start:end].tobytes() for start, end in bounds if end > start]
 
