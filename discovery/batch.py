@@ -83,7 +83,7 @@ class MessageView:
         return self._gather(self.starts[:, None] + offsets, exists), exists
 
     def back(self, width: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """Return the last ``width`` bytes, right-aligned (column -1 is the last byte), and the mask of bytes that exist."""
+        """Return the last ``width`` bytes, right-aligned (column -1 is the last), and the mask of those that exist."""
         from_end = np.arange(width, 0, -1, dtype=np.int64)[None, :]
         exists = from_end <= self.lengths[:, None]
         return self._gather((self.starts + self.lengths)[:, None] - from_end, exists), exists
@@ -122,7 +122,8 @@ class MessageBatch:
                 try:
                     column = column if column.type == field.type else column.cast(field.type)
                 except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-                    raise InputError(f"column '{field.name}' is {column.type}, not {field.type}", where="message table") from error
+                    what = f"column '{field.name}' is {column.type}, not {field.type}"
+                    raise InputError(what, where="message table") from error
             elif field.name == "number":
                 column = pa.chunked_array([pa.array(np.arange(table.num_rows, dtype=np.int64))])
             else:

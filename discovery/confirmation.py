@@ -133,5 +133,5 @@ class Confirmer:
         rows = np.flatnonzero(~parsed.explained)
         if len(rows):
             left = MessageBatch.from_view(view.take(rows))
-            unexplained.update(left, [c for c in captures] if any(captures) else "")
+            unexplained.update(left, list(captures) if any(captures) else "")
         return Confirmation(types, explained, field_bytes, int((view.lengths * weights).sum()), unexplained)

@@ -64,7 +64,7 @@ class Known:
 
     protocol: str = "protocol"
     carrier: Carrier | None = None
-    framing: Framing = DatagramFraming()
+    framing: Framing = field(default_factory=DatagramFraming)
     framing_evidence: Evidence | None = None
 
     def base(self) -> ProtocolSpec:
@@ -110,7 +110,7 @@ class StageRunner:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[StageReport]:
-        """Run the body as that stage; an error of the engine ends it as failed and is raised again as ``StageFailed``."""
+        """Run the body as that stage; an error of the engine ends it as failed and goes on as ``StageError``."""
         self.check()
         report = self.reports[name]
         self.tell(name, 0.0)
@@ -123,7 +123,7 @@ class StageRunner:
         except QbitelError as error:
             report.status, report.message, report.hint = "failed", str(error), error.hint
             self.failed = report
-            raise StageFailed(name) from error
+            raise StageError(name) from error
         finally:
             if self.clock and start is not None:
                 report.seconds = (report.seconds or 0.0) + self.clock() - start
@@ -140,7 +140,7 @@ class StageRunner:
             raise CancelledError("the discovery was cancelled")
 
 
-class StageFailed(Exception):
+class StageError(Exception):
     """A stage failed; its report says why. Never leaves the orchestrator."""
 
 
@@ -262,7 +262,7 @@ class ProtocolDiscoveryOrchestrator:
         spec = runner.keep(base.model_copy(update={"provenance": provenance}))
         try:
             spec = self._rounds(spec, statistics.sample(), messages, runner)
-        except StageFailed:
+        except StageError:
             failed = runner.failed
             assert failed is not None
             spec = runner.found.model_copy(update={"partial": [f"{failed.name}: {failed.message}"]})

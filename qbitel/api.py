@@ -88,7 +88,8 @@ def discover_all(
 
     Args:
         only, port: read only this protocol group, only flows with this port.
-        form: format of the files where it should not be found out; group: by ``port`` or ``transport``; regroups and reframes the rows of tables.
+        form: format of the files where it should not be found out.
+        group: by ``port`` or ``transport``; regroups and reframes the rows of tables.
         extend: a result folder to learn on: protocols that it holds are extended by these captures.
 
     Raises:
@@ -153,7 +154,7 @@ def digest_of(
     settings = settings or DiscoverySettings()
     capture = read_capture(Path(source), port=port)
     chosen = the_one(protocols_in([capture], protocol))
-    (capture_hash, batch), = chosen.batches.items()
+    ((capture_hash, batch),) = chosen.batches.items()
     if shuffle is not None:
         batch = batch.take(np.random.default_rng(shuffle).permutation(len(batch)).astype(np.int64))
     statistics = StatisticalAnalyzer(settings).analyze_sharded(batch, shards, capture_hash)

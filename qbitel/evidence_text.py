@@ -15,20 +15,27 @@ def resolve_claim(spec: ProtocolSpec, text: str) -> str:
     Raises:
         NotFoundError: no claim or several claims fit; the message lists near ones.
     """
+    wanted = _by_label(spec, text)
+    if wanted in spec.evidence:
+        return wanted
+    subject = wanted.split(":", 1)[-1]
+    near = sorted(claim for claim in spec.evidence if claim.split(":", 1)[-1] == subject)
+    if len(near) == 1:
+        return near[0]
+    if near:
+        raise NotFoundError(f"'{text}' is several claims", hint=", ".join(near[:6]))
+    raise NotFoundError(f"no claim '{text}'", hint=", ".join(sorted(spec.evidence)[:6]) or "there are no claims")
+
+
+def _by_label(spec: ProtocolSpec, text: str) -> str:
+    """Put the name of a type where a person wrote its label, or the key value in the label."""
     if text in spec.evidence:
         return text
-    wanted = text
     for message_type in spec.types:
         label = message_type.label.split("=")[-1]
         if label and f":{label}" in text:
-            wanted = text.replace(f":{label}", f":{message_type.name}")
-    if wanted in spec.evidence:
-        return wanted
-    near = sorted(claim for claim in spec.evidence if claim.split(":", 1)[-1] == wanted.split(":", 1)[-1])
-    if len(near) == 1:
-        return near[0]
-    hint = ", ".join((near or sorted(spec.evidence))[:6])
-    raise NotFoundError(f"no claim '{text}'" if not near else f"'{text}' is several claims", hint=hint or "no claims")
+            return text.replace(f":{label}", f":{message_type.name}")
+    return text
 
 
 def claim_lines(spec: ProtocolSpec, claim: str) -> Iterator[str]:

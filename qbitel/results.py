@@ -62,9 +62,7 @@ def write_results(
     """
     try:
         folders = [_write_protocol(out, result, messages) for result, messages in results]
-        entries = [
-            _entry(folder, result) for folder, (result, _) in zip(folders, results, strict=True)
-        ]
+        entries = [_entry(folder, result) for folder, (result, _) in zip(folders, results, strict=True)]
         index = {"protocols": entries, "warnings": list(warnings)}
         _write(out / INDEX, json.dumps(index, indent=2, sort_keys=True) + "\n")
     except OSError as error:

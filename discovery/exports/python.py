@@ -19,7 +19,8 @@ def to_python(spec: ProtocolSpec) -> str:
     """
     types, groups = lower_spec(spec)
     runtime = files(__package__).joinpath("python_runtime.py").read_text(encoding="utf-8")
-    head = f'"""Parser of the protocol {spec.protocol}, specification {spec.id or "partial"}, version {spec.version}."""'
+    which = f"specification {spec.id or 'partial'}, version {spec.version}"
+    head = f'"""Parser of the protocol {spec.protocol}, {which}."""'
     tables = [
         f"PROTOCOL = {spec.protocol!r}",
         "GROUPS = {" + "".join(f"\n    {name!r}: {render(group, 4)}," for name, group in groups.items()) + "}",

@@ -6,11 +6,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..spec import (
-    Case, Delimited, Field, Fixed, FromLength, LengthGuard, MessageType, ProtocolSpec, Repeat, Rest, Run,
-    SelfDelimiting, Switch, TextGuard, Times, ToEnd, TokenGuard, Until, ValueGuard,
+    Case,
+    Delimited,
+    Field,
+    Fixed,
+    FromLength,
+    LengthGuard,
+    MessageType,
+    ProtocolSpec,
+    Repeat,
+    Rest,
+    Run,
+    SelfDelimiting,
+    Switch,
+    TextGuard,
+    Times,
+    ToEnd,
+    TokenGuard,
+    Until,
+    ValueGuard,
 )  # fmt: skip
 from ..spec.base import Model
-
 
 # Model → constructor name and its arguments in order: the contract between the tables and every runtime.
 CONSTRUCTORS: dict[type[Model], tuple[str, tuple[str, ...]]] = {

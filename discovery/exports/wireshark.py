@@ -1,4 +1,4 @@
-"""Export to a Wireshark dissector in Lua: the specification as tables, and a reader that adds every field to the tree."""
+"""Export to a Wireshark dissector in Lua: the specification as tables, and a reader that fills the packet tree."""
 
 from __future__ import annotations
 

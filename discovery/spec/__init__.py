@@ -2,7 +2,20 @@
 
 from .base import HexBytes, Name, Quantised, quantise
 from .constraints import (
-    Address, Checksum, Constant, Constraint, Count, Counter, Echo, Enum, Flags, Length, Opaque, Padding, Range, Text,
+    Address,
+    Checksum,
+    Constant,
+    Constraint,
+    Count,
+    Counter,
+    Echo,
+    Enum,
+    Flags,
+    Length,
+    Opaque,
+    Padding,
+    Range,
+    Text,
     Timestamp,
 )  # fmt: skip
 from .evidence import Evidence, MessageRef, Rival
@@ -10,11 +23,35 @@ from .framing import DatagramFraming, DelimiterFraming, FixedFraming, Framing, L
 from .grammar import Grammar, GrammarRule, SequenceModel, Transition
 from .guards import Guard, LengthGuard, TextGuard, TokenGuard, ValueGuard
 from .layout import (
-    Case, Delimited, Element, Encoding, Field, Fixed, FromLength, Repeat, Rest, Run, SelfDelimiting, Semantic, Stop,
-    Switch, Times, ToEnd, Until, Width,
+    Case,
+    Delimited,
+    Element,
+    Encoding,
+    Field,
+    Fixed,
+    FromLength,
+    Repeat,
+    Rest,
+    Run,
+    SelfDelimiting,
+    Semantic,
+    Stop,
+    Switch,
+    Times,
+    ToEnd,
+    Until,
+    Width,
 )  # fmt: skip
 from .model import (
-    UNKNOWN_TYPE, Capture, Carrier, KeyField, Measures, MessageType, ProtocolSpec, Provenance, walk,
+    UNKNOWN_TYPE,
+    Capture,
+    Carrier,
+    KeyField,
+    Measures,
+    MessageType,
+    ProtocolSpec,
+    Provenance,
+    walk,
 )  # fmt: skip
 
 __all__ = [

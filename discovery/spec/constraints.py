@@ -88,7 +88,7 @@ class Checksum(Model):
 
 
 class Counter(Model):
-    """In a flow (and direction, where ``per_direction``) the value rises by ``step`` from message to message, modulo its width."""
+    """In a flow (and direction, where ``per_direction``) the value rises by ``step`` each message, modulo its width."""
 
     kind: Literal["counter"] = "counter"
     step: int = 1
@@ -99,11 +99,13 @@ class Timestamp(Model):
     """The value is a time in this form, near the capture's own time where there is one."""
 
     kind: Literal["timestamp"] = "timestamp"
-    form: Literal["unix_s", "unix_ms", "unix_us", "unix_ns", "ntp", "ntp_s", "filetime", "dos", "tai", "tai64n", "mac_s", "uptime"]
+    form: Literal[
+        "unix_s", "unix_ms", "unix_us", "unix_ns", "ntp", "ntp_s", "filetime", "dos", "tai", "tai64n", "mac_s", "uptime"
+    ]
 
 
 class Echo(Model):
-    """A message of this type repeats the value that the field ``field`` of the request (type ``type``) had in its flow."""
+    """A message repeats the value that the field ``field`` of the request (type ``type``) had in its flow."""
 
     kind: Literal["echo"] = "echo"
     type: Name
@@ -140,6 +142,7 @@ class Opaque(Model):
 
 
 Constraint = Annotated[
-    Constant | Enum | Range | Flags | Length | Count | Checksum | Counter | Timestamp | Echo | Address | Text | Padding | Opaque,
+    Constant | Enum | Range | Flags | Length | Count | Checksum | Counter | Timestamp | Echo | Address | Text | Padding
+    | Opaque,
     Attribute(discriminator="kind"),
 ]

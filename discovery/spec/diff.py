@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .constraints import Constraint
-from .layout import Element, Field, Repeat, Switch
+from .layout import Delimited, Element, Field, Fixed, FromLength, Repeat, Run, SelfDelimiting, Switch, Width
 from .model import MessageType, ProtocolSpec
 
 
 @dataclass(frozen=True)
 class Change:
-    """One difference: ``path`` is ``type`` or ``type.element[.element]``; before or after is empty where there is none."""
+    """One difference at ``type`` or ``type.element[.element]``; before or after is empty where there is none."""
 
     kind: Literal["added", "removed", "changed", "grew", "shrank"]
     path: str
@@ -91,17 +91,21 @@ def describe(element: Element) -> str:
     if isinstance(element, Repeat):
         stop = {"to_end": "to the end", "times": "by count", "until": "until a mark"}[element.stop.kind]
         return "optional part" if element.maximum == 1 else f"repeat {stop}"
-    width = element.width
-    size = {
-        "fixed": lambda: f"{width.size} B",  # type: ignore[union-attr]
-        "from_length": lambda: f"length from {width.field}",  # type: ignore[union-attr]
-        "delimited": lambda: "up to a delimiter",
-        "run": lambda: f"run of {width.of}",  # type: ignore[union-attr]
-        "self_delimiting": lambda: width.form,  # type: ignore[union-attr]
-        "rest": lambda: "rest",
-    }[width.kind]()
+    size = _width_text(element.width)
     endianness = {"big": "be", "little": "le", None: ""}[element.endianness]
     return f"{element.semantic} {element.encoding}{endianness} {size}"
+
+
+def _width_text(width: Width) -> str:
+    if isinstance(width, Fixed):
+        return f"{width.size} B"
+    if isinstance(width, FromLength):
+        return f"length from {width.field}"
+    if isinstance(width, Run):
+        return f"run of {width.of}"
+    if isinstance(width, SelfDelimiting):
+        return width.form
+    return "up to a delimiter" if isinstance(width, Delimited) else "rest"
 
 
 def _constraint_changes(path: str, old: Sequence[Constraint], new: Sequence[Constraint]) -> Iterator[Change]:

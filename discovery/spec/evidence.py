@@ -6,7 +6,7 @@ from .base import Model, Quantised
 
 
 class MessageRef(Model):
-    """A message of a capture: the SHA-256 of the capture (first 16 hexadecimal digits) and the message's number in it."""
+    """A message: its capture's SHA-256 (first 16 hexadecimal digits) and its number in that capture."""
 
     capture: str
     number: int

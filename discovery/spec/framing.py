@@ -22,7 +22,7 @@ class SegmentFraming(Model):
 
 
 class LengthFraming(Model):
-    """``width`` bytes at ``offset`` of each message hold a number; times ``scale`` plus ``bias`` it is the message's length."""
+    """``width`` bytes at ``offset`` hold a number; times ``scale`` plus ``bias`` it is the message's length."""
 
     kind: Literal["length"] = "length"
     offset: int = Attribute(ge=0)

@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import Field as Attribute, ValidationError
+from pydantic import Field as Attribute
+from pydantic import ValidationError
 
 from ..errors import LimitError, SpecError
 from .base import Label, Model, Name, Quantised
@@ -115,7 +116,7 @@ class ProtocolSpec(Model):
 
     @property
     def id(self) -> str | None:
-        """Hash of the structure alone (20 hexadecimal digits), None for a partial specification: stable as evidence grows."""
+        """Hash of the structure alone (20 hexadecimal digits), stable as evidence grows; None where partial."""
         if self.partial:
             return None
         return hashlib.sha256(_canonical(self.structure())).hexdigest()[:20]
@@ -126,7 +127,7 @@ class ProtocolSpec(Model):
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
     def structure(self) -> dict[str, Any]:
-        """Return the part that ``id`` hashes: guards, layouts and relations, without counts, values and probabilities."""
+        """Return what ``id`` hashes: guards, layouts and relations, without counts, values and probabilities."""
         document = self.model_dump(mode="json", include={"framing", "types", "groups", "schema_version"})
         for message_type in document["types"]:
             for key in ("label", "messages", "client_to_server", "server_to_client"):

@@ -39,7 +39,9 @@ def range_(leaves: Leaves, constraint: Range) -> NDArray[np.bool_]:
 def flags(leaves: Leaves, constraint: Flags) -> NDArray[np.bool_]:
     """No bit outside the mask is set."""
     mask = int.from_bytes(constraint.mask[:8], "big")
-    return (leaves.big & np.uint64(~mask & (1 << 8 * min(len(constraint.mask), 8)) - 1)) == 0
+    forbidden = np.uint64(~mask & (1 << 8 * min(len(constraint.mask), 8)) - 1)
+    holds: NDArray[np.bool_] = (leaves.big & forbidden) == 0
+    return holds
 
 
 def length(leaves: Leaves, constraint: Length) -> NDArray[np.bool_] | None:
@@ -61,7 +63,7 @@ def length(leaves: Leaves, constraint: Length) -> NDArray[np.bool_] | None:
 
 
 def _extent(leaves: Leaves, target: str) -> NDArray[np.int64] | None:
-    """Bytes of the field or repeat of that name beside this one, per leaf; None inside repeats, where the parser checks."""
+    """Bytes of the field or repeat of that name beside this one; None inside repeats, where the parser checks."""
     if leaves.symbol.repeated:
         return None
     size = np.zeros(len(leaves.parsed), np.int64)
@@ -111,9 +113,13 @@ def text(leaves: Leaves, constraint: Text) -> NDArray[np.bool_]:
     for byte in constraint.padding or b"\0":
         allowed[byte] = True
     if constraint.charset == "ascii":
-        return leaves.bytes_outside(allowed) == 0
+        return _none(leaves.bytes_outside(allowed))
     codec = constraint.charset
     return np.array([_decodes(leaves.content(k), codec) for k in range(len(leaves))], bool)
+
+
+def _none(counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    return np.equal(counts, 0)
 
 
 def _decodes(content: bytes, codec: str) -> bool:
@@ -128,7 +134,7 @@ def padding(leaves: Leaves, constraint: Padding) -> NDArray[np.bool_]:
     """Every byte is the same one."""
     allowed = np.zeros(256, bool)
     allowed[constraint.byte] = True
-    return leaves.bytes_outside(allowed) == 0
+    return _none(leaves.bytes_outside(allowed))
 
 
 # Constraints that single messages can break; counters and echoes need the flow (``sequence.py``), and the others

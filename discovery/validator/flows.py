@@ -60,7 +60,9 @@ def _check(
     before, after = order[:-1], order[1:]
     same = (view.flow[rows[before]] == view.flow[rows[after]]) & (lane[before] == lane[after])
     same &= widths[before] == widths[after]
-    mask = np.where(widths[after] >= 8, np.uint64(2**64 - 1), (np.uint64(1) << (8 * widths[after]).astype(np.uint64)) - 1)
+    mask = np.where(
+        widths[after] >= 8, np.uint64(2**64 - 1), (np.uint64(1) << (8 * widths[after]).astype(np.uint64)) - 1
+    )
     rise = (values[after] - values[before]) & mask
     wrong = after[same & (rise != 0) & (rise != np.uint64(step & (2**64 - 1)) & mask)]
     for k in wrong.tolist():
@@ -78,4 +80,5 @@ def echo(leaves: Leaves, constraint: Echo, requests: Leaves, view: MessageView) 
     if not len(asked):
         return np.ones(len(leaves), bool)
     same_flow = view.flow[requests.rows[request]] == view.flow[leaves.rows]
-    return ~(known & same_flow) | (requests.big[request] == leaves.big)
+    holds: NDArray[np.bool_] = ~(known & same_flow) | (requests.big[request] == leaves.big)
+    return holds

@@ -47,13 +47,13 @@ class Rule:
 
     def holds(self, leaves: Leaves) -> NDArray[np.bool_]:
         """Return which leaves keep the rule (bool)."""
+        texts = [value for value in self.values if isinstance(value, bytes)]
         if self.op == "starts-with":
-            prefixes = [v for v in self.values if isinstance(v, bytes)]
-            return np.array([leaves.content(k).startswith(tuple(prefixes)) for k in range(len(leaves))], bool)
-        if isinstance(self.values[0], bytes):
-            equal = leaves.equals_any([v for v in self.values if isinstance(v, bytes)])
+            return np.array([leaves.content(k).startswith(tuple(texts)) for k in range(len(leaves))], bool)
+        if texts:
+            equal = leaves.equals_any(texts)
             return ~equal if self.op in ("!=", "not-in") else equal
-        return self._compare(leaves.numbers, [v for v in self.values if isinstance(v, int)])
+        return self._compare(leaves.numbers, [value for value in self.values if isinstance(value, int)])
 
     def _compare(self, numbers: NDArray[np.int64], values: list[int]) -> NDArray[np.bool_]:
         first = values[0]
@@ -110,39 +110,47 @@ def rules_from(documents: Any, symbols: Sequence[Symbol]) -> tuple[Rule, ...]:
 
 
 def _rule(number: int, document: Any, symbols: Sequence[Symbol]) -> Rule:
-    where = f"rule {number}"
-    if not isinstance(document, dict):
-        raise RuleError("expected a table", where=where)
-    if unknown := set(document) - KEYS:
-        raise RuleError(f"unknown key '{sorted(map(str, unknown))[0]}'", where=where, hint=f"keys: {', '.join(sorted(KEYS))}")
-    texts = {key: document.get(key, "") for key in ("name", "type", "field", "op", "message")}
-    if not all(isinstance(text, str) for text in texts.values()) or not texts["field"] or not texts["op"]:
-        raise RuleError("field and op are needed, and are strings", where=where)
+    texts = _texts(document, f"rule {number}")
     name = texts["name"] or f"rule_{number}"
     where = f"rule '{name}'"
     if texts["op"] not in OPERATORS:
         raise RuleError(f"unknown op '{texts['op']}'", where=where, hint=f"one of {' '.join(OPERATORS)}")
-    rule = Rule(name, texts["field"], texts["op"], _values(document, texts["op"], where), texts["type"], texts["message"])
+    values = _values(document.get("value"), texts["op"], where)
+    rule = Rule(name, texts["field"], texts["op"], values, texts["type"], texts["message"])
     if not any(rule.concerns(symbol) for symbol in symbols):
         near = sorted({f"{s.type}.{s.path}" for s in symbols if s.field and s.type})[:6]
         raise RuleError(f"no field '{rule.type or '*'}.{rule.field}'", where=where, hint=f"fields: {', '.join(near)}")
     return rule
 
 
-def _values(document: dict[str, Any], op: str, where: str) -> tuple[Value, ...]:
-    given = document.get("value")
+def _texts(document: Any, where: str) -> dict[str, str]:
+    """The strings of a rule, empty where they are left out."""
+    if not isinstance(document, dict):
+        raise RuleError("expected a table", where=where)
+    if unknown := sorted(map(str, set(document) - KEYS)):
+        raise RuleError(f"unknown key '{unknown[0]}'", where=where, hint=f"keys: {', '.join(sorted(KEYS))}")
+    texts = {key: document.get(key, "") for key in ("name", "type", "field", "op", "message")}
+    if not all(isinstance(text, str) for text in texts.values()) or not texts["field"] or not texts["op"]:
+        raise RuleError("field and op are needed, and are strings", where=where)
+    return texts
+
+
+def _values(given: Any, op: str, where: str) -> tuple[Value, ...]:
     several = op in ("in", "not-in", "between")
     if given is None or several != isinstance(given, list) or given == []:
         raise RuleError(f"'{op}' needs {'a list of values' if several else 'one value'}", where=where)
     values = tuple(_value(item, where) for item in (given if isinstance(given, list) else [given]))
-    kinds = {type(value) for value in values}
     if op == "between" and len(values) != 2:
         raise RuleError("'between' needs two bounds", where=where)
+    _check_kinds({type(value) for value in values}, op, where)
+    return values
+
+
+def _check_kinds(kinds: set[type], op: str, where: str) -> None:
     if kinds == {bytes} and op in ("<", "<=", ">", ">=", "between"):
         raise RuleError(f"'{op}' compares numbers", where=where)
     if len(kinds) > 1 or (op == "starts-with" and kinds != {bytes}):
         raise RuleError("values are all numbers or all strings", where=where)
-    return values
 
 
 def _value(given: Any, where: str) -> Value:

@@ -60,25 +60,33 @@ class MessageValidator:
         """Judge a batch; every message gets a verdict, in order."""
         view = messages.view() if isinstance(messages, MessageBatch) else messages
         parsed = self.parser.parse_batch(view)
-        breaches = [_unknown(parsed)]
-        if self.rank >= 1:
-            breaches.append(_misfits(parsed))
-        columns = [leaves for leaves in self._columns(parsed) if len(leaves)] if self.rank >= 2 or self.rules else []
-        if self.rank >= 2:
-            breaches += [breach for leaves in columns for breach in _field_breaches(leaves)]
-            breaches += _flow_breaches(columns, view)
-        if self.likelihood is not None:
-            breaches += self.likelihood_breaches(parsed, self.likelihood)
-        breaches += [_rule_breach(rule, leaves) for rule in self.rules for leaves in columns if rule.concerns(leaves.symbol)]
-        kept = tuple(breach for breach in breaches if len(breach.rows))
+        kept = tuple(breach for breach in self._breaches(parsed) if len(breach.rows))
         valid = np.ones(len(view), bool)
         for breach in kept:
             valid[breach.rows] = False
         return ValidationResult(valid, parsed.type_index, self.type_names, kept)
 
+    def _breaches(self, parsed: ParsedBatch) -> Iterator[Breach]:
+        yield _unknown(parsed)
+        if self.rank >= 1:
+            yield _misfits(parsed)
+        columns = [leaves for leaves in self._columns(parsed) if len(leaves)]
+        if self.rank >= 2:
+            for leaves in columns:
+                yield from _field_breaches(leaves)
+            yield from _flow_breaches(columns, parsed.view)
+        if self.likelihood is not None:
+            yield from self.likelihood_breaches(parsed, self.likelihood)
+        yield from self._rule_breaches(columns)
+
+    def _rule_breaches(self, columns: Sequence[Leaves]) -> Iterator[Breach]:
+        for rule in self.rules:
+            yield from (_rule_breach(rule, leaves) for leaves in columns if rule.concerns(leaves.symbol))
+
     def _columns(self, parsed: ParsedBatch) -> Iterator[Leaves]:
         for index, symbol in enumerate(parsed.symbols):
-            if symbol.field is not None and (symbol.field.constraints or self.rules):
+            judged = self.rank >= 2 or any(rule.concerns(symbol) for rule in self.rules)
+            if judged and symbol.field is not None and (symbol.field.constraints or self.rules):
                 yield Leaves(parsed, symbol, symbol.field, parsed.leaves_of(index))
 
     def likelihood_breaches(self, parsed: ParsedBatch, likelihood: Likelihood) -> list[Breach]:
@@ -92,9 +100,7 @@ class MessageValidator:
         ]
 
     @staticmethod
-    def _surprise(
-        rule: str, parsed: ParsedBatch, bits: NDArray[np.float64], bound: float, how: str
-    ) -> Breach:
+    def _surprise(rule: str, parsed: ParsedBatch, bits: NDArray[np.float64], bound: float, how: str) -> Breach:
         rows = np.flatnonzero(bits > bound + BITS_MARGIN)
         return _whole(
             rule, parsed, rows, lambda k: f"takes {bits[rows[k]]:.1f} bits {how}, at most {bound:.1f} are usual"
@@ -153,6 +159,4 @@ def _flow_breaches(columns: Sequence[Leaves], view: MessageView) -> list[Breach]
 
 
 def _field_of(columns: Sequence[Leaves], constraint: Echo) -> Leaves | None:
-    return next(
-        (c for c in columns if c.symbol.type == constraint.type and c.symbol.path == constraint.field), None
-    )
+    return next((c for c in columns if c.symbol.type == constraint.type and c.symbol.path == constraint.field), None)

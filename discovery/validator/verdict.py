@@ -94,12 +94,18 @@ class ValidationResult:
         return sorted(found, key=lambda item: (item[0], item[1].start, item[1].rule, item[1].field))
 
     def to_arrow(self) -> pa.Table:
-        """Return one row a message: valid (bool), type (string), violations (list of rule, start, length, reason, field)."""
+        """Return one row a message: valid (bool), type (string), violations (list of structs as ``Violation``)."""
         lists: list[list[dict[str, object]]] = [[] for _ in range(len(self))]
         for row, violation in self.violations():
             lists[row].append(vars(violation))
         item = pa.struct(
-            [("rule", pa.string()), ("start", pa.int64()), ("length", pa.int64()), ("reason", pa.string()), ("field", pa.string())]
+            [
+                ("rule", pa.string()),
+                ("start", pa.int64()),
+                ("length", pa.int64()),
+                ("reason", pa.string()),
+                ("field", pa.string()),
+            ]
         )
         names = np.array(self.type_names, dtype=object)
         return pa.table(

@@ -16,7 +16,12 @@ def bench_command() -> None:
 
 
 @bench_command.command("accuracy")
-@click.option("--corpus", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of labelled Parquet files.")
+@click.option(
+    "--corpus",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of labelled Parquet files.",
+)
 @click.option("--protocol", "protocols", multiple=True, help="Only these protocols.")
 @click.option("--limit", type=click.IntRange(2), help="At most so many distinct messages of each protocol.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")

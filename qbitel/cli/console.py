@@ -28,7 +28,12 @@ def stage_progress(title: str) -> Iterator[Callable[[str, float], None]]:
     if not err.is_terminal:
         yield lambda stage, fraction: None
         return
-    columns = (TextColumn("[bold]{task.description}"), BarColumn(), TextColumn("{task.fields[stage]}"), TimeElapsedColumn())
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[stage]}"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=err, transient=True) as progress:
         task = progress.add_task(title, total=float(len(STAGES)), stage="reading")
 

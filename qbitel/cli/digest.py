@@ -12,7 +12,9 @@ from .console import out, print_json
 
 @click.command("digest")
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
-@click.option("--shards", type=click.IntRange(1, 4096), default=1, show_default=True, help="Split by flow over so many.")
+@click.option(
+    "--shards", type=click.IntRange(1, 4096), default=1, show_default=True, help="Split by flow over so many."
+)
 @click.option("--shuffle", type=click.IntRange(0), help="Shuffle the messages with this seed first.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Read only flows with this UDP or TCP port.")
 @click.option("--protocol", help="Which protocol, where the input holds several.")

@@ -24,7 +24,9 @@ from .listing import summary_line, summary_table
 @click.option("--port", type=click.IntRange(0, 65535), help="Read only flows with this UDP or TCP port.")
 @click.option("--protocol", help="Read only the protocol group of this name, for instance udp_20547.")
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), help="Format of the input; found out if not given.")
-@click.option("--group", type=click.Choice(["port", "transport"]), help="How to group; tables are regrouped only with it.")
+@click.option(
+    "--group", type=click.Choice(["port", "transport"]), help="How to group; tables are regrouped only with it."
+)
 @click.option("--extend", is_flag=True, help="Learn on: add these captures to what the folder already holds.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of samples and splits.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -45,7 +47,7 @@ def discover_command(
     if as_json:
         print_json({"protocols": [_document(f.result) for f in found.protocols], "warnings": list(found.warnings)})
     else:
-        _print(found.protocols and [f.result for f in found.protocols], folders)
+        _print([f.result for f in found.protocols], folders)
     if any(f.result.spec.partial for f in found.protocols):
         sys.exit(EXIT_PARTIAL)
 

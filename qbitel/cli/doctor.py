@@ -7,6 +7,7 @@ import platform
 import shutil
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import click
 
@@ -31,7 +32,9 @@ def doctor_command(as_json: bool) -> None:
         print_json({"checks": checks, "ok": not broken})
     else:
         for check in checks:
-            colour = {"ok": "green", "missing": "red" if check["needed"] else "yellow"}.get(str(check["status"]), "yellow")
+            colour = {"ok": "green", "missing": "red" if check["needed"] else "yellow"}.get(
+                str(check["status"]), "yellow"
+            )
             out.print(f"[{colour}]{check['status']:8}[/]{check['name']:20}{check['detail']}", soft_wrap=True)
     if broken:
         sys.exit(EXIT_MISSING)
@@ -65,8 +68,10 @@ def _machine() -> list[dict[str, object]]:
     checks: list[dict[str, object]] = [{"name": "python", "status": "ok", "needed": True, "detail": python}]
     cores = os.cpu_count() or 1
     detail = f"{cores}" if cores >= 2 else f"{cores}: the service starts its parts on fractions of a core, but slowly"
-    checks.append({"name": "processor cores", "status": "ok" if cores >= 2 else "low", "needed": False, "detail": detail})
-    free = shutil.disk_usage(os.getcwd()).free >> 20
+    checks.append(
+        {"name": "processor cores", "status": "ok" if cores >= 2 else "low", "needed": False, "detail": detail}
+    )
+    free = shutil.disk_usage(Path.cwd()).free >> 20
     status = "ok" if free > 1024 else "low"
     checks.append({"name": "free disk", "status": status, "needed": False, "detail": f"{free} MiB"})
     return checks

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
@@ -113,7 +114,7 @@ def _enum(c: Constraint) -> str:
     return f"one of {shown}" + (f" and {len(c.values) - 6} more" if len(c.values) > 6 else "")
 
 
-_PHRASES = {
+_PHRASES: dict[str, Callable[[Any], str]] = {
     "constant": lambda c: f"= 0x{c.value.hex()[:24]}",
     "enum": _enum,
     "range": lambda c: f"{c.minimum}..{c.maximum}",

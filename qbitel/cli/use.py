@@ -46,7 +46,9 @@ def _chunks(batch: MessageBatch) -> Iterator[tuple[int, MessageBatch]]:
 @folder_argument
 @input_argument
 @protocol_option
-@click.option("--format", "form", type=click.Choice(["ndjson", "arrow", "parquet"]), default="ndjson", show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["ndjson", "arrow", "parquet"]), default="ndjson", show_default=True
+)
 @click.option("--out", "target", type=click.Path(path_type=Path), help="File to write; standard output if not given.")
 def parse_command(folder: Path, source: Path, protocol: str | None, form: str, target: Path | None) -> None:
     """Parse the messages of INPUT: one JSON object a line, or Arrow columns, one row a message."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qbitel.discovery.batch import SCHEMA, MessageBatch
 from qbitel.discovery.errors import InputError

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 from qbitel.discovery.batch import MessageBatch
 from qbitel.discovery.captures import CaptureLimits, messages_of, read_capture
@@ -68,10 +69,8 @@ def fuzz_rules(data: bytes) -> None:
         document = json.loads(data)
     except (ValueError, RecursionError):
         return
-    try:
+    with suppress(QbitelError):
         rules_from(document, [])
-    except QbitelError:
-        pass
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {

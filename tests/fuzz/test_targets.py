@@ -9,11 +9,26 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qbitel.discovery.spec import (
-    Delimited, Field, Fixed, FromLength, Length, MessageType, ProtocolSpec, Repeat, Rest, SelfDelimiting, Switch,
-    TextGuard, Times, ToEnd, ValueGuard, Case,
+    Case,
+    Delimited,
+    Field,
+    Fixed,
+    FromLength,
+    Length,
+    MessageType,
+    ProtocolSpec,
+    Repeat,
+    Rest,
+    SelfDelimiting,
+    Switch,
+    TextGuard,
+    Times,
+    ToEnd,
+    ValueGuard,
 )  # fmt: skip
 
 

@@ -63,7 +63,9 @@ def plant_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run() -> Run:
     """Run ``qbitel`` in its own process."""
 
-    def run_command(*arguments: str | Path, expect: int = 0, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    def run_command(
+        *arguments: str | Path, expect: int = 0, stdin: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "qbitel.cli", *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, text=True, input=stdin, timeout=300)
         assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"

@@ -18,7 +18,19 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def test_help_lists_every_command_and_loads_nothing_heavy(run: Run) -> None:
     """``qbitel --help`` names all commands; neither Ray, torch, numba nor pyarrow is imported for it."""
     text = run("--help").stdout
-    for name in ("discover", "show", "why", "parse", "validate", "fields", "export", "digest", "serve", "bench", "doctor"):
+    for name in (
+        "discover",
+        "show",
+        "why",
+        "parse",
+        "validate",
+        "fields",
+        "export",
+        "digest",
+        "serve",
+        "bench",
+        "doctor",
+    ):
         assert f"  {name} " in text
     code = (
         "import sys, contextlib, io\nimport qbitel\nfrom qbitel.cli import cli\n"
@@ -34,7 +46,15 @@ def test_discover_writes_a_folder_that_other_commands_read(plant: Path) -> None:
     index = json.loads((plant / "index.json").read_text())
     (entry,) = index["protocols"]
     folder = plant / entry["folder"]
-    for name in ("spec.json", "evidence.txt", "parser.py", "dissector.lua", "schema.json", "types.dot", "messages.arrow"):
+    for name in (
+        "spec.json",
+        "evidence.txt",
+        "parser.py",
+        "dissector.lua",
+        "schema.json",
+        "types.dot",
+        "messages.arrow",
+    ):
         assert (folder / name).stat().st_size > 0, name
     assert entry["held_out_coverage"] > 0.9
 
@@ -63,7 +83,9 @@ def test_why_gives_support_and_rivals(plant: Path, run: Run) -> None:
     assert "no claim" in run("why", plant, "length:nowhere.f", expect=5).stderr
 
 
-def test_parse_gives_a_line_a_message_and_the_same_rows_as_arrow(plant: Path, plant_file: Path, run: Run, tmp_path: Path) -> None:
+def test_parse_gives_a_line_a_message_and_the_same_rows_as_arrow(
+    plant: Path, plant_file: Path, run: Run, tmp_path: Path
+) -> None:
     """NDJSON, Arrow and Parquet hold one row for each message, in order, with the same types."""
     lines = [json.loads(line) for line in run("parse", plant, plant_file).stdout.splitlines()]
     assert [line["row"] for line in lines] == list(range(300))
@@ -82,12 +104,14 @@ def test_fields_gives_every_row_in_order(plant: Path, plant_file: Path, run: Run
     assert [line["row"] for line in lines] == list(range(len(payloads)))
     for line, payload in zip(lines, payloads, strict=True):
         assert line["boundaries"] == sorted({b for b in line["boundaries"] if 0 < b < len(payload)})
-        assert all(0 <= s["start"] and s["start"] + s["length"] <= len(payload) for s in line["semantics"])
+        assert all(s["start"] >= 0 and s["start"] + s["length"] <= len(payload) for s in line["semantics"])
     # Magic and type are constant within a type; the boundary before the counter has to be there in nearly all.
     assert sum(3 in line["boundaries"] for line in lines) > 280
 
 
-def test_validate_accepts_the_capture_and_names_what_is_wrong(plant: Path, plant_file: Path, run: Run, tmp_path: Path) -> None:
+def test_validate_accepts_the_capture_and_names_what_is_wrong(
+    plant: Path, plant_file: Path, run: Run, tmp_path: Path
+) -> None:
     """The messages it was learned from are valid; a flipped checksum is invalid at level strict and names the field."""
     run("validate", plant, plant_file, "--level", "standard")
     payloads = pq.read_table(plant_file).column("payload").to_pylist()

@@ -51,7 +51,7 @@ def tshark_leaves(dissector: str, messages: Sequence[bytes], folder: Path) -> li
 def _collect(node: ElementTree.Element, leaves: list[Leaf]) -> None:
     for field in node.findall("field"):
         name = field.get("name", "")
-        if name.startswith("_ws.") or name.endswith(".type") and field.get("size") == "0":
+        if name.startswith("_ws.") or (name.endswith(".type") and field.get("size") == "0"):
             continue
         inner = [child for child in field.findall("field") if not child.get("name", "").startswith("_ws.")]
         if inner:

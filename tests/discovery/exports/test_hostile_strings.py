@@ -10,18 +10,30 @@ from collections.abc import Callable, Sequence
 
 import jsonschema
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from qbitel.discovery.errors import NotFoundError
 from qbitel.discovery.exports import FORMATS, export
 from qbitel.discovery.spec import (
-    Constant, Delimited, Enum, Field, Fixed, MessageType, ProtocolSpec, Rest, TokenGuard, ValueGuard,
+    Constant,
+    Delimited,
+    Enum,
+    Field,
+    Fixed,
+    MessageType,
+    ProtocolSpec,
+    Rest,
+    TokenGuard,
+    ValueGuard,
 )  # fmt: skip
 
 HOSTILE_BYTES = st.one_of(
     st.binary(min_size=1, max_size=8),
-    st.sampled_from([b'"]]os', b"'''", b'\\"\n', b"--[[", b"]]--", b"\\0\\", b"${x}", b"%s%n", b"</a>", b"#{1}", b"\\u{}"]),
+    st.sampled_from(
+        [b'"]]os', b"'''", b'\\"\n', b"--[[", b"]]--", b"\\0\\", b"${x}", b"%s%n", b"</a>", b"#{1}", b"\\u{}"]
+    ),
 )
 HOSTILE_LABELS = st.one_of(
     st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40),
@@ -61,7 +73,9 @@ SPECS = st.builds(spec_with, HOSTILE_LABELS, HOSTILE_BYTES, HOSTILE_BYTES, HOSTI
 def test_python_export_is_only_tables_and_the_reader(spec: ProtocolSpec) -> None:
     """The module parses, and its tables hold nothing but literals and calls of the known constructors."""
     tree = ast.parse(export(spec, "python"))
-    tables = [n for n in tree.body if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") in ("TYPES", "GROUPS")]
+    tables = [
+        n for n in tree.body if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") in ("TYPES", "GROUPS")
+    ]
     assert len(tables) == 2
     allowed = (ast.Call, ast.Name, ast.Load, ast.Constant, ast.List, ast.Dict, ast.keyword, ast.UnaryOp, ast.USub)
     known = {"Type", "Field", "Value", "Token", "Delimited", "Fixed", "Rest"}

@@ -5,12 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from qbitel.discovery.exports import export
 from qbitel.discovery.spec import (
-    Case, Delimited, Element, Field, Fixed, FromLength, MessageType, ProtocolSpec, Repeat, Rest, Run, SelfDelimiting,
-    Switch, TextGuard, Times, ToEnd, TokenGuard, Until, ValueGuard,
+    Case,
+    Delimited,
+    Element,
+    Field,
+    Fixed,
+    FromLength,
+    MessageType,
+    ProtocolSpec,
+    Repeat,
+    Rest,
+    Run,
+    SelfDelimiting,
+    Switch,
+    TextGuard,
+    Times,
+    ToEnd,
+    TokenGuard,
+    Until,
+    ValueGuard,
 )  # fmt: skip
 from qbitel.train.evaluation.dissection import Leaf, own_leaves
 
@@ -66,7 +84,11 @@ SPEC = ProtocolSpec(
                     Repeat(
                         name="entries",
                         stop=ToEnd(),
-                        elements=[number("tag", 1), number("len", 1), Field(name="value", width=FromLength(field="len"))],
+                        elements=[
+                            number("tag", 1),
+                            number("len", 1),
+                            Field(name="value", width=FromLength(field="len")),
+                        ],
                     )
                 ],
             ),
@@ -167,9 +189,7 @@ MUTATIONS = st.lists(
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(messages=MUTATIONS)
 @pytest.mark.parametrize("form", ["python", "wireshark"])
-def test_readers_agree_on_mutated_messages(
-    form: str, messages: list[bytes], request: pytest.FixtureRequest
-) -> None:
+def test_readers_agree_on_mutated_messages(form: str, messages: list[bytes], request: pytest.FixtureRequest) -> None:
     """On messages cut, spliced and stuffed at random, all three readers still give the same leaves."""
     read: Reader = request.getfixturevalue("in_python" if form == "python" else "in_tshark")
     assert read(export(SPEC, form), messages) == [sorted(leaves) for leaves in own_leaves(SPEC, messages)]

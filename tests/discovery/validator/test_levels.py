@@ -7,13 +7,35 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qbitel.discovery.batch import MessageBatch
 from qbitel.discovery.errors import NotFoundError
 from qbitel.discovery.spec import (
-    Checksum, Constant, Count, Counter, Echo, Enum, Field, Fixed, Flags, FromLength, Grammar, GrammarRule, Length,
-    MessageType, Padding, ProtocolSpec, Range, Repeat, SequenceModel, Text, Times, Transition, ValueGuard,
+    Checksum,
+    Constant,
+    Count,
+    Counter,
+    Echo,
+    Enum,
+    Field,
+    Fixed,
+    Flags,
+    FromLength,
+    Grammar,
+    GrammarRule,
+    Length,
+    MessageType,
+    Padding,
+    ProtocolSpec,
+    Range,
+    Repeat,
+    SequenceModel,
+    Text,
+    Times,
+    Transition,
+    ValueGuard,
 )  # fmt: skip
 from qbitel.discovery.validator import LEVELS, MessageValidator
 
@@ -39,7 +61,9 @@ SPEC = ProtocolSpec(
                 number("n", 1, Count(target="items"), Length(of="field", target="items", scale=2)),
                 Repeat(name="items", stop=Times(field="n"), elements=[number("item", 2)]),
                 number("len", 1),
-                Field(name="name", width=FromLength(field="len"), encoding="ascii", constraints=[Text(charset="ascii")]),
+                Field(
+                    name="name", width=FromLength(field="len"), encoding="ascii", constraints=[Text(charset="ascii")]
+                ),
                 Field(name="pad", width=Fixed(size=2), constraints=[Padding(byte=0)]),
                 number("crc", 4, CRC),
             ],
@@ -54,7 +78,13 @@ SPEC = ProtocolSpec(
 
 
 def message(
-    tick: int = 0, mode: int = 1, bits: int = 3, level: int = 10, items: int = 2, name: bytes = b"pump", pad: bytes = b"\0\0"
+    tick: int = 0,
+    mode: int = 1,
+    bits: int = 3,
+    level: int = 10,
+    items: int = 2,
+    name: bytes = b"pump",
+    pad: bytes = b"\0\0",
 ) -> bytes:
     """A valid message unless told otherwise."""
     body = struct.pack(">BBHB", mode, bits, level, items) + bytes(2 * items) + bytes([len(name)]) + name + pad
@@ -161,7 +191,7 @@ def test_every_message_gets_a_verdict(payloads: list[bytes]) -> None:
         verdict = result.verdict(row)
         assert verdict == validator.validate(payload)
         assert verdict.valid == (verdict.violations == ())
-        assert all(0 <= v.start and v.start + v.length <= len(payload) for v in verdict.violations)
+        assert all(v.start >= 0 and v.start + v.length <= len(payload) for v in verdict.violations)
 
 
 def test_stream_judges_batch_after_batch() -> None:
