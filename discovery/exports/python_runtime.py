@@ -3,7 +3,9 @@ import sys
 from collections import namedtuple
 
 Type = namedtuple("Type", "name label guards elements", defaults=("", (), ()))
-Field = namedtuple("Field", "name width encoding endianness semantic elements group", defaults=(None, "unknown", (), None))
+Field = namedtuple(
+    "Field", "name width encoding endianness semantic elements group", defaults=(None, "unknown", (), None)
+)
 Repeat = namedtuple("Repeat", "name stop elements group maximum", defaults=((), None, 65536))
 Switch = namedtuple("Switch", "name field mask cases default", defaults=((),))
 Case = namedtuple("Case", "values elements group", defaults=((), None))
@@ -34,6 +36,10 @@ CLASSES = {
 }
 
 
+# The tables, filled in below.
+GROUPS, TYPES = {}, []
+
+
 class Malformed(ValueError):
     """The message does not fit its type from byte ``offset`` on."""
 
@@ -42,22 +48,34 @@ class Malformed(ValueError):
         self.offset = offset
 
 
-def guard_holds(guard, message):
-    """Return whether a guard holds for a message."""
-    if isinstance(guard, Length):
-        return guard.minimum <= len(message) and (guard.maximum is None or len(message) <= guard.maximum)
-    if isinstance(guard, Text):
-        return all(32 <= byte < 127 or byte in b"\t\r\n" for byte in message[: guard.bytes])
-    if isinstance(guard, Token):
-        cleaned = message.translate(bytes.maketrans(guard.separators, guard.separators[:1] * len(guard.separators)))
-        tokens = [token for token in cleaned.split(guard.separators[:1]) if token]
-        token = tokens[guard.index] if guard.index < len(tokens) else None
-        return token is not None and (token.upper() if guard.fold_case else token) in guard.values
+def length_holds(guard, message):
+    """Return whether the message has as many bytes as the guard allows."""
+    return guard.minimum <= len(message) and (guard.maximum is None or len(message) <= guard.maximum)
+
+
+def text_holds(guard, message):
+    """Return whether the front of the message is printable."""
+    return all(32 <= byte < 127 or byte in b"\t\r\n" for byte in message[: guard.bytes])
+
+
+def token_holds(guard, message):
+    """Return whether the token of the guard's index is one of its values."""
+    same = bytes.maketrans(guard.separators, guard.separators[:1] * len(guard.separators))
+    tokens = [token for token in message.translate(same).split(guard.separators[:1]) if token]
+    token = tokens[guard.index] if guard.index < len(tokens) else None
+    return token is not None and (token.upper() if guard.fold_case else token) in guard.values
+
+
+def value_holds(guard, message):
+    """Return whether the masked bytes at the guard's offset are one of its values."""
     start = guard.offset if guard.offset >= 0 else len(message) + guard.offset
     part = message[start : start + guard.width] if start >= 0 else b""
-    if guard.mask is not None:
-        part = bytes(a & b for a, b in zip(part, guard.mask))
+    if guard.mask is not None and len(part) == guard.width:
+        part = bytes(a & b for a, b in zip(part, guard.mask, strict=True))
     return len(part) == guard.width and part in guard.values
+
+
+GUARDS = {Length: length_holds, Text: text_holds, Token: token_holds, Value: value_holds}
 
 
 class Reader:
@@ -102,33 +120,26 @@ class Reader:
         return Case((), switch.default)
 
     def width(self, field, following, cursor, end):
-        width, message = field.width, self.message
-        kind = type(width)
+        width, kind = field.width, type(field.width)
         if kind is Fixed:
             return width.size
-        if kind is FromLength:
-            amount = self.number(width.field, cursor) * width.scale + width.bias
-            if width.origin == "message":
-                return amount - cursor
-            return amount if width.origin == "self" else self.ends[width.field] + amount - cursor
         if kind is Rest:
             return end - cursor - sum(map(fixed_width, following))
-        if kind is Delimited:
-            found = [(at, -len(d)) for d in width.delimiters if (at := message.find(d, cursor, end)) >= 0]
-            if found:
-                at, negative = min(found)
-                return at - cursor - (negative if width.include else 0)
-            if width.required:
-                raise Malformed(cursor, f"no delimiter after {field.name}")
-            return end - cursor
-        if kind is Run:
-            members, stop = CLASSES[width.of], cursor
-            while stop < end and message[stop] in members:
-                stop += 1
-            if stop == cursor and width.required:
-                raise Malformed(cursor, f"no {width.of} for {field.name}")
-            return stop - cursor
-        return self_delimiting(width.form, message, cursor, end)
+        if kind is FromLength:
+            return self.from_length(width, cursor)
+        if kind is SelfDelimiting:
+            return SELF_DELIMITING[width.form](self.message, cursor, end)
+        measure = delimited if kind is Delimited else run
+        size = measure(width, self.message, cursor, end)
+        if size is None:
+            raise Malformed(cursor, f"{field.name} has no end" if kind is Delimited else f"{field.name} is empty")
+        return size
+
+    def from_length(self, width, cursor):
+        amount = self.number(width.field, cursor) * width.scale + width.bias
+        if width.origin == "message":
+            return amount - cursor
+        return amount if width.origin == "self" else self.ends[width.field] + amount - cursor
 
     def field(self, field, following, cursor, end, path):
         size = self.width(field, following, cursor, end)
@@ -138,7 +149,7 @@ class Reader:
         value = decode(field, self.message[cursor:stop])
         if isinstance(value, int):
             self.numbers[field.name], self.ends[field.name] = value, stop
-        name = path + (field.name,)
+        name = (*path, field.name)
         if field.elements or field.group:
             after = self.enter(field, cursor, stop, name)
             self.leaf(name, after, stop, "payload", None)
@@ -153,22 +164,23 @@ class Reader:
             self.leaves.append(Leaf(".".join(path), start, stop - start, semantic, value))
 
     def repeat(self, repeat, following, cursor, end, path):
-        stop, items = repeat.stop, 0
-        limit = end - sum(map(fixed_width, following))
-        wanted = self.number(stop.field, cursor) + stop.bias if isinstance(stop, Times) else repeat.maximum
-        if isinstance(stop, Times) and not 0 <= wanted <= repeat.maximum:
+        limit, items = end - sum(map(fixed_width, following)), 0
+        counted = isinstance(repeat.stop, Times)
+        wanted = self.number(repeat.stop.field, cursor) + repeat.stop.bias if counted else repeat.maximum
+        if not 0 <= wanted <= repeat.maximum:
             raise Malformed(cursor, f"{wanted} items of {repeat.name}")
-        while items < wanted:
-            if not isinstance(stop, Times) and cursor >= limit:
-                break
-            if isinstance(stop, Until) and self.message.startswith(stop.bytes, cursor):
-                break
+        while items < wanted and (counted or self.goes_on(repeat.stop, cursor, limit)):
             before = cursor
-            cursor = self.enter(repeat, cursor, limit, path + (repeat.name,))
+            cursor = self.enter(repeat, cursor, limit, (*path, repeat.name))
             items += 1
-            if cursor == before and not isinstance(stop, Times):
+            if cursor == before and not counted:
                 raise Malformed(cursor, f"{repeat.name} reads nothing")
         return cursor
+
+    def goes_on(self, stop, cursor, limit):
+        if isinstance(stop, Until) and self.message.startswith(stop.bytes, cursor):
+            return False
+        return cursor < limit
 
 
 def fixed_width(element):
@@ -176,24 +188,53 @@ def fixed_width(element):
     return element.width.size if isinstance(element, Field) and isinstance(element.width, Fixed) else 0
 
 
-def self_delimiting(form, message, cursor, end):
-    """Return the width of a value that shows its own end."""
+def delimited(width, message, cursor, end):
+    """Return the bytes up to the first delimiter (of several at one place the longest), None where one is missing."""
+    found = [(at, -len(d)) for d in width.delimiters if (at := message.find(d, cursor, end)) >= 0]
+    if not found:
+        return None if width.required else end - cursor
+    at, negative = min(found)
+    return at - cursor - (negative if width.include else 0)
+
+
+def run(width, message, cursor, end):
+    """Return the length of the run of a class of bytes, None where one is required and missing."""
+    members, stop = CLASSES[width.of], cursor
+    while stop < end and message[stop] in members:
+        stop += 1
+    return None if stop == cursor and width.required else stop - cursor
+
+
+def ber_length(message, cursor, end):
+    """Return the width of X.690 length octets."""
+    long = cursor < end and message[cursor] & 0x80
+    return 1 + (message[cursor] & 0x7F if long else 0)
+
+
+def ber_tag(message, cursor, end):
+    """Return the width of X.690 identifier octets."""
+    if cursor < end and message[cursor] & 0x1F != 0x1F:
+        return 1
+    return 1 + varint(message, cursor + 1, end, 8)
+
+
+def varint(message, cursor, end, most=9):
+    """Return the width of a base-128 number; ``most`` is how many bytes may ask for another one."""
     at = cursor
-    if form == "ber_length":
-        if at < end and message[at] & 0x80:
-            at += message[at] & 0x7F
-        return at + 1 - cursor
-    if form == "labels":
-        while at < end and message[at] and message[at] < 0xC0:
-            at += message[at] + 1
-        return at + (2 if at < end and message[at] >= 0xC0 else 1) - cursor
-    if form == "ber_tag":
-        if at < end and message[at] & 0x1F != 0x1F:
-            return 1
-        at += 1
-    while at < end and message[at] & 0x80 and at - cursor < 9:
+    while at < end and message[at] & 0x80 and at - cursor < most:
         at += 1
     return at + 1 - cursor
+
+
+def labels(message, cursor, end):
+    """Return the width of a name of length-prefixed labels, up to a zero byte or a pointer."""
+    at = cursor
+    while at < end and 0 < message[at] < 0xC0:
+        at += message[at] + 1
+    return at + (2 if at < end and message[at] >= 0xC0 else 1) - cursor
+
+
+SELF_DELIMITING = {"ber_length": ber_length, "ber_tag": ber_tag, "leb128": varint, "labels": labels}
 
 
 def decode(field, data):
@@ -211,7 +252,7 @@ def decode(field, data):
 def parse(message):
     """Return (type name, leaves, error): the leaves in order, and None or the Malformed that ended the reading."""
     for kind in TYPES:
-        if all(guard_holds(guard, message) for guard in kind.guards):
+        if all(GUARDS[type(guard)](guard, message) for guard in kind.guards):
             break
     else:
         return "unknown", [Leaf("unknown", 0, len(message), "unknown", message)], None
