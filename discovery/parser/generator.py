@@ -24,6 +24,17 @@ _NODES_PER_MESSAGE = 256
 _FRONT = frozen(np.zeros(1, np.int64))
 
 
+class _Buffers:
+    """What the machine reads and writes for one message."""
+
+    def __init__(self, fresh: NDArray[np.int64]) -> None:
+        self.state = fresh.copy()
+        self.length = np.zeros(1, np.int64)
+        self.lengths = frozen(self.length)
+        self.out = np.empty((6, _NODES_PER_MESSAGE), np.int32)
+        self.verdicts = np.empty((4, 1), np.int32)
+
+
 class ParserGenerator:
     """Makes parsers; the specification becomes tables for one machine, never text."""
 
@@ -55,6 +66,7 @@ class Parser:
         self.program = compile_program(spec)
         self.limits = limits or Limits()
         self._fresh = self._state(self.limits)
+        self._buffers: list[_Buffers] = []
 
     @property
     def symbols(self) -> list[Symbol]:
@@ -81,17 +93,24 @@ class Parser:
 
     def parse(self, message: bytes) -> ParseTree:
         """Parse one message; the same machine as for batches, which also writes the inner nodes."""
-        data = np.frombuffer(message, np.uint8)
-        lengths = np.array([len(message)])
-        lengths.flags.writeable = False
-        verdicts, room = np.empty((4, 1), np.int32), _NODES_PER_MESSAGE
+        # Buffers are lent to one call at a time; append and pop are atomic, so that threads do not meet.
+        try:
+            buffers = self._buffers.pop()
+        except IndexError:
+            buffers = _Buffers(self._fresh)
         while True:
-            state, out = self._fresh.copy(), np.empty((6, room), np.int32)
-            if run(self.program.table, state, data, _FRONT, lengths, 0, out, verdicts):
+            buffers.state[:] = self._fresh
+            buffers.length[0] = len(message)
+            data = np.frombuffer(message, np.uint8)
+            if run(
+                self.program.table, buffers.state, data, _FRONT, buffers.lengths, 0, buffers.out, buffers.verdicts
+            ):
                 break
-            room *= 16
-        (kind,), (status,), (offset,), (element,) = verdicts.tolist()
-        leaves = out[:, : state[COUNT]].tolist()
+            buffers.out = np.empty((6, 16 * buffers.out.shape[1]), np.int32)
+        (kind,), (status,), (offset,), (element,) = buffers.verdicts.tolist()
+        leaves = buffers.out[:, : buffers.state[COUNT]].tolist()
+        if buffers.out.shape[1] <= _NODES_PER_MESSAGE:
+            self._buffers.append(buffers)
         nodes = grow(message, leaves, self.program.symbols, self.program.nodes, offset)
         error = reason(status, self.program.names.get(element, "")) if status else None
         name = self.spec.types[kind].name if kind >= 0 else UNKNOWN_TYPE

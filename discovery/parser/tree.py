@@ -18,33 +18,28 @@ class Node:
     A field, an item of a repeat, or bytes that could not be read (``unparsed``).
 
     Attributes:
-        name: of the field; of an item ``name[index]``.
         start, length: byte range, from the start of the message.
         symbol: what it stands for in the specification.
         item: index of the item in the innermost repeat around it, or of the item itself.
         children: of a region or an item, in order; None of a leaf.
     """
 
-    __slots__ = ("_message", "_value", "children", "item", "length", "name", "start", "symbol")
+    __slots__ = ("_message", "_value", "children", "item", "length", "start", "symbol")
 
     def __init__(
-        self,
-        name: str,
-        start: int,
-        length: int,
-        symbol: Symbol,
-        item: int,
-        children: list[Node] | None,
-        message: bytes,
+        self, symbol: Symbol, start: int, length: int, item: int, children: list[Node] | None, message: bytes
     ) -> None:
-        self.name = name
+        self.symbol = symbol
         self.start = start
         self.length = length
-        self.symbol = symbol
         self.item = item
         self.children = children
         self._message = message
-        self._value: Value | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the field; of an item of a repeat, ``name[index]``."""
+        return self.symbol.name if self.symbol.repeat is None else f"{self.symbol.name}[{self.item}]"
 
     @property
     def semantic(self) -> str:
@@ -64,7 +59,8 @@ class Node:
     @property
     def value(self) -> Value:
         """The value of a leaf, decoded when it is asked for (see ``values.decode``); settable, for ``Parser.build``."""
-        return decode(self.symbol.field, self.raw) if self._value is None else self._value
+        edited = self.edited
+        return decode(self.symbol.field, self.raw) if edited is None else edited
 
     @value.setter
     def value(self, value: Value) -> None:
@@ -73,7 +69,8 @@ class Node:
     @property
     def edited(self) -> Value | None:
         """The value that was set, None where none was."""
-        return self._value
+        # The slot stays empty until it is set: a tree has many nodes, and few are ever edited.
+        return getattr(self, "_value", None)
 
     def __repr__(self) -> str:
         return f"Node({self.name!r}, {self.start}, {self.length})"
@@ -185,15 +182,12 @@ def grow(
     inner: list[Node] = []
     for symbol, start, length, item, level in zip(*leaves[1:], strict=True):
         if symbol >= 0:
-            place = symbols[symbol]
-            levels[level].append(Node(place.name, start, length, place, item, None, message))
+            levels[level].append(Node(symbols[symbol], start, length, item, None, message))
         elif symbol == -1:
-            top.append(Node(UNPARSED, start, length, _UNREAD, 0, None, message))
+            top.append(Node(_UNREAD, start, length, 0, None, message))
         else:
-            place = nodes[-2 - symbol]
             children: list[Node] = []
-            name = place.name if place.repeat is None else f"{place.name}[{item}]"
-            node = Node(name, start, length, place, item, children, message)
+            node = Node(nodes[-2 - symbol], start, length, item, children, message)
             levels[level].append(node)
             levels[level + 1 :] = [children]
             inner.append(node)
