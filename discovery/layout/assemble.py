@@ -17,7 +17,7 @@ from .columns import columns_of
 from .consensus import column_chance, cut
 from .fields import Endianness, Names, as_number, field_of, plain
 from .hypothesis import Hypothesis
-from .table import NO_SPANS, Bools, Spans, Table
+from .table import NO_SPANS, Bools, Ints, Spans, Table
 from .text import is_text, text_elements
 
 Family = Callable[[Table, DiscoverySettings], Sequence[Hypothesis]]
@@ -63,16 +63,13 @@ class Assembler:
 
     def search(self, table: Table, depth: int, spans: Spans = NO_SPANS) -> Hypothesis | None:
         """Return the structure of these regions that has most evidence and that held-out regions do not refute."""
-        if depth > DEPTH or len(table) < MIN_REGIONS or self.budget <= 0 or is_text(table):
+        if depth > DEPTH or self.budget <= 0 or not searchable(table) or is_text(table):
             return None
         self.budget -= 1
         proposing = table.proposing(PROPOSERS)
-        if len(proposing) < MIN_REGIONS or np.ptp(table.sizes) == 0:
-            return None
         found = [hypothesis for family in FAMILIES for hypothesis in family(proposing, self.settings)]
-        found = [hypothesis for hypothesis in found if agree(hypothesis, spans)]
         found.sort(key=lambda hypothesis: (-hypothesis.bits, hypothesis.offset))
-        return next((hypothesis for hypothesis in found if stands(hypothesis, table, self.settings)), None)
+        return next((h for h in found if agree(h, spans) and stands(h, table, self.settings)), None)
 
     def build(self, table: Table, depth: int, spans: Spans, best: Hypothesis | None) -> list[Element]:
         """Return the layout of these regions with this structure, or of fixed columns where it is None."""
@@ -142,22 +139,24 @@ class Assembler:
     def _chain(self, table: Table, start: int, width: int, boundaries: list[int], depth: int) -> list[Element]:
         """Return the fields from ``start`` on; ``table`` holds the regions that have bytes there."""
         sizes = table.sizes
-        whole = [b for b in (*boundaries, width) if b > start and (b < width or (sizes == width).any())]
-        cut_short = np.array([int(((sizes > start) & (sizes < b)).sum()) for b in whole])
-        fine = [b for b, short in zip(whole, cut_short, strict=True) if not self._refuted(int(short), len(table))]
-        if not fine:
+        stop = self._common_end(sizes, start, [*boundaries, *([width] if (sizes == width).any() else [])])
+        if stop == start:
             return [self._rest()]
-        stop, after = fine[-1], boundaries
-        same = bool((sizes == sizes[0]).all()) and int(sizes[0]) <= width
-        if same:
-            return self._cut(table, start, int(sizes[0]), after)
-        elements = self._cut(table, start, stop, after)
+        if np.ptp(sizes) == 0 and int(sizes[0]) <= width:
+            return self._cut(table, start, int(sizes[0]), boundaries)
+        elements = self._cut(table, start, stop, boundaries)
         longer = table.take(sizes > stop)
         if not len(longer):
             return elements
         if self._refuted(len(table) - len(longer), len(table)):
-            return [*elements, self._optional(longer, stop, width, after, depth)]
-        return [*elements, *self._beyond(longer, stop, width, after, depth)]
+            return [*elements, self._optional(longer, stop, width, boundaries, depth)]
+        return [*elements, *self._beyond(longer, stop, width, boundaries, depth)]
+
+    def _common_end(self, sizes: Ints, start: int, ends: list[int]) -> int:
+        """Return the last of ``ends`` behind ``start`` that enough regions reach, ``start`` where there is none."""
+        return max(
+            (b for b in ends if b > start and not self._refuted(int((sizes < b).sum()), len(sizes))), default=start
+        )
 
     def _optional(self, table: Table, start: int, width: int, boundaries: list[int], depth: int) -> Element:
         inner = self._beyond(table, start, width, boundaries, depth)
@@ -172,6 +171,11 @@ class Assembler:
 
     def _refuted(self, violations: int, trials: int) -> bool:
         return refuted(violations, trials, self.settings)
+
+
+def searchable(table: Table) -> bool:
+    """Return whether enough regions may propose and their lengths differ: equal ones prove no structure."""
+    return int((~table.held).sum()) >= MIN_REGIONS and bool(np.ptp(table.sizes) > 0)
 
 
 def stands(hypothesis: Hypothesis, table: Table, settings: DiscoverySettings) -> bool:
@@ -207,9 +211,9 @@ def agree(hypothesis: Hypothesis, spans: Spans) -> bool:
 
 def proposed_again(hypothesis: Hypothesis, table: Table, settings: DiscoverySettings) -> bool:
     """Return whether these regions propose the same structure, with whatever evidence, and do not refute it."""
-    proposing = table.proposing(PROPOSERS)
-    if len(proposing) < MIN_REGIONS or np.ptp(table.sizes) == 0:
+    if not searchable(table):
         return False
+    proposing = table.proposing(PROPOSERS)
     family = next(family for family in FAMILIES if family.__module__ == type(hypothesis).__module__)
     found = family(proposing, settings)
     same = any(other.offset == hypothesis.offset and _shape(other) == _shape(hypothesis) for other in found)

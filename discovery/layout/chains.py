@@ -62,20 +62,29 @@ class Form:
         return np.array([getattr(self, field.name) for field in fields(self)], np.int64)
 
 
-def _forms() -> list[Form]:
+def _tag_length_value() -> list[Form]:
     forms = []
     for width, little in ((1, 0), (2, 0), (2, 1), (4, 0), (4, 1), (3, 0)):
         for at in (0, 1, 2, 3, 4, 6, 8) if width < 3 else (0, 1, 2, 4, 8):
             forms += [Form(at=at, width=width, little=little, bias=bias) for bias in sorted({0, at, at + width})]
-    forms += [Form(at=at, width=2, bias=0) for at in (10, 12, 14, 16, 18)]
-    forms += [Form(at=at, width=w, bias=b, align=4) for at, w in ((1, 1), (1, 2), (2, 2)) for b in (0, at + w)]
-    forms += [Form(at=at, width=w, scale=4, bias=b) for at, w in ((1, 1), (2, 1), (2, 2), (3, 1)) for b in (0, at + w)]
-    forms += [Form(at=1, scale=8, bias=0), Form(at=1, scale=2, bias=2), Form(at=0, scale=2, bias=1)]
-    forms += [Form(at=1, bias=bias, marker=marker) for bias, marker in product((0, 2), (0, 255))]
-    forms += [Form(lead=LABELS, at=at, width=2, bias=at + 2) for at in (0, 2, 4, 6, 8)]
-    forms += [Form(lead=LABELS, at=0, width=0, bias=size) for size in (0, 1, 2, 4, 6, 8)]
-    forms += [Form(lead=STRING, at=0, width=0, bias=size) for size in (0, 1, 2, 4)]
     return forms
+
+
+def _forms() -> list[Form]:
+    """Return the forms that are searched; a length covers the value, the whole item, or what is behind the tag."""
+    padded = product(((1, 1), (1, 2), (2, 2)), (True, False))
+    scaled = product(((1, 1), (2, 1), (2, 2), (3, 1)), (True, False))
+    return [
+        *_tag_length_value(),
+        *(Form(at=at, width=2, bias=0) for at in (10, 12, 14, 16, 18)),
+        *(Form(at=at, width=width, bias=0 if whole else at + width, align=4) for (at, width), whole in padded),
+        *(Form(at=at, width=width, bias=0 if whole else at + width, scale=4) for (at, width), whole in scaled),
+        *(Form(at=1, scale=8, bias=0), Form(at=1, scale=2, bias=2), Form(at=0, scale=2, bias=1)),
+        *(Form(at=1, bias=bias, marker=marker) for bias, marker in product((0, 2), (0, 255))),
+        *(Form(lead=LABELS, at=at, width=2, bias=at + 2) for at in (0, 2, 4, 6, 8)),
+        *(Form(lead=LABELS, at=0, width=0, bias=size) for size in (0, 1, 2, 4, 6, 8)),
+        *(Form(lead=STRING, at=0, width=0, bias=size) for size in (0, 1, 2, 4)),
+    ]
 
 
 FORMS = _forms()

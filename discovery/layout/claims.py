@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..findings import Finding
-from ..spec import Element, Evidence, Field, Fixed
+from ..spec import Element, Evidence, Field, Fixed, FromLength, Repeat, Switch, Times, walk
 from .fields import Endianness, Names, plain
 from .table import Spans, Table
 
@@ -38,61 +38,69 @@ def byte_order(findings: Sequence[Finding]) -> Endianness:
 
 def trailer(names: Names, table: Table, findings: Sequence[Finding]) -> tuple[Table, list[Element]]:
     """Return the regions without the fields that hard findings place at the end of messages, and those fields."""
-    starts = sorted({(f.start, f.width) for f in findings if f.hard and f.start < 0 and f.start + f.width <= 0})
-    size = -starts[0][0] if starts else 0
+    places = sorted({(f.start, f.width) for f in findings if f.hard and f.start + f.width <= 0})
+    size = -places[0][0] if places else 0
     if not size or size > int(table.sizes.min()):
         return table, []
     elements: list[Element] = []
     at = -size
-    for start, width in starts:
-        if start < at:
-            continue
-        if start > at:
-            elements.append(plain(names.next("trailer"), Fixed(size=start - at)))
-        elements.append(plain(names.next("trailer"), Fixed(size=width)))
-        at = start + width
-    if at < 0:
-        elements.append(plain(names.next("trailer"), Fixed(size=-at)))
+    for start, width in [*places, (0, 0)]:
+        if start >= at:
+            elements += [plain(names.next("trailer"), Fixed(size=part)) for part in (start - at, width) if part > 0]
+            at = start + width
     return table.between(table.start, table.end - size), elements
 
 
 def attach(
-    elements: list[Element], tail: list[Element], findings: Sequence[Finding]
+    names: Names, elements: list[Element], tail: list[Element], findings: Sequence[Finding]
 ) -> tuple[list[Element], dict[str, Evidence]]:
     """Return elements and trailer with the findings' constraints, and the evidence of each claim."""
-    used: set[str] = {e.name for e in (*elements, *tail)}
+    kept = referred([*elements, *tail])
     evidence: dict[str, Evidence] = {}
     placed = {(f.start, f.width): f for f in reversed(findings)}
-    front, at = [], 0
-    for element in elements:
-        size = _size(element)
-        finding = placed.get((at, size)) if at >= 0 else None
-        front.append(_claim(element, finding, used, evidence))
-        at = at + size if size and at >= 0 else -1
-    back, at = [], -sum(_size(e) for e in tail)
-    for element in tail:
-        back.append(_claim(element, placed.get((at, _size(element))), used, evidence))
-        at += _size(element)
-    return [*front, *back], evidence
+    claimed: list[Element] = []
+    for element, place in zip([*elements, *tail], _places(elements, tail), strict=True):
+        finding = placed.get(place)
+        if finding is not None and isinstance(element, Field):
+            element = _claim(names, element, finding, kept)
+            evidence[f"field:{{type}}.{element.name}"] = finding.evidence
+        claimed.append(element)
+    return claimed, evidence
+
+
+def _places(elements: list[Element], tail: list[Element]) -> list[tuple[int, int]]:
+    """Return (start, width) of elements and trailer as findings say it; width 0 where the start is not known."""
+    sizes = [_size(element) for element in elements]
+    fixed = sizes.index(0) if 0 in sizes else len(sizes)
+    front = [(sum(sizes[:k]), sizes[k] if k < fixed else 0) for k in range(len(sizes))]
+    back = [_size(element) for element in tail]
+    return front + [(-sum(back[k:]), back[k]) for k in range(len(back))]
+
+
+def referred(elements: list[Element]) -> set[str]:
+    """Return the names of fields that others refer to."""
+    found = set()
+    for element in walk(elements):
+        if isinstance(element, Field) and isinstance(element.width, FromLength):
+            found.add(element.width.field)
+        elif isinstance(element, Repeat) and isinstance(element.stop, Times):
+            found.add(element.stop.field)
+        elif isinstance(element, Switch):
+            found.add(element.field)
+    return found
 
 
 def _size(element: Element) -> int:
     return element.width.size if isinstance(element, Field) and isinstance(element.width, Fixed) else 0
 
 
-def _claim(element: Element, finding: Finding | None, used: set[str], evidence: dict[str, Evidence]) -> Element:
-    if finding is None or not isinstance(element, Field):
-        return element
+def _claim(names: Names, element: Field, finding: Finding, kept: set[str]) -> Field:
+    """Return the field with what the finding says; it takes the meaning as its name unless others refer to it."""
     update: dict[str, object] = {"semantic": finding.semantic}
     if finding.endianness and finding.width in (2, 3, 4, 8):
         update |= {"endianness": finding.endianness, "encoding": "uint"}
     if finding.constraint is not None:
         update["constraints"] = [*element.constraints, finding.constraint]
-    name = element.name
-    if (name[0] == "f" and name[1:].isdigit()) or name.startswith("trailer"):
-        hint = finding.semantic
-        name = hint if hint not in used else next(f"{hint}{k}" for k in range(2, 999) if f"{hint}{k}" not in used)
-        used.add(name)
-        update["name"] = name
-    evidence[f"field:{{type}}.{name}"] = finding.evidence
+    if element.name not in kept:
+        update["name"] = names.next(finding.semantic)
     return element.model_copy(update=update)

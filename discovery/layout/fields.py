@@ -52,15 +52,21 @@ def encoding_of(columns: Columns, start: int, stop: int, prior: Endianness) -> t
         return "ascii", None
     if width == 1:
         return "uint", None
-    first, last = float(columns.entropy[start]), float(columns.entropy[stop - 1])
-    if width not in NUMBERS or not columns.rows[start] or (width == 8 and min(first, last) > 4):
+    if width not in NUMBERS or not columns.rows[start]:
         return "bytes", None
-    if abs(first - last) > 0.25:
-        return "uint", "big" if first < last else "little"
-    high, low = int(columns.zeros[start]), int(columns.zeros[stop - 1])
-    if high != low:
-        return "uint", "big" if high > low else "little"
-    return "uint", prior or "big"
+    if width == 8 and float(columns.entropy[[start, stop - 1]].min()) > 4:
+        return "bytes", None
+    return "uint", _byte_order(columns, start, stop - 1) or prior or "big"
+
+
+def _byte_order(columns: Columns, first: int, last: int) -> Endianness:
+    """Return the byte order that the entropy, else the zeros, of a number's outer columns show."""
+    order = float(columns.entropy[last] - columns.entropy[first])
+    if abs(order) <= 0.25:
+        order = float(columns.zeros[first] - columns.zeros[last])
+    if order == 0:
+        return None
+    return "big" if order > 0 else "little"
 
 
 def _is_padded_text(columns: Columns, start: int, stop: int) -> bool:

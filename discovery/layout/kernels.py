@@ -27,27 +27,35 @@ def skip_labels(data, position, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _behind_lead(data, position, end, lead):  # type: ignore[no-untyped-def]
+    """Return where the self-delimiting lead of an item ends, -1 where it is none."""
+    if lead == LABELS:
+        return skip_labels(data, position, end)
+    if lead == STRING:
+        while position < end and data[position] >= 32:
+            position += 1
+        return position + 1 if position < end and data[position] == 0 else -1
+    return position
+
+
+@njit(cache=True, nogil=True)
+def read_number(data, at, width, little):  # type: ignore[no-untyped-def]
+    """Return the unsigned number of ``width`` bytes at ``at``."""
+    value = np.int64(0)
+    for k in range(width):
+        value = (value << 8) | np.int64(data[at + (width - 1 - k if little else k)])
+    return value
+
+
+@njit(cache=True, nogil=True)
 def next_item(data, position, end, form):  # type: ignore[no-untyped-def]
     """Return where the item at ``position`` ends, -1 where it does not fit."""
-    begin = position
-    if form[LEAD] == LABELS:
-        begin = skip_labels(data, position, end)
-    elif form[LEAD] == STRING:
-        while begin < end and data[begin] >= 32:
-            begin += 1
-        begin = begin + 1 if begin < end and data[begin] == 0 else -1
-    if begin < 0:
-        return -1
+    begin = _behind_lead(data, position, end, form[LEAD])
     at = begin + form[AT]
     head = at + form[WIDTH]
-    if head > end:
+    if begin < 0 or head > end:
         return -1
-    value = np.int64(0)
-    for k in range(form[WIDTH]):
-        if form[LITTLE]:
-            value |= np.int64(data[at + k]) << (8 * k)
-        else:
-            value = (value << 8) | np.int64(data[at + k])
+    value = read_number(data, at, form[WIDTH], form[LITTLE])
     if value > 0xFFFFFF:
         return -1
     stop = begin + value * form[SCALE] + form[BIAS]
@@ -129,6 +137,27 @@ def _division(data, start, end, form, own):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _padding_start(data, start, end):  # type: ignore[no-untyped-def]
+    """Return where the run of equal bytes at the end of a region starts."""
+    position = end - 1
+    while position > start and data[position - 1] == data[end - 1]:
+        position -= 1
+    return position
+
+
+@njit(cache=True, nogil=True)
+def _state(data, position, end, form, padded, reach):  # type: ignore[no-untyped-def]
+    """Return 0 where a chain from here fails, 1 where it arrives, 2 where it meets an item that is not empty."""
+    if form[MARKER] >= 0 and data[position] == form[MARKER]:
+        return np.int64(position + 1 >= padded)
+    stop = next_item(data, position, end, form)
+    if stop <= position:
+        return np.int64(0)
+    state = reach[end - stop]
+    return np.int64(1) if state == 2 and stop - position <= form[AT] + form[WIDTH] else state
+
+
+@njit(cache=True, nogil=True)
 def _chance(data, start, end, form, own, reach):  # type: ignore[no-untyped-def]
     """
     Return the share of places from which a chain would end on the last byte, apart from those that fall in step.
@@ -136,24 +165,27 @@ def _chance(data, start, end, form, own, reach):  # type: ignore[no-untyped-def]
     A chain from a wrong place that meets an item that is not empty (``own``) says nothing; one that gets there or to
     the end by empty items shows how little it takes to arrive, as in a run of zeros.
     """
-    padded = end - 1
-    while padded > start and data[padded - 1] == data[end - 1]:
-        padded -= 1
+    padded = _padding_start(data, start, end)
     reach[0] = 1
     arrive, fail = 1.0, 1.0
     for back in range(1, min(end - start, len(reach) - 1) + 1):
-        position = end - back
-        stop = next_item(data, position, end, form)
-        state = 0 if stop <= position else reach[end - stop]
-        if state == 2 and stop - position <= form[AT] + form[WIDTH]:
-            state = 1
-        if form[MARKER] >= 0 and data[position] == form[MARKER]:
-            state = np.int64(position + 1 >= padded)
+        state = _state(data, end - back, end, form, padded, reach)
         reach[back] = 2 if own[back] else state
         if not own[back]:
             arrive += state == 1
             fail += state == 0
     return arrive / (arrive + fail)
+
+
+@njit(cache=True, nogil=True)
+def _is_new(mark, known):  # type: ignore[no-untyped-def]
+    """Return whether a hash set (a power of two of slots, 0: free) lacked this mark, and add it."""
+    slot = (mark ^ (mark >> 17)) & (len(known) - 1)
+    while known[slot] != 0 and known[slot] != mark:
+        slot = (slot + 1) & (len(known) - 1)
+    new = known[slot] != mark
+    known[slot] = mark
+    return new
 
 
 @njit(cache=True, nogil=True)
@@ -175,11 +207,7 @@ def weigh(data, start, end, form, least, known, chosen, own, reach):  # type: ig
         if items <= 0:
             continue
         mark, filled = _division(data, start[row], end[row], form, own)
-        slot = (mark ^ (mark >> 17)) & (len(known) - 1)
-        while known[slot] != 0 and known[slot] != mark:
-            slot = (slot + 1) & (len(known) - 1)
-        if known[slot] != mark:
-            known[slot] = mark
+        if _is_new(mark, known):
             several += filled > 1
             chosen[kinds] = row
             kinds += 1
@@ -193,28 +221,32 @@ def weigh(data, start, end, form, least, known, chosen, own, reach):  # type: ig
 
 
 @njit(cache=True, nogil=True)
+def _behind_tag(data, position, end):  # type: ignore[no-untyped-def]
+    """Return where the identifier octets that start at ``position`` end."""
+    if data[position] & 31 != 31:
+        return position + 1
+    position += 1
+    while position < end and data[position] >= 128:
+        position += 1
+    return position + 1
+
+
+@njit(cache=True, nogil=True)
 def _ber_head(data, position, end, head):  # type: ignore[no-untyped-def]
     """Write where the length octets and the contents of a BER element start; return its end, or -1."""
-    at = position + 1
-    if data[position] & 31 == 31:
-        while at < end and data[at] >= 128:
-            at += 1
-        at += 1
+    at = _behind_tag(data, position, end)
     if at >= end:
         return -1
     head[0] = at
     size = np.int64(data[at])
+    octets = size & 127 if size >= 128 else 0
     at += 1
-    if size >= 128:
-        octets = size & 127
-        if octets == 0 or octets > 4 or at + octets > end:
-            return -1
-        size = np.int64(0)
-        for k in range(octets):
-            size = size << 8 | np.int64(data[at + k])
-        at += octets
-    head[1] = at
-    return at + size if at + size <= end else -1
+    if size == 128 or octets > 4 or at + octets > end:
+        return -1
+    if octets:
+        size = read_number(data, at, octets, 0)
+    head[1] = at + octets
+    return head[1] + size if head[1] + size <= end else -1
 
 
 @njit(cache=True, nogil=True)

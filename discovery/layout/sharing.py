@@ -1,0 +1,95 @@
+"""Drafts of the types' layouts, and the structures that types have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..findings import Finding
+from ..settings import DiscoverySettings
+from ..spec import Element, Evidence
+from .assemble import Assembler, agree, proposed_again
+from .claims import attach, byte_order, proven, trailer
+from .hypothesis import Hypothesis
+from .table import Spans, Table, joined
+from .text import is_text
+
+LEAST_SHARE = 4  # a structure is shared if one of so many messages obeys it
+
+
+@dataclass
+class Draft:
+    """A type between the search for its structure and its layout; types share what they find in between."""
+
+    assembler: Assembler
+    body: Table
+    tail: list[Element]
+    spans: Spans
+    findings: list[Finding]
+    structure: Hypothesis | None
+
+    @classmethod
+    def of(
+        cls, table: Table, findings: list[Finding], groups: dict[str, list[Element]], settings: DiscoverySettings
+    ) -> Draft:
+        """Search the structure of one type; ``table`` holds its messages, at least one."""
+        assembler = Assembler(settings, groups, endianness=byte_order(findings))
+        body, tail = trailer(assembler.names, table, findings)
+        spans = proven(findings, int(body.sizes.min()))
+        return cls(assembler, body, tail, spans, findings, assembler.search(body, 0, spans))
+
+    def admits(self, structure: Hypothesis) -> bool:
+        """Return whether a structure starts inside every message, all obey it, and it contradicts no finding."""
+        starts = structure.offset < int(self.body.sizes.min())
+        return starts and agree(structure, self.spans) and bool(structure.fits(self.body).all())
+
+    def finish(self) -> tuple[list[Element], dict[str, Evidence]]:
+        """Return the elements of the type and the evidence of its claims (``{type}`` stands for its name)."""
+        elements = self.assembler.build(self.body, 0, self.spans, self.structure)
+        elements, evidence = attach(self.assembler.names, elements, self.tail, self.findings)
+        for number, found in enumerate(self.assembler.evidence):
+            evidence[f"layout:{{type}}.{number}"] = found
+        return elements, evidence
+
+
+def share(drafts: list[Draft], settings: DiscoverySettings) -> None:
+    """
+    Give a type without structure that of another where all its messages obey it.
+
+    A type of few messages, or of messages alike, cannot prove what its siblings prove. A structure is shared that the
+    messages of all types that obey it propose again when taken together; of several the one that most obey.
+    """
+    lacking = [draft for draft in drafts if draft.structure is None and not is_text(draft.body)]
+    candidates = [_Candidate.of(structure, drafts, settings) for structure in _structures(drafts, lacking)]
+    candidates.sort(key=lambda candidate: (-candidate.weight, -candidate.structure.bits))
+    least = sum(len(draft.body) for draft in drafts) / LEAST_SHARE
+    common = [candidate.structure for candidate in candidates if candidate.weight >= least]
+    for draft in lacking:
+        draft.structure = next((structure for structure in common if draft.admits(structure)), None)
+
+
+def _structures(drafts: list[Draft], lacking: list[Draft]) -> list[Hypothesis]:
+    """Return the structures that types have, and the one that those without have together."""
+    if not lacking:
+        return []
+    known = list(dict.fromkeys(draft.structure for draft in drafts if draft.structure is not None))
+    if len(lacking) > 1:
+        together = lacking[0].assembler.search(joined([draft.body for draft in lacking]), 0)
+        # lengths of different types share a factor for many reasons: no evidence of records
+        if together is not None and together.detector != "records" and together not in known:
+            known.append(together)
+    return known
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A structure, and the number of messages of the types that propose it together; 0 where they do not."""
+
+    structure: Hypothesis
+    weight: int
+
+    @classmethod
+    def of(cls, structure: Hypothesis, drafts: list[Draft], settings: DiscoverySettings) -> _Candidate:
+        obeying = [d.body for d in drafts if d.structure == structure or structure.fits(d.body).all()]
+        table = joined(obeying) if obeying else None
+        proposed = table is not None and proposed_again(structure, table, settings)
+        return cls(structure, len(table) if table is not None and proposed else 0)
