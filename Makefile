@@ -38,7 +38,7 @@ $(VENV)/.warm: $(VENV)/.installed
 demo: venv warm
 	$(BIN)/python -m examples.demo --out demo-out
 
-serve: venv
+serve: venv warm
 	$(BIN)/qbitel serve
 
 test: venv lint unit

@@ -34,6 +34,7 @@ class _Job(Base):
     created: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     updated: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
     cancel: Mapped[bool] = mapped_column(default=False)
+    attempts: Mapped[int] = mapped_column(default=0)
     request: Mapped[dict[str, Any]] = mapped_column(JSON)
     progress: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     results: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
@@ -60,6 +61,7 @@ class Job:
     created: datetime
     updated: datetime
     cancel: bool
+    attempts: int
     request: dict[str, Any]
     progress: dict[str, Any]
     results: list[dict[str, Any]]
@@ -134,7 +136,7 @@ class Catalog:
 
     def claim(self, job: str) -> Job | None:
         """Take a waiting discovery to run it; None where another has taken it or it was cancelled."""
-        changed = self._change(_Job.status == WAITING, job, status=RUNNING)
+        changed = self._change(_Job.status == WAITING, job, status=RUNNING, attempts=_Job.attempts + 1)
         return self.job(job) if changed else None
 
     def beat(self, job: str, progress: dict[str, Any]) -> bool:
@@ -162,13 +164,21 @@ class Catalog:
         self._change(_Job.status == WAITING, job, status=CANCELLED, cancel=True)
         self._change(_Job.status == RUNNING, job, cancel=True)
 
-    def requeue_silent(self, seconds: float) -> list[str]:
-        """Let the running discoveries that nobody has written to for so long wait again, and return their ids."""
+    def requeue_silent(self, seconds: float, attempts: int, problem: dict[str, Any]) -> list[str]:
+        """
+        Let the running discoveries that nobody has written to for so long wait again.
+
+        One that was begun ``attempts`` times ends as failed, with the problem: it may be what kills its workers.
+        Returns the ids of both.
+        """
         limit = datetime.now(UTC) - timedelta(seconds=seconds)
         with Session(self._engine) as session, session.begin():
             silent = session.scalars(select(_Job).where(_Job.status == RUNNING, _Job.updated < limit)).all()
             for row in silent:
-                row.status, row.progress, row.results = WAITING, {}, []
+                if row.attempts >= attempts:
+                    row.status, row.problem = FAILED, problem
+                else:
+                    row.status, row.progress, row.results = WAITING, {}, []
             return [row.id for row in silent]
 
     def forget_jobs(self, keep: int) -> list[str]:
@@ -215,6 +225,7 @@ class Catalog:
 def _job(row: _Job) -> Job:
     return Job(
         id=row.id, status=row.status, created=_aware(row.created), updated=_aware(row.updated), cancel=row.cancel,
+        attempts=row.attempts,
         request=row.request, progress=row.progress, results=row.results, warnings=row.warnings, problem=row.problem,
     )  # fmt: skip
 

@@ -28,6 +28,7 @@ class ServiceSettings(BaseSettings):
     max_waiting: int = Field(64, ge=1, description="discoveries that may wait; more is answered with 503")
     discovery_timeout_s: float = Field(600.0, gt=0, description="time after which a discovery is stopped")
     heartbeat_timeout_s: float = Field(30.0, gt=0, description="silence after which a running discovery is run again")
+    attempts: int = Field(2, ge=1, description="times a discovery is begun before the loss of its worker ends it")
     request_timeout_s: float = Field(60.0, gt=0, description="time that parsing or validating one request may take")
     keep_jobs: int = Field(1000, ge=1, description="finished discoveries that are kept; older ones are deleted")
 

@@ -70,7 +70,7 @@ def document(job: Job) -> Discovery:
         if result["id"]:
             links[f"protocol:{result['protocol']}"] = links_of(result["id"])["self"]
     return Discovery.model_validate({
-        "id": job.id, "status": job.status, "created": job.created, "updated": job.updated,
+        "id": job.id, "status": job.status, "created": job.created, "updated": job.updated, "attempts": job.attempts,
         "input": job.request["input"], "progress": job.progress, "results": job.results, "warnings": job.warnings,
         "problem": job.problem, "links": links,
     })  # fmt: skip

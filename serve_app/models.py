@@ -102,6 +102,7 @@ class Discovery(BaseModel):
     status: Literal["waiting", "running", "done", "partial", "failed", "cancelled"]
     created: datetime
     updated: datetime
+    attempts: int = Field(description="times it was begun; more than one where a worker was lost")
     input: dict[str, Any] = Field(description="name and size of what was sent")
     progress: Progress
     results: list[ProtocolResult]

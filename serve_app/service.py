@@ -17,10 +17,15 @@ from ..discovery.errors import NotFoundError
 from ..discovery.parser import Parser
 from ..discovery.spec import ProtocolSpec
 from ..discovery.validator import MessageValidator
+from .problems import problem
 
 logger = logging.getLogger("qbitel.service")
 
 CACHED_PARSERS = 64
+
+
+def _task_name(job: str) -> str:
+    return f"discovery {job}"
 
 
 class Service:
@@ -42,7 +47,7 @@ class Service:
 
     def dispatch(self, job: str) -> asyncio.Task[None]:
         """Hand a waiting discovery to the workers; the task ends when the discovery has ended."""
-        task = asyncio.create_task(self._run(job), name=f"discovery {job}")
+        task = asyncio.create_task(self._run(job), name=_task_name(job))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -58,19 +63,21 @@ class Service:
 
     async def watch(self) -> None:
         """Hand out discoveries that wait or whose worker has fallen silent, for as long as the process lives."""
-        known: set[str] = set()
+        settings = self.settings
+        lost = problem(500, "its worker was lost", code="worker-lost", hint="the service's log tells more")
+        document = lost.model_dump(mode="json")
         while True:
-            silent = await asyncio.to_thread(self.catalog.requeue_silent, self.settings.heartbeat_timeout_s)
-            known.difference_update(silent)
+            await asyncio.to_thread(
+                self.catalog.requeue_silent, settings.heartbeat_timeout_s, settings.attempts, document
+            )
             waiting = await asyncio.to_thread(self.catalog.waiting)
-            running = {task.get_name() for task in self._tasks}
+            handed_out = {task.get_name() for task in self._tasks}
             for job in waiting:
-                if f"discovery {job}" not in running and job not in known:
-                    known.add(job)
+                if _task_name(job) not in handed_out:
                     self.dispatch(job)
-            for job in await asyncio.to_thread(self.catalog.forget_jobs, self.settings.keep_jobs):
-                (self.settings.uploads / job).unlink(missing_ok=True)
-            await asyncio.sleep(min(5.0, self.settings.heartbeat_timeout_s / 2))
+            for job in await asyncio.to_thread(self.catalog.forget_jobs, settings.keep_jobs):
+                (settings.uploads / job).unlink(missing_ok=True)
+            await asyncio.sleep(min(5.0, settings.heartbeat_timeout_s / 2))
 
     @asynccontextmanager
     async def lifespan(self, app: object) -> AsyncIterator[None]:

@@ -28,6 +28,8 @@ def service_address(service_data: Path) -> Iterator[str]:
     from qbitel.cluster.settings import ServiceSettings
     from qbitel.serve_app import running_service
 
-    settings = ServiceSettings(port=free_port(), data_dir=service_data, max_body_bytes=4 << 20, ray_cpus=4)
+    settings = ServiceSettings(
+        port=free_port(), data_dir=service_data, max_body_bytes=4 << 20, heartbeat_timeout_s=6, ray_cpus=4
+    )
     with ray_cluster(settings), running_service(settings) as address:
         yield address

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from qbitel.cluster.catalog import CANCELLED, DONE, RUNNING, WAITING, Catalog, open_catalog
+from qbitel.cluster.catalog import CANCELLED, DONE, FAILED, RUNNING, WAITING, Catalog, open_catalog
 
 
 @pytest.fixture
@@ -67,11 +67,22 @@ def test_silent_discovery_waits_again_from_the_start(catalog: Catalog) -> None:
     catalog.add_job("a", {})
     catalog.claim("a")
     catalog.add_result("a", {"n": 1})
-    assert catalog.requeue_silent(60) == []
-    assert catalog.requeue_silent(-1) == ["a"]
+    assert catalog.requeue_silent(60, 2, {}) == []
+    assert catalog.requeue_silent(-1, 2, {}) == ["a"]
     job = catalog.job("a")
     assert job is not None
     assert (job.status, job.results) == (WAITING, [])
+
+
+def test_discovery_that_loses_every_worker_fails(catalog: Catalog) -> None:
+    """A discovery that was begun often enough is not begun again: it fails with the problem given."""
+    catalog.add_job("a", {})
+    for _ in range(2):
+        catalog.claim("a")
+        catalog.requeue_silent(-1, 2, {"code": "worker-lost"})
+    job = catalog.job("a")
+    assert job is not None
+    assert (job.status, job.attempts, job.problem) == (FAILED, 2, {"code": "worker-lost"})
 
 
 def test_only_the_newest_finished_discoveries_are_kept(catalog: Catalog) -> None:
