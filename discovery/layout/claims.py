@@ -38,7 +38,7 @@ def byte_order(findings: Sequence[Finding]) -> Endianness:
 
 def trailer(names: Names, table: Table, findings: Sequence[Finding]) -> tuple[Table, list[Element]]:
     """Return the regions without the fields that hard findings place at the end of messages, and those fields."""
-    places = sorted({(f.start, f.width) for f in findings if f.hard and f.start + f.width <= 0})
+    places = _from_the_end(findings)
     size = -places[0][0] if places else 0
     if not size or size > int(table.sizes.min()):
         return table, []
@@ -49,6 +49,11 @@ def trailer(names: Names, table: Table, findings: Sequence[Finding]) -> tuple[Ta
             elements += [plain(names.next("trailer"), Fixed(size=part)) for part in (start - at, width) if part > 0]
             at = start + width
     return table.between(table.start, table.end - size), elements
+
+
+def _from_the_end(findings: Sequence[Finding]) -> list[tuple[int, int]]:
+    """Return (start, width) of what hard findings place at the end of messages, first to last."""
+    return sorted({(f.start, f.width) for f in findings if f.hard and f.start + f.width <= 0})
 
 
 def attach(

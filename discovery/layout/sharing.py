@@ -59,18 +59,22 @@ def share(drafts: list[Draft], settings: DiscoverySettings) -> None:
     messages of all types that obey it propose again when taken together; of several the one that most obey.
     """
     lacking = [draft for draft in drafts if draft.structure is None and not is_text(draft.body)]
-    candidates = [_Candidate.of(structure, drafts, settings) for structure in _structures(drafts, lacking)]
-    candidates.sort(key=lambda candidate: (-candidate.weight, -candidate.structure.bits))
-    least = sum(len(draft.body) for draft in drafts) / LEAST_SHARE
-    common = [candidate.structure for candidate in candidates if candidate.weight >= least]
+    common = _common(drafts, lacking, settings) if lacking else []
     for draft in lacking:
         draft.structure = next((structure for structure in common if draft.admits(structure)), None)
 
 
+def _common(drafts: list[Draft], lacking: list[Draft], settings: DiscoverySettings) -> list[Hypothesis]:
+    """Return the structures that a fair part of all messages obeys and proposes together, most messages first."""
+    least = sum(len(draft.body) for draft in drafts) / LEAST_SHARE
+    wanted = [s for s in _structures(drafts, lacking) if any(draft.admits(s) for draft in lacking)]
+    candidates = [_Candidate.of(structure, drafts, settings) for structure in wanted]
+    candidates.sort(key=lambda candidate: (-candidate.weight, -candidate.structure.bits))
+    return [candidate.structure for candidate in candidates if candidate.weight >= least]
+
+
 def _structures(drafts: list[Draft], lacking: list[Draft]) -> list[Hypothesis]:
     """Return the structures that types have, and the one that those without have together."""
-    if not lacking:
-        return []
     known = list(dict.fromkeys(draft.structure for draft in drafts if draft.structure is not None))
     if len(lacking) > 1:
         together = lacking[0].assembler.search(joined([draft.body for draft in lacking]), 0)
