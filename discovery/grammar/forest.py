@@ -20,6 +20,7 @@ from ..errors import LimitError, SpecError
 from .rules import Rule
 
 MAX_TOKENS = 128
+MOST_BITS = 960  # of the largest factor that inside values carry; a double ends at 2**1024
 BUILT_LEAST, BUILT_FOR_SQUARE = 1 << 11, 4  # edges built for n tokens: 2048 + 4 n * n; repeats need about n * n
 EDGES_EACH, EDGES_LEAST, EDGES_MOST = 1 << 7, 1 << 14, 1 << 19  # edges kept: so many a sequence, least and most in all
 BUILT_FOR_KEPT = 16
@@ -372,7 +373,9 @@ class Forests:
         self._edge, self._leaf = self._edge[:edges], self._node[:nodes, 0] < terminals
         self._edge[self._edge[:, 1] == _NO_RULE, 1] = self._rules  # one place past the rules: probability 1
         self._inside, self._outside = np.zeros(nodes), np.zeros(nodes)
-        self._scale = float(1 << max(terminals - 1, 1).bit_length())
+        # Each token multiplies by this, which keeps long products from vanishing; bounded, so that likely ones stay finite.
+        longest = max(int(self._lengths.max(initial=0)), 1)
+        self._scale = float(1 << min(max(terminals - 1, 1).bit_length(), MOST_BITS // longest))
 
     @property
     def parsed(self) -> NDArray[np.bool_]:
