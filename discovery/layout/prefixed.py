@@ -121,6 +121,8 @@ def _placed(
         agreed += 3.0 if gap == 0 else 0.0
         if agreed > best_bits:
             best, best_bits = gap, agreed
+    if not np.isfinite(best_bits):
+        return []  # nothing follows any of the fields, so no boundary can agree
     bits += best_bits + (_text_bits(table, value, offset + width) if best == 0 else 0.0)
     bits = round(bits * 256) / 256
     return [Prefixed(offset + width + best, bits, width, little, best)] if bits + COST >= ACCEPTED else []
