@@ -1,7 +1,7 @@
 """
 Message types on labelled captures: V-measure and adjusted Rand index against the true types.
 
-    python -m benchmarks.types --corpus DIR [--half 0|1]
+    python -m benchmarks.message_types --corpus DIR [--half 0|1]
 
 DIR holds one Parquet file a protocol with the columns payload and msg_type (optional: stream, direction, ts). Types are
 found on the sample of a capture without its labels, and scored on its distinct messages. Protocols of one true type are
@@ -121,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings = DiscoverySettings()
     paths = [path for path in sorted(options.corpus.glob("*.parquet")) if in_half(path.stem, options.half)]
     rows = [score(path, settings) for path in paths]
-    print(f"`python -m benchmarks.types {' '.join(arguments or sys.argv[1:])}`\n")
+    print(f"`python -m benchmarks.message_types {' '.join(arguments or sys.argv[1:])}`\n")
     print(f"{platform.processor() or platform.machine()}, {platform.system()} {platform.release()}; "
           f"Python {platform.python_version()}, NumPy {np.__version__}, Numba {numba.__version__}\n")  # fmt: skip
     print("| protocol | messages | true types | types | V | ARI | ms (of 5 runs) |\n|---|--:|--:|--:|--:|--:|--:|")
