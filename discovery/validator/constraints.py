@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checksums import checksum_values
-from ..spec import Checksum, Constant, Constraint, Count, Enum, Flags, Length, Padding, Range, Text
+from ..relations.timestamp import FORMS, near_times
+from ..spec import Checksum, Constant, Constraint, Count, Enum, Flags, Length, Padding, Range, Text, Timestamp
+from .framing import FAR
 from .values import Leaves
 
 Check = Callable[[Leaves, Any], "NDArray[np.bool_] | None"]
@@ -58,7 +60,8 @@ def length(leaves: Leaves, constraint: Length) -> NDArray[np.bool_] | None:
         if found is None:
             return None
         size = found
-    holds: NDArray[np.bool_] = leaves.numbers * constraint.scale + constraint.bias == size
+    told = np.clip(leaves.numbers, -FAR, FAR) * constraint.scale + constraint.bias
+    holds: NDArray[np.bool_] = told == size
     return holds
 
 
@@ -82,7 +85,7 @@ def count(leaves: Leaves, constraint: Count) -> NDArray[np.bool_] | None:
         # Deeper repeats count their own items.
         if symbol.path.count(".") == leaves.symbol.path.count(".") + 1:
             np.maximum.at(items, leaves.parsed.leaf_row[members], leaves.parsed.leaf_item[members] + 1)
-    holds: NDArray[np.bool_] = leaves.numbers + constraint.bias == items[leaves.rows]
+    holds: NDArray[np.bool_] = np.clip(leaves.numbers, -FAR, FAR) + constraint.bias == items[leaves.rows]
     return holds
 
 
@@ -137,8 +140,19 @@ def padding(leaves: Leaves, constraint: Padding) -> NDArray[np.bool_]:
     return _none(leaves.bytes_outside(allowed))
 
 
-# Constraints that single messages can break; counters and echoes need the flow (``sequence.py``), and the others
-# (opaque, addresses without an endpoint, times of clocks that nobody set) claim nothing that a message could break.
+def timestamp(leaves: Leaves, constraint: Timestamp) -> NDArray[np.bool_] | None:
+    """The time is within a day of the capture's own, in plausible years where that has none, or not set (zero)."""
+    holds = np.ones(len(leaves), np.bool_)
+    ts = leaves.parsed.view.ts[leaves.rows]
+    for form in FORMS:
+        if form.name == constraint.form:
+            k = np.flatnonzero(leaves.lengths == form.width)
+            holds[k] = near_times(leaves.unsigned[k], ts[k], form)
+    return holds
+
+
+# Constraints that single messages can break; counters and echoes need the flow (``flows``), addresses its endpoints
+# (``endpoints``), and opaque bytes claim nothing that a message could break.
 CHECKS: dict[str, Check] = {
     "constant": constant,
     "enum": enum,
@@ -149,6 +163,7 @@ CHECKS: dict[str, Check] = {
     "checksum": checksum,
     "text": text,
     "padding": padding,
+    "timestamp": timestamp,
 }
 
 REASONS: dict[str, Callable[[Any], str]] = {
@@ -162,6 +177,8 @@ REASONS: dict[str, Callable[[Any], str]] = {
     "text": lambda c: f"is not {c.charset} text",
     "padding": lambda c: f"is not all 0x{c.byte:02x}",
     "counter": lambda c: f"does not rise by {c.step}",
+    "timestamp": lambda c: f"is no {c.form} time near that of the capture",
+    "address": lambda c: f"is not the {c.form} address" + ("" if c.endpoint == "none" else f" of the {c.endpoint}"),
     "echo": lambda c: f"does not repeat {c.type}.{c.field}",
 }
 

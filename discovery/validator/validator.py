@@ -12,9 +12,11 @@ from ..batch import MessageBatch, MessageView
 from ..errors import NotFoundError
 from ..grammar.likelihood import Likelihood
 from ..parser import ParsedBatch, Parser
-from ..spec import UNKNOWN_TYPE, Counter, Echo, ProtocolSpec
+from ..spec import UNKNOWN_TYPE, Address, Counter, Echo, ProtocolSpec
 from . import flows
 from .constraints import CHECKS, sentence
+from .endpoints import address
+from .framing import misframed
 from .rules import Rule
 from .values import Leaves
 from .verdict import Breach, ValidationResult, Verdict
@@ -27,10 +29,10 @@ class MessageValidator:
     """
     Judges messages.
 
-    Levels, each with all before it: ``basic``: the type is known; ``standard``: the message fits its layout to the
-    last byte; ``strict``: every constraint holds, those between the messages of a flow included; ``enterprise``: the
-    custom rules hold, and neither the message under the grammar nor its place in the flow is less likely than
-    anything that the specification was learned from.
+    Levels, each with all before it: ``basic``: the size and the framing are right and the type is known; ``standard``:
+    the message fits its layout to the last byte; ``strict``: every constraint holds, those between the messages of a
+    flow included; ``enterprise``: the custom rules hold, and neither the message under the grammar nor its place in the
+    flow is less likely than anything that the specification was learned from.
 
     Args:
         spec: the specification; level: one of ``LEVELS``; rules: custom rules, checked at every level they are given.
@@ -60,13 +62,15 @@ class MessageValidator:
         """Judge a batch; every message gets a verdict, in order."""
         view = messages.view() if isinstance(messages, MessageBatch) else messages
         parsed = self.parser.parse_batch(view)
-        kept = tuple(breach for breach in self._breaches(parsed) if len(breach.rows))
+        batch = messages if isinstance(messages, MessageBatch) else None
+        kept = tuple(breach for breach in self._breaches(parsed, batch) if len(breach.rows))
         valid = np.ones(len(view), bool)
         for breach in kept:
             valid[breach.rows] = False
         return ValidationResult(valid, parsed.type_index, self.type_names, kept)
 
-    def _breaches(self, parsed: ParsedBatch) -> Iterator[Breach]:
+    def _breaches(self, parsed: ParsedBatch, batch: MessageBatch | None) -> Iterator[Breach]:
+        yield _misframed(parsed)
         yield _unknown(parsed)
         if self.rank >= 1:
             yield _misfits(parsed)
@@ -75,6 +79,8 @@ class MessageValidator:
             for leaves in columns:
                 yield from _field_breaches(leaves)
             yield from _flow_breaches(columns, parsed.view)
+            if batch is not None:
+                yield from _address_breaches(columns, batch)
         if self.likelihood is not None:
             yield from self.likelihood_breaches(parsed, self.likelihood)
         yield from self._rule_breaches(columns)
@@ -113,7 +119,13 @@ def _whole(rule: str, parsed: ParsedBatch, rows: NDArray[np.int64], reason: Call
 
 def _unknown(parsed: ParsedBatch) -> Breach:
     rows = np.flatnonzero(parsed.type_index < 0)
-    return _whole("type", parsed, rows, lambda k: "the message matches no type")
+    return _whole("type", parsed, rows, lambda k: parsed.error(int(rows[k])) or "no type")
+
+
+def _misframed(parsed: ParsedBatch) -> Breach:
+    broken, how = misframed(parsed.view, parsed.spec.framing)
+    rows = np.flatnonzero(broken)
+    return _whole("framing", parsed, rows, lambda k: f"the message {how}")
 
 
 def _misfits(parsed: ParsedBatch) -> Breach:
@@ -156,6 +168,14 @@ def _flow_breaches(columns: Sequence[Leaves], view: MessageView) -> list[Breach]
                 holds = flows.echo(leaves, constraint, requests, view)
                 breaches.append(_breach("echo", leaves, holds, partial(sentence, leaves, constraint)))
     return breaches
+
+
+def _address_breaches(columns: Sequence[Leaves], batch: MessageBatch) -> Iterator[Breach]:
+    for leaves in columns:
+        for constraint in leaves.field.constraints:
+            if isinstance(constraint, Address):
+                holds = address(leaves, constraint, batch)
+                yield _breach("address", leaves, holds, partial(sentence, leaves, constraint))
 
 
 def _field_of(columns: Sequence[Leaves], constraint: Echo) -> Leaves | None:

@@ -10,16 +10,22 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ..parser import ParsedBatch
+from ..parser.arrays import frozen
+from ..parser.gather import copy_numbers
+from ..parser.numbers import BER_LENGTH, INT, LEB128, UINT
 from ..parser.symbols import Symbol
 from ..spec import Field
 
+HUGE = np.uint64(2**64 - 1)
+ENCODINGS = {"uint": UINT, "int": INT, "ber_length": BER_LENGTH, "leb128": LEB128}
+
 
 @njit(cache=True, nogil=True)
-def _unsigned(data, at, size, little, out):  # type: ignore[no-untyped-def]
+def _first_bytes(data, at, size, out):  # type: ignore[no-untyped-def]
     for k in range(len(at)):
         value = np.uint64(0)
         for i in range(min(size[k], 8)):
-            value = (value << np.uint64(8)) | np.uint64(data[at[k] + (size[k] - 1 - i if little else i)])
+            value = (value << np.uint64(8)) | np.uint64(data[at[k] + i])
         out[k] = value
 
 
@@ -73,31 +79,33 @@ class Leaves:
     @cached_property
     def big(self) -> NDArray[np.uint64]:
         """The first 8 bytes as an unsigned number, the first byte the highest."""
-        return self._read(False)
-
-    @cached_property
-    def unsigned(self) -> NDArray[np.uint64]:
-        """The value as an unsigned number in the field's byte order."""
-        return self._read(True) if self.field.endianness == "little" else self.big
-
-    def _read(self, little: bool) -> NDArray[np.uint64]:
         out = np.empty(len(self), np.uint64)
-        _unsigned(self.parsed.view.data, self.at, self.lengths, little, out)
+        _first_bytes(frozen(self.parsed.view.data), self.at, self.lengths, out)
         return out
 
     @cached_property
-    def numbers(self) -> NDArray[np.int64]:
-        """The value as the field encodes it, two's complement for ``int``."""
-        values = self.unsigned.astype(np.int64)
-        if self.field.encoding == "int":
-            shift = np.clip(64 - 8 * self.lengths, 0, 63)
-            values = (values << shift) >> shift
+    def unsigned(self) -> NDArray[np.uint64]:
+        """The low 64 bits of the value in the field's encoding and byte order; two's complement for ``int``."""
+        out, fits = np.zeros(8 * len(self), np.uint8), np.zeros(len(self), np.bool_)
+        place = np.arange(len(self), dtype=np.int64)
+        encoding = ENCODINGS.get(self.field.encoding, UINT)
+        little = self.field.endianness == "little"
+        copy_numbers(frozen(self.parsed.view.data), self.at, self.lengths, place, encoding, little, 8, out, fits)
+        values: NDArray[np.uint64] = out.view("<u8").astype(np.uint64)
+        values[~fits] = HUGE  # no number of 64 bits
         return values
+
+    @cached_property
+    def numbers(self) -> NDArray[np.int64]:
+        """The value as the field encodes it, two's complement for ``int``; the highest int64 where it is higher."""
+        if self.field.encoding == "int":
+            return self.unsigned.astype(np.int64)
+        return np.minimum(self.unsigned, np.uint64(np.iinfo(np.int64).max)).astype(np.int64)
 
     def bytes_outside(self, allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Return how many bytes of each leaf are not in a set (bool, 256)."""
         out = np.empty(len(self), np.int64)
-        _outside(self.parsed.view.data, self.at, self.lengths, allowed, out)
+        _outside(frozen(self.parsed.view.data), self.at, self.lengths, allowed, out)
         return out
 
     def content(self, k: int) -> bytes:

@@ -16,8 +16,8 @@ class Violation:
     One broken rule of one message.
 
     Attributes:
-        rule: ``type``, ``structure``, the kind of a constraint (``checksum``, ``enum``, ...), ``sequence``,
-            ``grammar``, or the name of a custom rule.
+        rule: ``framing``, ``type``, ``structure``, the kind of a constraint (``checksum``, ``enum``, ...),
+            ``sequence``, ``grammar``, or the name of a custom rule.
         start, length: the bytes concerned.
         reason: one sentence; field: qualified name, empty where the whole message is concerned.
     """
