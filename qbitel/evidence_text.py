@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from .discovery.errors import NotFoundError
-from .discovery.spec import Evidence, MessageRef, ProtocolSpec
+from .discovery.spec import Constraint, Evidence, Field, MessageRef, ProtocolSpec, walk
 
 
 def resolve_claim(spec: ProtocolSpec, text: str) -> str:
@@ -41,7 +42,7 @@ def _by_label(spec: ProtocolSpec, text: str) -> str:
 def claim_lines(spec: ProtocolSpec, claim: str) -> Iterator[str]:
     """Yield the evidence for one claim as lines of text."""
     evidence = spec.evidence[claim]
-    yield f"{claim}: {evidence.statement or 'holds'}"
+    yield f"{claim}: {evidence.statement or _statement(spec, claim)}"
     yield f"  found by      {evidence.detector}"
     yield f"  proposing     {_share(evidence.support, evidence.trials)}"
     yield f"  held out      {_held_out(evidence)}"
@@ -70,3 +71,58 @@ def _held_out(evidence: Evidence) -> str:
 
 def _references(messages: list[MessageRef]) -> str:
     return ", ".join(f"message {m.number}" + (f" of {m.capture}" if m.capture else "") for m in messages[:6])
+
+
+def _statement(spec: ProtocolSpec, claim: str) -> str:
+    """What a claim says, read from the constraint that it is about."""
+    kind, _, subject = claim.partition(":")
+    owner, _, name = subject.partition(".")
+    message_type = spec.type_named(owner)
+    elements = message_type.elements if message_type else spec.groups.get(owner, [])
+    for element in walk(elements):
+        if isinstance(element, Field) and element.name == name:
+            return next((constraint_text(c) for c in element.constraints if c.kind == kind), "holds")
+    return "the structure of these messages" if kind == "layout" else "holds"
+
+
+def constraint_text(constraint: Constraint) -> str:
+    """Return a constraint as a short phrase."""
+    text = _PHRASES.get(constraint.kind)
+    return text(constraint) if text else constraint.kind
+
+
+def _length(c: Constraint) -> str:
+    assert c.kind == "length"
+    target = c.target if c.of == "field" else c.of
+    scale = f" * {c.scale}" if c.scale != 1 else ""
+    return f"value{scale}{c.bias:+d} = bytes of {target}" if c.bias else f"value{scale} = bytes of {target}"
+
+
+def _checksum(c: Constraint) -> str:
+    assert c.kind == "checksum"
+    name = c.name or (f"crc poly 0x{c.poly:x}" if c.algorithm == "crc" else c.algorithm)
+    return f"{name} of [{c.start}:{c.end or 'end'}]"
+
+
+def _enum(c: Constraint) -> str:
+    assert c.kind == "enum"
+    shown = ", ".join(f"0x{v.hex()}" for v in c.values[:6])
+    return f"one of {shown}" + (f" and {len(c.values) - 6} more" if len(c.values) > 6 else "")
+
+
+_PHRASES: dict[str, Callable[[Any], str]] = {
+    "constant": lambda c: f"= 0x{c.value.hex()[:24]}",
+    "enum": _enum,
+    "range": lambda c: f"{c.minimum}..{c.maximum}",
+    "flags": lambda c: f"bits 0x{c.mask.hex()}",
+    "length": _length,
+    "count": lambda c: f"value{c.bias:+d} = items of {c.target}" if c.bias else f"items of {c.target}",
+    "checksum": _checksum,
+    "counter": lambda c: f"{c.step:+d} each message",
+    "timestamp": lambda c: c.form,
+    "echo": lambda c: f"repeats {c.type}.{c.field}",
+    "address": lambda c: c.form + (f" of {c.endpoint}" if c.endpoint != "none" else ""),
+    "text": lambda c: c.charset,
+    "padding": lambda c: f"all 0x{c.byte:02x}",
+    "opaque": lambda c: "looks uniform",
+}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 from rich.table import Table
 from rich.text import Text
 
-from ..discovery.spec import Constraint, Element, Field, MessageType, ProtocolSpec, Repeat, Switch
+from ..discovery.spec import Element, Field, MessageType, ProtocolSpec, Repeat, Switch
 from ..discovery.spec.diff import describe
+from ..evidence_text import constraint_text
 
 COLOURS = {
     "type": "bold magenta", "length": "cyan", "count": "cyan", "checksum": "red", "counter": "yellow",
@@ -87,46 +87,3 @@ def _support(spec: ProtocolSpec, kind: str, owner: str, name: str) -> str:
         return ""
     support = evidence.support + evidence.held_out_support
     return f"{support}/{evidence.trials + evidence.held_out_trials}"
-
-
-def constraint_text(constraint: Constraint) -> str:
-    """Return a constraint as a short phrase."""
-    text = _PHRASES.get(constraint.kind)
-    return text(constraint) if text else constraint.kind
-
-
-def _length(c: Constraint) -> str:
-    assert c.kind == "length"
-    target = c.target if c.of == "field" else c.of
-    scale = f" * {c.scale}" if c.scale != 1 else ""
-    return f"value{scale}{c.bias:+d} = bytes of {target}" if c.bias else f"value{scale} = bytes of {target}"
-
-
-def _checksum(c: Constraint) -> str:
-    assert c.kind == "checksum"
-    name = c.name or (f"crc poly 0x{c.poly:x}" if c.algorithm == "crc" else c.algorithm)
-    return f"{name} of [{c.start}:{c.end or 'end'}]"
-
-
-def _enum(c: Constraint) -> str:
-    assert c.kind == "enum"
-    shown = ", ".join(f"0x{v.hex()}" for v in c.values[:6])
-    return f"one of {shown}" + (f" and {len(c.values) - 6} more" if len(c.values) > 6 else "")
-
-
-_PHRASES: dict[str, Callable[[Any], str]] = {
-    "constant": lambda c: f"= 0x{c.value.hex()[:24]}",
-    "enum": _enum,
-    "range": lambda c: f"{c.minimum}..{c.maximum}",
-    "flags": lambda c: f"bits 0x{c.mask.hex()}",
-    "length": _length,
-    "count": lambda c: f"value{c.bias:+d} = items of {c.target}" if c.bias else f"items of {c.target}",
-    "checksum": _checksum,
-    "counter": lambda c: f"{c.step:+d} each message",
-    "timestamp": lambda c: c.form,
-    "echo": lambda c: f"repeats {c.type}.{c.field}",
-    "address": lambda c: c.form + (f" of {c.endpoint}" if c.endpoint != "none" else ""),
-    "text": lambda c: c.charset,
-    "padding": lambda c: f"all 0x{c.byte:02x}",
-    "opaque": lambda c: "looks uniform",
-}
