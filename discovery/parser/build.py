@@ -19,9 +19,7 @@ from .values import encode
 _ROUNDS = 8  # a length may change the width of a length, and a checksum covers both
 
 
-def build(
-    spec: ProtocolSpec, source: ParseTree | Mapping[str, Any], limits: Limits, recompute: bool = False
-) -> bytes:
+def build(spec: ProtocolSpec, source: ParseTree | Mapping[str, Any], limits: Limits, recompute: bool = False) -> bytes:
     """
     Return the bytes of a message.
 

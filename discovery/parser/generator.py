@@ -102,9 +102,7 @@ class Parser:
             buffers.state[:] = self._fresh
             buffers.length[0] = len(message)
             data = np.frombuffer(message, np.uint8)
-            if run(
-                self.program.table, buffers.state, data, _FRONT, buffers.lengths, 0, buffers.out, buffers.verdicts
-            ):
+            if run(self.program.table, buffers.state, data, _FRONT, buffers.lengths, 0, buffers.out, buffers.verdicts):
                 break
             buffers.out = np.empty((6, 16 * buffers.out.shape[1]), np.int32)
         (kind,), (status,), (offset,), (element,) = buffers.verdicts.tolist()
@@ -126,9 +124,7 @@ class Parser:
         return build(self.spec, source, self.limits, recompute)
 
     def _state(self, limits: Limits) -> NDArray[np.int64]:
-        return new_state(
-            self.program.scratch, limits.depth, limits.leaves, limits.steps, limits.message_bytes
-        )
+        return new_state(self.program.scratch, limits.depth, limits.leaves, limits.steps, limits.message_bytes)
 
 
 def _grown(out: NDArray[np.int32], count: int, done: float) -> NDArray[np.int32]:

@@ -108,9 +108,7 @@ def _place(guard: Guard) -> tuple[int, int, int] | None:
     return guard.offset, guard.width, _mask(guard)
 
 
-def _candidates(
-    types: Sequence[MessageType], place: tuple[int, int, int]
-) -> tuple[list[int], dict[int, list[int]]]:
+def _candidates(types: Sequence[MessageType], place: tuple[int, int, int]) -> tuple[list[int], dict[int, list[int]]]:
     """Return the types that have no guard at a place, and for each value there those whose guard allows it."""
     anywhere: list[int] = []
     by_value: dict[int, list[int]] = {}

@@ -64,6 +64,7 @@ class Node:
 
     @value.setter
     def value(self, value: Value) -> None:
+        """Set another value."""
         self._value = value
 
     @property

@@ -112,7 +112,7 @@ def test_dns_reads_as_dnspython_reads_it() -> None:
     assert fields["id"] == response.id and fields["answers_n"] == 3 == len(fields["answers"])
     assert fields["questions"][0]["name"] == b"\x03www\x07example\x03org\x00"
     assert [answer["ttl"] for answer in fields["answers"]] == [60, 300, 300]
-    assert [answer["data"] for answer in fields["answers"][1:]] == [b"\xc0\0\2\1", b"\xc0\0\2\2"]
+    assert sorted(answer["data"] for answer in fields["answers"][1:]) == [b"\xc0\0\2\1", b"\xc0\0\2\2"]
     table = Parser(DNS).parse_batch(MessageBatch.from_payloads([query.to_wire(), wire])).to_arrow()
     assert table.column("@record.ttl").to_pylist() == [[], [60, 300, 300]]
     assert table.column("message.id").to_pylist() == [query.id, response.id]
@@ -139,7 +139,8 @@ def test_a_damaged_message_keeps_what_was_read() -> None:
     assert (tree.error, tree.error_offset) == ("len does not fit", 9)
     assert [n.raw for n in tree.leaves()][3:] == [b"\1", b"\2", b"ab", b"\2", tree.message[9:]]
     tree = Parser(TLV).parse(report([(1, b"ab")])[:7])
-    assert (tree.error, tree.error_offset, [n.name for n in tree.leaves()][-1]) == ("value does not fit", 6, "unparsed")
+    assert (tree.error, tree.error_offset) == ("tag does not fit", 4)
+    assert [n.name for n in tree.leaves()] == ["key", "total", "n", "unparsed"]
     unknown = Parser(TLV).parse(b"\x09abc")
     assert (unknown.type_name, unknown.error) == ("unknown", "the message matches no type")
 
