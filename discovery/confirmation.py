@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .batch import MessageBatch, MessageView
+from .claim_counts import ClaimCount, count_claims, merged
 from .parser import Parser
 from .sample import Sample
 from .settings import DiscoverySettings
-from .spec import Measures, ProtocolSpec
+from .spec import Evidence, Measures, ProtocolSpec
 from .statistics import MessageStatistics
 
 UNSTRUCTURED = frozenset({"payload", "opaque", "unknown"})
@@ -26,6 +27,7 @@ class Confirmation:
         types: (types + 1, 3) int64, messages by type and direction; the last row is the unknown type.
         parsed: (types + 1,) int64, of these, parsed without error.
         field_bytes, payload_bytes: bytes inside fields with a meaning, and all bytes.
+        claims: exact support of the constraints that single messages can break, by claim.
         unexplained: statistics of the messages that have no type or do not parse.
     """
 
@@ -33,6 +35,7 @@ class Confirmation:
     parsed: NDArray[np.int64]
     field_bytes: int
     payload_bytes: int
+    claims: dict[str, ClaimCount]
     unexplained: MessageStatistics
 
     @property
@@ -52,6 +55,7 @@ class Confirmation:
             self.parsed + other.parsed,
             self.field_bytes + other.field_bytes,
             self.payload_bytes + other.payload_bytes,
+            merged(self.claims, other.claims),
             self.unexplained.merge(other.unexplained),
         )
 
@@ -67,15 +71,7 @@ class Confirmation:
             )
             for message_type, counts in zip(spec.types, self.types, strict=False)
         ]
-        evidence = dict(spec.evidence)
-        for index, message_type in enumerate(spec.types):
-            claim = f"type:{message_type.name}"
-            if claim in evidence:
-                confirmed = {
-                    "confirmed_support": int(self.parsed[index]),
-                    "confirmed_trials": int(self.types[index].sum()),
-                }
-                evidence[claim] = evidence[claim].model_copy(update=confirmed)
+        evidence = self._evidence(spec)
         held_out = Parser(spec).parse_batch(sample.view.take(sample.held_out)).explained
         measures = Measures(
             messages=self.messages,
@@ -86,6 +82,20 @@ class Confirmation:
             field_bytes_share=self.field_bytes / self.payload_bytes if self.payload_bytes else 0.0,
         )
         return spec.model_copy(update={"types": types, "evidence": evidence, "measures": measures})
+
+    def _evidence(self, spec: ProtocolSpec) -> dict[str, Evidence]:
+        """The evidence of the specification with what all messages say of each claim."""
+        evidence = dict(spec.evidence)
+        counts = dict(self.claims)
+        for index, message_type in enumerate(spec.types):
+            counts[f"type:{message_type.name}"] = ClaimCount(int(self.parsed[index]), int(self.types[index].sum()))
+        for claim, count in counts.items():
+            if claim in evidence:
+                update: dict[str, object] = {"confirmed_support": count.support, "confirmed_trials": count.trials}
+                if count.against:
+                    update["counter_examples"] = count.counter_examples()
+                evidence[claim] = evidence[claim].model_copy(update=update)
+        return evidence
 
     def widen(self, sample: Sample) -> Sample | None:
         """Return the sample with unexplained messages that it lacks, or None where there are none to learn from."""
@@ -106,7 +116,7 @@ class Confirmer:
     def empty(self) -> Confirmation:
         """Return the neutral element."""
         types = np.zeros((len(self.spec.types) + 1, 3), np.int64)
-        return Confirmation(types, types[:, 0].copy(), 0, 0, MessageStatistics(self.settings))
+        return Confirmation(types, types[:, 0].copy(), 0, 0, {}, MessageStatistics(self.settings))
 
     def confirm(
         self, view: MessageView, captures: tuple[str, ...], directions: NDArray[np.int64] | None = None
@@ -134,4 +144,6 @@ class Confirmer:
         if len(rows):
             left = MessageBatch.from_view(view.take(rows))
             unexplained.update(left, list(captures) if any(captures) else "")
-        return Confirmation(types, explained, field_bytes, int((view.lengths * weights).sum()), unexplained)
+        claims = count_claims(parsed, weights, captures, self.spec.evidence)
+        payload_bytes = int((view.lengths * weights).sum())
+        return Confirmation(types, explained, field_bytes, payload_bytes, claims, unexplained)
