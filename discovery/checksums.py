@@ -41,6 +41,17 @@ def _crc(data, first, last, own, width, mode, table, bits, reflected, register):
 
 
 @njit(cache=True, nogil=True)
+def _add(code, modulus, word, total, second):  # type: ignore[no-untyped-def]
+    """Return total and second sum with one more unit."""
+    if code == 1:
+        return total ^ word, second
+    if not modulus:
+        return total + word, second
+    total = (total + word) % modulus
+    return total, (second + total) % modulus
+
+
+@njit(cache=True, nogil=True)
 def _accumulate(code, data, first, last, own, width, mode, unit, little, modulus, init):  # type: ignore[no-untyped-def]
     """Return the sum (modulo 2**64), XOR or Fletcher pair of units; the last unit is filled up with zeros."""
     total, second = np.uint64(init), np.uint64(0)
@@ -56,19 +67,10 @@ def _accumulate(code, data, first, last, own, width, mode, unit, little, modulus
         position += 1
         if position < unit and i < last - 1:
             continue
-        if code == 1:
-            total ^= word
-        elif mod:
-            total = (total + word) % mod
-            second = (second + total) % mod
-        else:
-            total += word
+        total, second = _add(code, mod, word, total, second)
         word, position = np.uint64(0), 0
     if position:  # own bytes were the last ones of the region
-        total = total ^ word if code == 1 else total + word
-        if mod:
-            total %= mod
-            second = (second + total) % mod
+        total, second = _add(code, mod, word, total, second)
     return total, second
 
 
@@ -161,20 +163,14 @@ def region_values(
 ) -> NDArray[np.uint64]:
     """As ``checksum_values``, of the regions ``data[first:last]``; ``own`` is where the field lies in ``data``."""
     bits, code = 8 * width, _CODES[constraint.algorithm]
-    init, table, modulus, unit = constraint.init, _EMPTY, 0, constraint.unit or width
+    unit, modulus, init = _sums(code, constraint, width)
+    table = _EMPTY
     if code == CRC:
         table = crc_table(bits, constraint.poly, constraint.refin)
         init = reflect(init, bits) if constraint.refin else init
-    elif code == FLETCHER:
-        unit = max(width // 2, 1)
-        modulus = constraint.poly or (1 << (8 * unit)) - 1
-    elif code == ADLER:
-        unit, modulus, init = 1, 65521, 1
-    elif code == INTERNET:
-        unit, little = 2, False
     full = (1 << bits) - 1
     values: NDArray[np.uint64] = _checksums(
-        code, data, first, last, own, width, _OWN[constraint.own_bytes], unit, little, modulus,
+        code, data, first, last, own, width, _OWN[constraint.own_bytes], unit, little and code != INTERNET, modulus,
         np.uint64(init & full), table, bits, constraint.refin,
     )  # fmt: skip
     if code == CRC and constraint.refin != constraint.refout:
@@ -182,6 +178,16 @@ def region_values(
     if code in (SUM, XOR, CRC, INTERNET):
         values = (values ^ np.uint64(constraint.xorout & full)) & np.uint64(full)
     return values
+
+
+def _sums(code: int, constraint: Checksum, width: int) -> tuple[int, int, int]:
+    """Return bytes of a unit, modulus (0: none) and the first value of the total."""
+    if code == FLETCHER:
+        unit = max(width // 2, 1)
+        return unit, constraint.poly or (1 << (8 * unit)) - 1, constraint.init
+    if code == ADLER:
+        return 1, 65521, 1
+    return 2 if code == INTERNET else constraint.unit or width, 0, constraint.init
 
 
 def _reflected(values: NDArray[np.uint64], bits: int) -> NDArray[np.uint64]:

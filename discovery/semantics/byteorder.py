@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-import numpy as np
-
 from ..spec import Field
 from .profile import Profile
 
 CLEAR = 3.0  # bits by which one reading is smaller than the other
+_EVEN = 1e-8  # a difference that is rounding
 
 
 def vote(profile: Profile) -> float:
@@ -45,6 +44,6 @@ def order_of(field: Field, profile: Profile, little: bool | None) -> str | None:
         return None
     difference = vote(profile)
     if abs(difference) >= 2 * CLEAR or little is None:
-        own = None if np.isclose(difference, 0) else "big" if difference > 0 else "little"
+        own = None if abs(difference) <= _EVEN else "big" if difference > 0 else "little"
         return own or field.endianness or "big"
     return "little" if little else "big"

@@ -76,7 +76,7 @@ def columns_of(table: Table, fields: list[Field | None], pooled: bool) -> tuple[
     np.maximum.at(behind, table.symbol, table.left)
     offset = np.where(lowest == highest, lowest, -1)
     keys: dict[tuple[int, int, int], list[int]] = {}
-    for symbol in np.unique(table.symbol):
+    for symbol in np.flatnonzero(highest >= 0):
         field = fields[symbol]
         size = field.width.size if field is not None and isinstance(field.width, Fixed) else 0
         place = (int(offset[symbol]), size, -1)

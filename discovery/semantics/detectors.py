@@ -14,7 +14,21 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..spec import Address, Constant, Encoding, Enum, Field, Fixed, Flags, Opaque, Padding, Range, Rest, Text
+from ..spec import (
+    Address,
+    Constant,
+    Encoding,
+    Enum,
+    Field,
+    Fixed,
+    Flags,
+    Opaque,
+    Padding,
+    Range,
+    Rest,
+    Semantic,
+    Text,
+)
 from .judge import Proposal
 from .profile import EMPTY, PADDED, TEXT, UNIFORM, UTF8, UTF16BE, UTF16LE, WIDEST_NUMBER, Profile
 
@@ -71,12 +85,15 @@ def constant(context: Context) -> Proposal | None:
     holds = profile.leaves.hashes[profile.span] == hashes[usual]
     if context.last and len(value) > 1 and value == bytes(len(value)):
         return Proposal("padding", "padding", Padding(byte=0), holds)
-    semantic: str = "constant"
-    if context.offset == 0 and any(value) and (len(value) > 1 or value[0] > 32):
-        semantic = "magic"
-    elif context.offset == 0 and len(value) == 1 and 0 < value[0] <= 9:
-        semantic = "version"
-    return Proposal("constant", semantic, Constant(value=value), holds)  # type: ignore[arg-type]
+    semantic = _first_constant(value) if context.offset == 0 else "constant"
+    return Proposal("constant", semantic, Constant(value=value), holds)
+
+
+def _first_constant(value: bytes) -> Semantic:
+    """Return what a constant is with which every message begins."""
+    if any(value) and (len(value) > 1 or value[0] > 32):
+        return "magic"
+    return "version" if len(value) == 1 and 0 < value[0] <= 9 else "constant"
 
 
 def padding(context: Context) -> Proposal | None:

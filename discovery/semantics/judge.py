@@ -41,8 +41,8 @@ def judge(
     """Return the evidence of a proposal, None where the proposing or the held-out leaves refute it."""
     held = profile.held
     holds = proposal.holds if proposal.holds is not None else np.ones(len(held), np.bool_)
-    trials, held_trials = int((~held).sum()), int(held.sum())
-    support, held_support = int((holds & ~held).sum()), int((holds & held).sum())
+    held_trials, held_support = int(np.count_nonzero(held)), int(np.count_nonzero(holds & held))
+    trials, support = len(held) - held_trials, int(np.count_nonzero(holds)) - held_support
     bound = violation_lower_bound(held_trials - held_support, held_trials, settings.confidence)
     if bound > settings.epsilon or refuted(trials - support, trials, settings):
         return None

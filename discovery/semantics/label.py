@@ -28,7 +28,7 @@ _VAGUE = frozenset({"integer", "payload", "identifier"})
 
 @dataclass
 class _Labels:
-    """New fields by identity of the old ones, and the evidence of their claims."""
+    """New fields by identity of the old ones, the evidence of their claims, and the symbols that are ``done``."""
 
     spec: ProtocolSpec
     sample: Sample
@@ -38,6 +38,7 @@ class _Labels:
     little: bool | None = None
     fields: dict[int, Field] = attribute(default_factory=dict)
     evidence: dict[str, Evidence] = attribute(default_factory=dict)
+    done: set[int] = attribute(default_factory=set)
 
     def known(self, symbol: Symbol) -> bool:
         """Keep what the layout and proven relations say of a field; return whether that is all there is to say."""
@@ -91,6 +92,24 @@ class _Labels:
                 return proposal, evidence
         return None
 
+    def vote(self, columns: list[Column], profiles: list[Profile]) -> None:
+        """Decide the byte order of the protocol's numbers."""
+        fields = [self.symbols[column.symbols[0]].field for column in columns]
+        self.little = joint((f, p) for f, p in zip(fields, profiles, strict=True) if f is not None)
+
+    def write(self, column: Column, profile: Profile, addresses: NDArray[np.uint64], pooled: bool) -> None:
+        """Label the fields of a column that nothing is known of yet."""
+        open_symbols = [s for s in column.symbols if s not in self.done and not self.known(self.symbols[s])]
+        self.done |= set(column.symbols) - set(open_symbols)
+        if not open_symbols:
+            return
+        found = _type_key(self.spec, column, profile) or self.propose(column, profile, addresses)
+        vague = _VAGUE if pooled and len(column.symbols) > 1 else frozenset[str]()
+        if found is not None and found[0].semantic not in vague:
+            for s in open_symbols:
+                self.label(self.symbols[s], *found, profile)
+            self.done |= set(open_symbols)
+
 
 def label_fields(spec: ProtocolSpec, sample: Sample, settings: DiscoverySettings) -> ProtocolSpec:
     """
@@ -107,25 +126,13 @@ def label_fields(spec: ProtocolSpec, sample: Sample, settings: DiscoverySettings
     table = table_of(parser.parse_batch(sample.view), sample, fields)
     labels = _Labels(spec, sample, settings, parser.symbols, roles_of(spec))
     addresses = _endpoints(sample)
-    done: set[int] = set()
     for pooled in (True, False):
         leaves, columns = columns_of(table, fields, pooled)
         profiles = [Profile(leaves, column.index) for column in columns]
         if pooled:
-            labels.little = joint(
-                (f, p) for c, p in zip(columns, profiles, strict=True) if (f := fields[c.symbols[0]]) is not None
-            )
+            labels.vote(columns, profiles)
         for column, profile in zip(columns, profiles, strict=True):
-            open_symbols = [s for s in column.symbols if s not in done and not labels.known(parser.symbols[s])]
-            done |= set(column.symbols) - set(open_symbols)
-            if not open_symbols:
-                continue
-            found = _type_key(spec, column, profile) or labels.propose(column, profile, addresses)
-            if found is None or (pooled and len(column.symbols) > 1 and found[0].semantic in _VAGUE):
-                continue
-            for s in open_symbols:
-                labels.label(parser.symbols[s], *found, profile)
-                done.add(s)
+            labels.write(column, profile, addresses, pooled)
     return _rewritten(spec, labels)
 
 

@@ -172,15 +172,26 @@ def _count(data, starts, lengths, held, field, fields, columns):  # type: ignore
 
 
 @njit(cache=True, nogil=True)
-def _count_bytes(value, row):  # type: ignore[no-untyped-def]
-    size = len(value)
-    end = size
+def _is_printable(byte):  # type: ignore[no-untyped-def]
+    return 32 <= byte < 127 or byte == 9 or byte == 10 or byte == 13
+
+
+@njit(cache=True, nogil=True)
+def _content_end(value):  # type: ignore[no-untyped-def]
+    """Return where trailing zeros and spaces begin."""
+    end = len(value)
     while end > 0 and (value[end - 1] == 0 or value[end - 1] == 32):
         end -= 1
+    return end
+
+
+@njit(cache=True, nogil=True)
+def _tally(value, end):  # type: ignore[no-untyped-def]
+    """Count bytes: printable (in all, before ``end``), letters, decimal, as the first, zero by parity, above ASCII."""
     printable, front, letters, digits, same, even, odd, high = 0, 0, 0, 0, 0, 0, 0, 0
-    for i in range(size):
+    for i in range(len(value)):
         byte = value[i]
-        if 32 <= byte < 127 or byte == 9 or byte == 10 or byte == 13:
+        if _is_printable(byte):
             printable += 1
             front += i < end
         letters += 65 <= (byte & 0xDF) <= 90
@@ -190,14 +201,19 @@ def _count_bytes(value, row):  # type: ignore[no-untyped-def]
         if byte == 0:
             even += i & 1 == 0
             odd += i & 1
+    return printable, front, letters, digits, same, even, odd, high
+
+
+@njit(cache=True, nogil=True)
+def _count_bytes(value, row):  # type: ignore[no-untyped-def]
+    """Add one value to its field's counts; return its bits (see ``Leaves.classes``)."""
+    size, end = len(value), _content_end(value)
+    printable, front, letters, digits, same, even, odd, high = _tally(value, end)
     wide = size >= 4 and size % 2 == 0 and 2 * printable == size
-    bits = 0
-    bits |= 2 if printable == size else 0
-    bits |= 4 if front == end and end > 0 else 0
-    bits |= 8 if high and _is_utf8(value) else 0
-    bits |= 16 if same == size else 0
-    bits |= 32 if wide and 2 * odd == size else 0
-    bits |= 64 if wide and 2 * even == size else 0
+    bits = 2 * (printable == size) + 16 * (same == size)
+    bits += 4 * (front == end and end > 0)
+    bits += 8 * (high > 0 and _is_utf8(value))
+    bits += 32 * (wide and 2 * odd == size) + 64 * (wide and 2 * even == size)
     row[4] += printable
     row[7] += letters
     row[11] += digits == size
@@ -211,6 +227,18 @@ def _count_bytes(value, row):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _following(byte):  # type: ignore[no-untyped-def]
+    """Return how many bytes a character goes on for after its first byte, -1 where that is none of text."""
+    if byte >= 0xF0:
+        return 3 if byte <= 0xF4 else -1
+    if byte >= 0xE0:
+        return 2
+    if byte >= 0xC2:
+        return 1
+    return 0 if byte == 127 or _is_printable(byte) else -1
+
+
+@njit(cache=True, nogil=True)
 def _is_utf8(value):  # type: ignore[no-untyped-def]
     following = 0
     for byte in value:
@@ -218,16 +246,10 @@ def _is_utf8(value):  # type: ignore[no-untyped-def]
             if byte >> 6 != 2:
                 return False
             following -= 1
-        elif byte >= 0xF0:
-            following = 3
-            if byte > 0xF4:
+        else:
+            following = _following(byte)
+            if following < 0:
                 return False
-        elif byte >= 0xE0:
-            following = 2
-        elif byte >= 0xC2:
-            following = 1
-        elif byte >= 128 or (byte < 32 and byte != 9 and byte != 10 and byte != 13):
-            return False
     return following == 0
 
 

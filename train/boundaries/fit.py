@@ -62,7 +62,7 @@ def fit(network: BoundaryNetwork, examples: int, rate: float = 3e-3, first: int 
         optimiser.zero_grad()
         for offset in range(BATCH):
             loss = loss_of(network, example(first + step * BATCH + offset)) / BATCH
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             shown += loss.item()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
