@@ -13,6 +13,7 @@ from ..sample import Sample
 from ..settings import DiscoverySettings
 from ..spec import Guard, KeyField, TextGuard, ValueGuard
 from .columns import Columns
+from .conversations import Conversations
 from .evidence import gather
 from .keys import Split, grow
 from .matching import guards_match
@@ -45,24 +46,24 @@ def find_types(sample: Sample, settings: DiscoverySettings) -> TypeModel:
     Messages without structure make one type.
     """
     view = sample.view.take(~sample.held_out)
-    drafts, split = _drafts(view)
+    drafts, split = _drafts(view, Conversations.read(sample.flows))
     types = _named(_most_frequent(drafts, view, settings.max_types))
     key = KeyField(offset=split.key.offset, width=1) if split and split.key else None
     model = TypeModel(types, key)
     return TypeModel(types, key, gather(model, split, sample))
 
 
-def _drafts(view: MessageView) -> tuple[list[_Draft], Split | None]:
+def _drafts(view: MessageView, flows: Conversations) -> tuple[list[_Draft], Split | None]:
     """Return the types, text first, and the tree of keys of what is not text (None where nearly all is)."""
     text = guards_match([TEXT], view) & (view.lengths > 0)
     share = float(text.mean()) if len(view) else 0.0
     if share < MIN_TEXT_SHARE or text.sum() < MIN_TEXT:
-        split = grow(Columns.read(view))
+        split = grow(Columns.read(view), flows)
         return _key_drafts(split), split
     drafts = _text_drafts(view.take(text))
     if share >= MAX_TEXT_SHARE:
         return [*drafts, _Draft("t_other", "other", [])], None
-    split = grow(Columns.read(view.take(~text)))
+    split = grow(Columns.read(view.take(~text)), flows)
     return [*drafts, *_key_drafts(split)], split
 
 

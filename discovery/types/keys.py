@@ -19,6 +19,7 @@ from .columns import (
     tells_text,
     value_counts,
 )
+from .conversations import Conversations
 
 MIN_MESSAGES = 8  # fewer are not split
 MIN_BITS = 20.0  # that a split must explain in all
@@ -38,6 +39,7 @@ SMALL = 16  # codes are often small numbers
 # against it. The weights are round numbers from a coarse grid, compared on two random halves of labelled protocols.
 _ENTROPY_BEFORE, _DEPTH_INTO, _ENTROPY_RIGHT_BEFORE, _VALUES, _SMALL = 1.0 / 8, 0.5 / CANDIDATES, 0.6 / 3, 0.3, 0.3
 _ENTROPY_CAP = 3.0
+_ANSWERS = 0.8  # what a key of answers that follows from the key of questions counts for; compared in the same way
 
 
 @dataclass(frozen=True)
@@ -75,23 +77,25 @@ class Split:
         yield path, bool(self.children)
 
 
-def grow(columns: Columns) -> Split:
+def grow(columns: Columns, flows: Conversations | None = None) -> Split:
     """Return the tree of keys of these messages; without a key where nothing explains enough."""
-    return _grow(columns, np.arange(len(columns.lengths), dtype=np.int64), 0, 0.0)
+    return _grow(columns, flows, np.arange(len(columns.lengths), dtype=np.int64), 0, 0.0)
 
 
-def _grow(columns: Columns, rows: NDArray[np.int64], depth: int, above: float) -> Split:
+def _grow(columns: Columns, flows: Conversations | None, rows: NDArray[np.int64], depth: int, above: float) -> Split:
     n = len(rows)
     if n < MIN_MESSAGES or depth >= MAX_DEPTH:
         return Split(rows)
     here = columns.take(rows) if depth else columns
-    candidates = weigh(here, max(MIN_BITS_A_MESSAGE[depth], NESTED_SHARE * above), MAX_TEXT if depth else 1.0)
+    least = max(MIN_BITS_A_MESSAGE[depth], NESTED_SHARE * above)
+    candidates = weigh(here, flows, least, MAX_TEXT if depth else 1.0)
     key = next((c for c in candidates if not c.objection), None)
     if key is None:
         return Split(rows, candidates)
     column = here.values[key.offset]
     children = {
-        value: _grow(columns, rows[column == value], depth + 1, key.bits / n) for value in _values_to_keep(column)
+        value: _grow(columns, flows, rows[column == value], depth + 1, key.bits / n)
+        for value in _values_to_keep(column)
     }
     return Split(rows, candidates, key, children)
 
@@ -104,11 +108,12 @@ def _values_to_keep(column: NDArray[np.int16]) -> list[int]:
     return kept
 
 
-def weigh(columns: Columns, least: float, most_text: float = 1.0) -> list[KeyCandidate]:
+def weigh(columns: Columns, flows: Conversations | None, least: float, most_text: float = 1.0) -> list[KeyCandidate]:
     """
     Return the candidate columns, best first; ties go to the lower offset.
 
     Args:
+        flows: what flows say of the columns, None where there are none.
         least: bits a message below which a column explains too little.
         most_text: share of messages in which a key may be a byte of text.
     """
@@ -133,15 +138,22 @@ def weigh(columns: Columns, least: float, most_text: float = 1.0) -> list[KeyCan
         - _ENTROPY_RIGHT_BEFORE * right_before[varies]
         - _VALUES * np.log(distinct[varies])
         + _SMALL * small[varies]
+        + _ANSWERS * _answers(flows, varies)
     )
     score = np.round(score * 256) / 256
     order = np.lexsort((varies, -score))
-    return _with_objections(columns, [
+    return _with_objections(columns, flows, [
         KeyCandidate(int(varies[i]), int(distinct[varies[i]]), float(bits[i]), float(score[i])) for i in order
     ], max(MIN_BITS, least * n))  # fmt: skip
 
 
-def _with_objections(columns: Columns, candidates: list[KeyCandidate], least: float) -> list[KeyCandidate]:
+def _answers(flows: Conversations | None, offsets: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.array([flows.answers(offset) if flows else 0.0 for offset in offsets.tolist()])
+
+
+def _with_objections(
+    columns: Columns, flows: Conversations | None, candidates: list[KeyCandidate], least: float
+) -> list[KeyCandidate]:
     """Name what rules candidates out; the length test is dear, so it stops at the first candidate that passes."""
     weighed, found = [], False
     for candidate in candidates:
