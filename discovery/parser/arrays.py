@@ -13,6 +13,8 @@ Options of compiled code that allocates nothing: its callers hold the arrays, so
 
 Numba leaves the counting in where functions call each other in a loop; it cost half the time of the machine.
 """
+NESTED: dict[str, Any] = {**UNCOUNTED, "nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""Options of compiled code that only compiled code calls: without the wrappers it compiles in half the time."""
 
 
 def frozen(array: NDArray[Any]) -> NDArray[Any]:

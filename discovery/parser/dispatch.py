@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .arrays import UNCOUNTED
+from .arrays import NESTED
 
 # The head of the state: the message that is read.
 BASE, LENGTH, ROW = range(3)
 
 # The head of a program: where its parts lie. A program's dispatch first picks a bucket of candidate types by the value
 # at one place that most types share, then tries the guards of each; what several guards read is read once a message.
-PLACE, PLACE_WIDTH, PLACE_MASK, TABLE, BUCKETS, TYPE_GUARDS, TYPE_BLOCKS = range(7)
-HEAD = 7
+PLACE, PLACE_WIDTH, PLACE_MASK, VALUES, VALUE_COUNT, BUCKETS, TYPE_GUARDS, TYPE_BLOCKS = range(8)
+HEAD = 8
 
 # Columns of the table of guards.
 G_KIND, G_SLOT, G_A, G_B, G_MASK, G_VALUES, G_COUNT, G_FOLD = range(8)
@@ -22,7 +22,7 @@ MEMO_COLUMNS = 3
 G_VALUE, G_LENGTH, G_TOKEN, G_TEXT = range(4)
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _integer(state, data, offset, width):  # type: ignore[no-untyped-def]
     """Return a big-endian number (64 bits) and whether the message holds it."""
     length = state[LENGTH]
@@ -36,7 +36,7 @@ def _integer(state, data, offset, width):  # type: ignore[no-untyped-def]
     return value, True
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _token(program, state, data, index, separators):  # type: ignore[no-untyped-def]
     """Return where in ``data`` the token of this index starts and its size, 0 where there is none."""
     at = begin = state[BASE]
@@ -50,7 +50,7 @@ def _token(program, state, data, index, separators):  # type: ignore[no-untyped-
     return begin, at - begin
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _is_text(state, data, width):  # type: ignore[no-untyped-def]
     """Whether the first bytes are printable ASCII, tab, CR or LF."""
     base = state[BASE]
@@ -61,7 +61,7 @@ def _is_text(state, data, width):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def search(program, begin, count, value):  # type: ignore[no-untyped-def]
     """Return the place of a value in a sorted part of the program, or -1."""
     low, high = begin, begin + count
@@ -74,7 +74,7 @@ def search(program, begin, count, value):  # type: ignore[no-untyped-def]
     return low if low < begin + count and program[low] == value else np.int64(-1)
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _same_token(program, data, at, size, constant, fold):  # type: ignore[no-untyped-def]
     """Whether a token is this constant, ASCII letters in upper case where they are folded."""
     for i in range(size):
@@ -86,7 +86,7 @@ def _same_token(program, data, at, size, constant, fold):  # type: ignore[no-unt
     return True
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _token_listed(program, data, guard, begin, size):  # type: ignore[no-untyped-def]
     """Whether a token is one of a guard's constants."""
     first, fold = program[guard + G_VALUES], program[guard + G_FOLD]
@@ -98,7 +98,7 @@ def _token_listed(program, data, guard, begin, size):  # type: ignore[no-untyped
     return False
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _value_holds(program, state, data, guard, slot):  # type: ignore[no-untyped-def]
     """Whether a value guard holds; the value is read once a message for all guards that share it."""
     if state[slot] != state[ROW]:
@@ -110,7 +110,7 @@ def _value_holds(program, state, data, guard, slot):  # type: ignore[no-untyped-
     return search(program, program[guard + G_VALUES], program[guard + G_COUNT], value) >= 0
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _token_holds(program, state, data, guard, slot):  # type: ignore[no-untyped-def]
     """Whether a token guard holds; the token is sought once a message for all guards that share it."""
     if state[slot] != state[ROW]:
@@ -119,7 +119,7 @@ def _token_holds(program, state, data, guard, slot):  # type: ignore[no-untyped-
     return _token_listed(program, data, guard, state[slot + 1], state[slot + 2])
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _holds(program, state, data, guard):  # type: ignore[no-untyped-def]
     """Whether a guard holds."""
     kind, length = program[guard + G_KIND], state[LENGTH]
@@ -133,18 +133,16 @@ def _holds(program, state, data, guard):  # type: ignore[no-untyped-def]
     return _token_holds(program, state, data, guard, program[guard + G_SLOT])
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _bucket(program, state, data):  # type: ignore[no-untyped-def]
-    """Return the bucket of candidate types."""
-    width, table = program[PLACE_WIDTH], program[TABLE]
-    if width == 0:
-        return program[table]
-    value, found = _integer(state, data, program[PLACE], width)
-    # The last entry of the table is for messages too short to hold the value.
-    return program[table + (value & program[PLACE_MASK] if found else 1 << (8 * width))]
+    """Return the bucket of candidate types: 0 where the message has no value that a type asks for."""
+    values, count = program[VALUES], program[VALUE_COUNT]
+    value, found = _integer(state, data, program[PLACE], program[PLACE_WIDTH])
+    place = search(program, values, count, value & program[PLACE_MASK]) if found else np.int64(-1)
+    return program[place + count] if place >= 0 else np.int64(0)
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def type_of(program, state, data):  # type: ignore[no-untyped-def]
     """Return the index of the first type whose guards all hold, or -1."""
     bucket = program[BUCKETS] + _bucket(program, state, data)

@@ -10,6 +10,8 @@ from . import dispatch
 from .pool import Pool, wrapped
 
 _WHOLE = -1  # a mask of all bits
+_FAR = 1 << 40  # beyond every message
+_MOST = 1 << 20  # entries of buckets
 _COST = {"length": 0, "value": 1, "text": 2, "token": 3}
 
 
@@ -55,8 +57,8 @@ class GuardTables:
                 return [dispatch.G_TEXT, 0, guard.bytes, 0, 0, 0, 0, 0]
 
     def _value(self, guard: ValueGuard) -> list[int]:
-        values = sorted({wrapped(int.from_bytes(v, "big")) for v in guard.values if len(v) == guard.width})
-        offset = max(min(guard.offset, 1 << 40), -(1 << 40))
+        values = _values(guard)
+        offset = max(min(guard.offset, _FAR), -_FAR)
         slot = self._slot("value", offset, guard.width)
         return [
             dispatch.G_VALUE, slot, offset, guard.width, _mask(guard), self._pool.add(values), len(values), 0,
@@ -77,16 +79,16 @@ class GuardTables:
         """Write the table from the value at the most shared place to the candidate types."""
         places = Counter(place for t in types for place in {_place(g) for g in t.guards} if place)
         place = min(places, key=lambda p: (-places[p], p)) if places else (0, 0, 0)
-        offset, width, mask = place
         anywhere, by_value = _candidates(types, place)
+        if len(anywhere) * len(by_value) > _MOST:
+            place, anywhere, by_value = (0, 0, 0), list(range(len(types))), {}
+        offset, width, mask = place
         ids: dict[tuple[int, ...], int] = {tuple(anywhere): 0}
-        table = [0] * ((1 << 8 * width) + 1 if width else 1)
-        for value, indices in by_value.items():
-            candidates = tuple(sorted((*anywhere, *indices)))
-            table[value] = ids.setdefault(candidates, len(ids))
+        values = sorted(by_value)
+        buckets = [ids.setdefault(tuple(sorted((*anywhere, *by_value[value]))), len(ids)) for value in values]
         numbers = self._pool.numbers
         numbers[dispatch.PLACE], numbers[dispatch.PLACE_WIDTH], numbers[dispatch.PLACE_MASK] = offset, width, mask
-        numbers[dispatch.TABLE] = self._pool.add(table)
+        numbers[dispatch.VALUES], numbers[dispatch.VALUE_COUNT] = self._pool.add([*values, *buckets]), len(values)
         self._write_buckets(list(ids))
 
     def _write_buckets(self, buckets: list[tuple[int, ...]]) -> None:
@@ -102,10 +104,15 @@ def _mask(guard: ValueGuard) -> int:
 
 
 def _place(guard: Guard) -> tuple[int, int, int] | None:
-    """Return offset, width and mask of a value of one or two bytes near the front, None for other guards."""
-    if not isinstance(guard, ValueGuard) or guard.width > 2 or abs(guard.offset) > 1 << 20:
+    """Return offset, width and mask of the value that a guard asks for, None for other guards."""
+    if not isinstance(guard, ValueGuard):
         return None
-    return guard.offset, guard.width, _mask(guard)
+    return max(min(guard.offset, _FAR), -_FAR), guard.width, _mask(guard)
+
+
+def _values(guard: ValueGuard) -> list[int]:
+    """Return the values of a guard as the machine compares them, sorted."""
+    return sorted({wrapped(int.from_bytes(value, "big")) for value in guard.values if len(value) == guard.width})
 
 
 def _candidates(types: Sequence[MessageType], place: tuple[int, int, int]) -> tuple[list[int], dict[int, list[int]]]:
@@ -117,6 +124,6 @@ def _candidates(types: Sequence[MessageType], place: tuple[int, int, int]) -> tu
         if not guards:
             anywhere.append(index)
             continue
-        for value in sorted({v for v in guards[0].values if len(v) == guards[0].width}):
-            by_value.setdefault(int.from_bytes(value, "big"), []).append(index)
+        for value in _values(guards[0]):
+            by_value.setdefault(value, []).append(index)
     return anywhere, by_value

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from .arrays import UNCOUNTED
+from .arrays import NESTED, UNCOUNTED
 from .dispatch import BASE, LENGTH, ROW, TYPE_BLOCKS, search, type_of
 from .limits import (
     BAD_COUNT,
@@ -49,7 +49,7 @@ UNPARSED = -1
 ROW_OUT, SYMBOL_OUT, START_OUT, LENGTH_OUT, ITEM_OUT, LEVEL_OUT = range(6)
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _write(state, out, symbol, start, length, item, level):  # type: ignore[no-untyped-def]
     """Write a leaf or node if there is room; count it in any case."""
     at = state[COUNT]
@@ -64,7 +64,7 @@ def _write(state, out, symbol, start, length, item, level):  # type: ignore[no-u
     state[COUNT] = at + 1
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _leaf(state, out, symbol, size):  # type: ignore[no-untyped-def]
     """Write a leaf at the cursor and pass it, unless there are too many; return a status."""
     if state[LEAVES] >= state[MAX_LEAVES]:
@@ -76,14 +76,14 @@ def _leaf(state, out, symbol, size):  # type: ignore[no-untyped-def]
     return OK
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _node(state, out, symbol, size, item, level):  # type: ignore[no-untyped-def]
     """Write an inner node where they are asked for."""
     if out.shape[0] > LEVEL_OUT:
         _write(state, out, symbol, state[CURSOR], size, item, level)
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _push(state, begin, stop, end, holder, level):  # type: ignore[no-untyped-def]
     """Enter a block; return a status."""
     outer = state[FRAME]
@@ -100,7 +100,7 @@ def _push(state, begin, stop, end, holder, level):  # type: ignore[no-untyped-de
     return OK
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _keep(program, state, data, element, register, size):  # type: ignore[no-untyped-def]
     """Keep the number that a field holds for the elements that depend on it."""
     at = state[BASE] + state[CURSOR]
@@ -112,7 +112,7 @@ def _keep(program, state, data, element, register, size):  # type: ignore[no-unt
         state[register + STAMP] = state[ROW]
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _field(program, state, data, out, element):  # type: ignore[no-untyped-def]
     """Read one field; return a status."""
     size = program[element + P0]
@@ -136,7 +136,7 @@ def _field(program, state, data, out, element):  # type: ignore[no-untyped-def]
     return status
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _marked(program, state, data, element):  # type: ignore[no-untyped-def]
     """Whether the bytes that end a repeat come next."""
     cursor, size, mark = state[CURSOR], program[element + P2], program[element + P1]
@@ -149,7 +149,7 @@ def _marked(program, state, data, element):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _another(program, state, data, element, items, wanted, limit):  # type: ignore[no-untyped-def]
     """Whether one more item of a repeat follows."""
     if items >= wanted:
@@ -162,7 +162,7 @@ def _another(program, state, data, element, items, wanted, limit):  # type: igno
     return stop == TO_END or not _marked(program, state, data, element)
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _wanted(program, state, element):  # type: ignore[no-untyped-def]
     """Return how many items of a repeat may follow, or a status, negative."""
     maximum = program[element + MAXIMUM]
@@ -178,7 +178,7 @@ def _wanted(program, state, element):  # type: ignore[no-untyped-def]
     return value if 0 <= value <= maximum else -BAD_COUNT
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _repeat(program, state, data, out, element):  # type: ignore[no-untyped-def]
     """Enter a repeat, if an item follows; return a status."""
     wanted = _wanted(program, state, element)
@@ -200,7 +200,7 @@ def _repeat(program, state, data, out, element):  # type: ignore[no-untyped-def]
     return OK
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _next_item(program, state, data, out, element):  # type: ignore[no-untyped-def]
     """At the end of an item: begin the next or leave the repeat; return a status."""
     frame = state[FRAME]
@@ -217,7 +217,7 @@ def _next_item(program, state, data, out, element):  # type: ignore[no-untyped-d
     return OK
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _switch(program, state, element):  # type: ignore[no-untyped-def]
     """Enter the case that is chosen; return a status."""
     register, frame = program[element + P0], state[FRAME]
@@ -237,7 +237,7 @@ def _switch(program, state, element):  # type: ignore[no-untyped-def]
     return _push(state, program[chosen], program[chosen + 1], state[frame + F_END], element, level)
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _leave(program, state, data, out, element):  # type: ignore[no-untyped-def]
     """At the end of a block that this element opened: return a status."""
     frame = state[FRAME]
@@ -254,7 +254,7 @@ def _leave(program, state, data, out, element):  # type: ignore[no-untyped-def]
     return OK
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _plain(program, state, out, frame):  # type: ignore[no-untyped-def]
     """Read plain leaves in a row as far as they fit; what does not fit is left for the next step to judge."""
     element, stop, cursor, at = state[frame + F_PC], state[frame + F_STOP], state[CURSOR], state[COUNT]
@@ -279,7 +279,7 @@ def _plain(program, state, out, frame):  # type: ignore[no-untyped-def]
     state[LEAVES] += at - first
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _step(program, state, data, out, frame):  # type: ignore[no-untyped-def]
     """Read the next element of the innermost block, or leave it; return a status."""
     element = state[frame + F_PC]
@@ -297,7 +297,7 @@ def _step(program, state, data, out, frame):  # type: ignore[no-untyped-def]
     return _switch(program, state, element)
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _read(program, state, data, out, block):  # type: ignore[no-untyped-def]
     """Read the current message along the layout of its type; return a status."""
     top, none = state[STACK], np.int64(0)
@@ -319,7 +319,7 @@ def _read(program, state, data, out, block):  # type: ignore[no-untyped-def]
     return TOO_MUCH
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _message(program, state, data, out):  # type: ignore[no-untyped-def]
     """Read the current message; return its type and a status."""
     state[HOLDER] = -1

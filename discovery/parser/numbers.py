@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .arrays import UNCOUNTED
+from .arrays import NESTED
 
 NONE, UINT, INT, BER_LENGTH, LEB128 = range(5)
 """How a number is written."""
@@ -13,7 +13,7 @@ NO_NUMBER, FITS, HIGH, HUGE = range(4)
 """What the 64 bits are: nothing, an int64, a uint64 of 2**63 or more, the low bits of a larger number."""
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _plain(data, at, size, signed, little):  # type: ignore[no-untyped-def]
     """Read at most 8 bytes in two's complement or as an unsigned number."""
     value = np.int64(0)
@@ -27,7 +27,7 @@ def _plain(data, at, size, signed, little):  # type: ignore[no-untyped-def]
     return value, HIGH if value < 0 else FITS
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _ber_length(data, at, size):  # type: ignore[no-untyped-def]
     """Read X.690 8.1.3 length octets; the indefinite form is 0."""
     value, huge = np.int64(0), 0
@@ -44,7 +44,7 @@ def _ber_length(data, at, size):  # type: ignore[no-untyped-def]
     return value, HIGH if value < 0 else FITS
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _leb128(data, at, size):  # type: ignore[no-untyped-def]
     """Read a little-endian base-128 varint."""
     value, huge = np.int64(0), 0
@@ -61,7 +61,7 @@ def _leb128(data, at, size):  # type: ignore[no-untyped-def]
     return value, HIGH if value < 0 else FITS
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def read_number(data, at, size, encoding, little):  # type: ignore[no-untyped-def]
     """Return the 64 bits of a number and what they are."""
     if encoding <= INT:

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from .arrays import UNCOUNTED
+from .arrays import NESTED
 from .dispatch import BASE, ROW
 from .limits import MISSING, NO_DELIMITER, NO_FIT, NO_RUN
 from .numbers import FITS
@@ -39,7 +39,7 @@ def _class_bits() -> NDArray[np.uint8]:
 _CLASS_BITS = _class_bits()
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _from_length(program, state, element):  # type: ignore[no-untyped-def]
     """Return the width that a length field gives, or a status, negative."""
     register = program[element + _P0]
@@ -57,7 +57,7 @@ def _from_length(program, state, element):  # type: ignore[no-untyped-def]
     return amount if amount >= 0 else -NO_FIT
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _delimiter_at(program, table, count, data, at, left):  # type: ignore[no-untyped-def]
     """Return the length of the longest delimiter that stands here, 0 where none does."""
     for k in range(table, table + 2 * count, 2):
@@ -72,7 +72,7 @@ def _delimiter_at(program, table, count, data, at, left):  # type: ignore[no-unt
     return np.int64(0)
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _delimited(program, element, data, begin, end):  # type: ignore[no-untyped-def]
     """Return the width up to a delimiter; the longest comes first in the table."""
     table, count = program[element + _P0], program[element + _P1]
@@ -83,7 +83,7 @@ def _delimited(program, element, data, begin, end):  # type: ignore[no-untyped-d
     return -NO_DELIMITER if program[element + _P3] else end - begin
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _run(data, begin, end, bit, required):  # type: ignore[no-untyped-def]
     """Return the width of a run of one class."""
     at = begin
@@ -92,7 +92,7 @@ def _run(data, begin, end, bit, required):  # type: ignore[no-untyped-def]
     return -NO_RUN if required and at == begin else at - begin
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _labels(data, begin, end):  # type: ignore[no-untyped-def]
     """Return the width of a domain name (RFC 1035 4.1.4); past ``end`` where it is cut."""
     at = begin
@@ -101,7 +101,7 @@ def _labels(data, begin, end):  # type: ignore[no-untyped-def]
     return at + (2 if at < end and data[at] >= 0xC0 else 1) - begin
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _varint(data, begin, at, end):  # type: ignore[no-untyped-def]
     """Return the width from ``begin`` to the first byte from ``at`` on that does not say that more follow."""
     while at < end and data[at] & 0x80 and at - begin < _VARINT - 1:
@@ -109,7 +109,7 @@ def _varint(data, begin, at, end):  # type: ignore[no-untyped-def]
     return np.int64(at + 1 - begin)
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def _self_delimiting(form, data, begin, end):  # type: ignore[no-untyped-def]
     """Return the width of a value that shows its own end; past ``end`` where it is cut."""
     if form == _LABELS:
@@ -124,7 +124,7 @@ def _self_delimiting(form, data, begin, end):  # type: ignore[no-untyped-def]
     return _varint(data, begin, begin + 1, end)
 
 
-@njit(cache=True, nogil=True, **UNCOUNTED)
+@njit(**NESTED)
 def size_of(program, state, data, element):  # type: ignore[no-untyped-def]
     """Return the bytes of a field that is not of fixed size, or a status, negative."""
     kind = program[element + _OP]
