@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ..discovery.orchestrator import STAGES
+
+Item = TypeVar("Item")
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -41,3 +43,12 @@ def stage_progress(title: str) -> Iterator[Callable[[str, float], None]]:
             progress.update(task, completed=STAGES.index(stage) + fraction, stage=stage)
 
         yield tell
+
+
+def tracked(items: Sequence[Item], title: str) -> Iterator[Item]:
+    """Yield the items; on a terminal a bar shows how many are done, unless they are few."""
+    if not err.is_terminal or len(items) < 4:
+        yield from items
+        return
+    with Progress(TextColumn("[bold]{task.description}"), BarColumn(), TimeElapsedColumn(), console=err) as progress:
+        yield from progress.track(items, description=title)

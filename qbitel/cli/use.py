@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
@@ -17,10 +17,10 @@ from ..api import load_messages
 from ..discovery.batch import MessageBatch
 from ..discovery.parser import ParsedBatch, Parser
 from ..discovery.spec import UNKNOWN_TYPE, ProtocolSpec
-from ..discovery.validator import LEVELS, MessageValidator, load_rules
+from ..discovery.validator import LEVELS, MessageValidator, Violation, load_rules
 from ..results import open_results
 from . import EXIT_NO
-from .console import err, out, print_json
+from .console import err, out, print_json, tracked
 
 CHUNK = 1 << 14
 
@@ -37,8 +37,8 @@ def _open(folder: Path, protocol: str | None, source: Path) -> tuple[ProtocolSpe
     return spec, batch
 
 
-def _chunks(batch: MessageBatch) -> Iterator[tuple[int, MessageBatch]]:
-    for start in range(0, len(batch), CHUNK):
+def _chunks(batch: MessageBatch, title: str) -> Iterator[tuple[int, MessageBatch]]:
+    for start in tracked(range(0, len(batch), CHUNK), title):
         yield start, batch.slice(start, CHUNK)
 
 
@@ -57,13 +57,13 @@ def parse_command(folder: Path, source: Path, protocol: str | None, form: str, t
     sink = target.open("wb") if target else sys.stdout.buffer
     try:
         if form == "ndjson":
-            for start, chunk in _chunks(batch):
+            for start, chunk in _chunks(batch, "parsing"):
                 view = chunk.view()
                 for row in range(len(view)):
                     document = {"row": start + row, **parser.parse(view.payload(row)).to_dict()}
                     sink.write(json.dumps(document, ensure_ascii=True).encode() + b"\n")
             return
-        tables = [parser.parse_batch(chunk).to_arrow() for _, chunk in _chunks(batch)]
+        tables = [parser.parse_batch(chunk).to_arrow() for _, chunk in _chunks(batch, "parsing")]
         table = pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
         if form == "arrow":
             with pa.ipc.new_stream(sink, table.schema) as writer:
@@ -86,7 +86,7 @@ def fields_command(folder: Path, source: Path, protocol: str | None, ndjson: boo
     spec, batch = _open(folder, protocol, source)
     parser = Parser(spec)
     names = [*(t.name for t in spec.types), UNKNOWN_TYPE]
-    for start, chunk in _chunks(batch):
+    for start, chunk in _chunks(batch, "reading fields"):
         sys.stdout.writelines(_field_lines(start, chunk, parser.parse_batch(chunk), names))
 
 
@@ -124,26 +124,22 @@ def validate_command(
     spec, batch = _open(folder, protocol, source)
     rules = load_rules(rules_file, Parser(spec).symbols) if rules_file else ()
     validator = MessageValidator(spec, level, rules)
-    view = batch.view()
+    numbers = batch.view().number
     result = validator.validate_batch(batch)
-    invalid = 0
-    for row in range(len(batch)):
-        if result.valid[row]:
-            if as_json:
-                print_json({"row": row, "number": int(view.number[row]), "valid": True, "violations": []})
-            continue
-        invalid += 1
-        violations: list[dict[str, Any]] = [
-            {"rule": v.rule, "start": v.start, "length": v.length, "reason": v.reason, "field": v.field}
-            for v in result.verdict(row).violations
-        ]
-        if as_json:
-            print_json({"row": row, "number": int(view.number[row]), "valid": False, "violations": violations})
-        else:
-            for v in violations:
-                place = f"[{v['start']}:{v['start'] + v['length']}]"
-                out.print(f"message {row}: {v['rule']} {place} {v['reason']}", soft_wrap=True, markup=False)
+    by_row = {row: [v for _, v in found] for row, found in groupby(result.violations(), key=lambda item: item[0])}
+    for row in range(len(batch)) if as_json else by_row:
+        _print_verdict(row, int(numbers[row]), by_row.get(row, []), as_json)
     if not as_json:
-        out.print(f"{len(batch) - invalid} of {len(batch)} messages valid at level {level}", highlight=False)
-    if invalid:
+        out.print(f"{int(result.valid.sum())} of {len(batch)} messages valid at level {level}", highlight=False)
+    if not result.valid.all():
         sys.exit(EXIT_NO)
+
+
+def _print_verdict(row: int, number: int, violations: list[Violation], as_json: bool) -> None:
+    if as_json:
+        found = [vars(violation) for violation in violations]
+        print_json({"row": row, "number": number, "valid": not violations, "violations": found})
+        return
+    for v in violations:
+        place = f"[{v.start}:{v.start + v.length}]"
+        out.print(f"message {row}: {v.rule} {place} {v.reason}", soft_wrap=True, markup=False)
