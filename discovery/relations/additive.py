@@ -78,20 +78,23 @@ def _probe(data, firsts, lasts, own, width, modes, fields, forms):  # type: igno
     rest = np.zeros(n, np.uint64)
     for region in range(regions):
         for f in range(len(forms)):
-            good = True
             for row in range(n):
                 rest[row] = _difference(
                     data, firsts[region, row], lasts[region, row], own[row], width, modes[region],
                     fields[forms[f, 4], row], forms[f],
                 )  # fmt: skip
-                if row == 2 and rest[0] != rest[1] and rest[0] != rest[2] and rest[1] != rest[2]:
-                    good = False
+                if row == 2 and not _two_agree(rest):
                     break
             usual = rest[0] if rest[0] == rest[1] or rest[0] == rest[2] else rest[1]
-            if good and (rest == usual).sum() >= n - 1:
+            if _two_agree(rest) and (rest == usual).sum() >= n - 1:
                 agrees[region, f] = True
                 constants[region, f] = usual
     return agrees, constants
+
+
+@njit(cache=True, nogil=True)
+def _two_agree(rest):  # type: ignore[no-untyped-def]
+    return rest[0] == rest[1] or rest[0] == rest[2] or rest[1] == rest[2]
 
 
 def additive(view: MessageView, rows: NDArray[np.int64], place: Place, regions: Sequence[Region]) -> Iterator[Proposal]:
@@ -100,18 +103,13 @@ def additive(view: MessageView, rows: NDArray[np.int64], place: Place, regions: 
 
     ``rows``: at least 8 messages that hold the place.
     """
-    tried = [
-        (form, little)
-        for form in _FORMS
-        if place.width in form.widths
-        for little in ((0, 1) if place.width > 1 and form.name != "internet" else (0,))
-    ]
-    bounds = [region.bounds(view, rows) for region in regions]
+    tried = _tried(place.width)
+    firsts, lasts = np.stack([region.bounds(view, rows) for region in regions], axis=1)
     forms = np.array([_row(form, little, place.width) for form, little in tried], np.int64)
     agrees, constants = _probe(
         view.data,
-        np.array([first for first, _ in bounds]),
-        np.array([last for _, last in bounds]),
+        firsts,
+        lasts,
         view.starts[rows] + place.offsets(view, rows),
         place.width,
         np.array([_OWN[region.own_bytes] for region in regions]),
@@ -120,12 +118,21 @@ def additive(view: MessageView, rows: NDArray[np.int64], place: Place, regions: 
     )
     for r, f in np.argwhere(agrees):
         region, (form, little) = regions[r], tried[f]
-        if form.name == "internet" and place.start >= 0 and (place.start - region.start) % 2:
-            continue  # the Internet checksum is one of its own words
         parameters = _parameters(form.name, form.unit, form.negated, int(constants[r, f]), place.width)
-        if parameters is not None:
+        if parameters is not None and not _astride(form, place, region):
             constraint = region.constraint(form.name.removesuffix("256"), **parameters)
             yield Proposal(constraint, bool(little), 0 if constants[r, f] == 0 else 2)
+
+
+def _tried(width: int) -> list[tuple[_Form, int]]:
+    """Return the algorithms of this width in each byte order: big-endian (0) and little-endian (1)."""
+    fitting = [form for form in _FORMS if width in form.widths]
+    return [(f, little) for f in fitting for little in ((0, 1) if width > 1 and f.name != "internet" else (0,))]
+
+
+def _astride(form: _Form, place: Place, region: Region) -> bool:
+    """Return whether an Internet checksum would lie across two words: it is one of its own."""
+    return form.name == "internet" and place.start >= 0 and (place.start - region.start) % 2 == 1
 
 
 def _row(form: _Form, little: int, width: int) -> tuple[int, int, int, int, int]:

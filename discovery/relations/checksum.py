@@ -16,6 +16,7 @@ from .additive import Proposal, additive
 from .claims import evidence_of, rival, stands, tolerated, types_that_hold
 from .columns import Columns, Group
 from .crc import PAIRS, Differences, differences_of, from_catalogue, generators, parameters_of
+from .flows import _value
 from .regions import MOST_ROWS, Place, Region, places_of, regions_of
 
 _PROBES = 12
@@ -162,24 +163,25 @@ def _copies(columns: Columns, rows: NDArray[np.int64], place: Place) -> bool:
 @njit(cache=True, nogil=True)
 def _repeats(front, value, own, width, places):  # type: ignore[no-untyped-def]
     """Return whether, at some other offset, the rows' numbers differ from ``value`` by one sum or one XOR."""
-    full = ~np.uint64(0) >> np.uint64(64 - 8 * width)
+    found = False
     for offset in range(places - width + 1):
-        same_sum, same_xor = True, True
-        first_sum, first_xor = np.uint64(0), np.uint64(0)
-        for row in range(len(value)):
-            number = np.uint64(0)
-            for i in range(width):
-                number = (number << np.uint64(8)) | np.uint64(front[row, offset + i])
-            total, differing = (value[row] - number) & full, value[row] ^ number
-            if row == 0:
-                first_sum, first_xor = total, differing
-            same_sum = same_sum and total == first_sum and own[row] != offset
-            same_xor = same_xor and differing == first_xor and own[row] != offset
-            if not (same_sum or same_xor):
-                break
-        if same_sum or same_xor:
-            return True
-    return False
+        found = found or _repeats_at(front, value, own, width, offset)
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _repeats_at(front, value, own, width, offset):  # type: ignore[no-untyped-def]
+    full = ~np.uint64(0) >> np.uint64(64 - 8 * width)
+    first = _value(front, 0, offset, width, False)
+    total, differing = (value[0] - first) & full, value[0] ^ first
+    same_sum, same_xor = True, True
+    for row in range(len(value)):
+        number = _value(front, row, offset, width, False)
+        same_sum = same_sum and (value[row] - number) & full == total
+        same_xor = same_xor and value[row] ^ number == differing
+        if own[row] == offset or not (same_sum or same_xor):
+            return False
+    return True
 
 
 def _overlap(one: Finding, other: Finding) -> bool:

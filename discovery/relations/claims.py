@@ -56,7 +56,7 @@ def evidence_of(
 ) -> Evidence:
     """Return the numbers and messages for and against a relation among the rows of these types."""
     sample, settings = columns.sample, columns.settings
-    concerned = np.isin(columns.type_of_row, np.asarray(types, np.int32))
+    concerned = columns.of_types(types)
     held = sample.held_out
     trials, held_trials = int((concerned & ~held).sum()), int((concerned & held).sum())
     held_support = int((concerned & held & holds).sum())

@@ -56,6 +56,12 @@ class Columns:
             if other.start >= 0 and start < other.start + other.width and other.start < start + width
         )
 
+    def of_types(self, types: Iterable[int]) -> NDArray[np.bool_]:
+        """Return bool, which rows are of one of these types."""
+        wanted = np.zeros(self.n_types + 1, np.bool_)  # the last one is that of rows without a type, -1
+        wanted[list(types)] = True
+        return wanted[self.type_of_row]
+
     @cached_property
     def front(self) -> NDArray[np.uint8]:
         """(n, FRONT + WIDEST) uint8, the first bytes of each message, zero where it ends before."""
@@ -116,13 +122,20 @@ def content_hashes(view: MessageView) -> NDArray[np.uint64]:
 
 def numbers(matrix: NDArray[np.uint8], offset: int, width: int, little: bool) -> NDArray[np.uint64]:
     """Return the ``width`` (at most 8) bytes at this column of each row as an unsigned number."""
-    columns = matrix[:, offset : offset + width]
-    if not little:
-        columns = columns[:, ::-1]
-    value = np.zeros(len(matrix), np.uint64)
-    for place in range(width):
-        value |= columns[:, place].astype(np.uint64) << np.uint64(8 * place)
+    value: NDArray[np.uint64] = _numbers(np.ascontiguousarray(matrix[:, offset : offset + width]), little)
     return value
+
+
+@njit(cache=True, nogil=True)
+def _numbers(octets, little):  # type: ignore[no-untyped-def]
+    count, width = octets.shape
+    values = np.zeros(count, np.uint64)
+    for row in range(count):
+        value = np.uint64(0)
+        for i in range(width):
+            value = (value << np.uint64(8)) | np.uint64(octets[row, width - 1 - i if little else i])
+        values[row] = value
+    return values
 
 
 @njit(cache=True, nogil=True)

@@ -45,13 +45,12 @@ def find_counters(columns: Columns) -> list[Finding]:
             for rising in _proposed(columns, types, pairs, per_direction):
                 taken = columns.claimed(rising.start, rising.width, rising.types)
                 if not taken and not any(_overlap(rising, f) for f in findings):
-                    finding = _finding(columns, rising, pairs)
-                    findings.extend([finding] if finding is not None else [])
+                    findings += _finding(columns, rising, pairs)
     return findings
 
 
 def _proposed(columns: Columns, types: tuple[int, ...], pairs: Pairs, per_direction: bool) -> list[_Rising]:
-    """Return the rising numbers of these pairs: of each place the width that its carries prove."""
+    """Return the numbers that rise between the proposing pairs, the widest first."""
     view = columns.sample.flows.view
     proposing = ~pairs.held
     earlier, later = pairs.earlier[proposing], pairs.later[proposing]
@@ -66,15 +65,16 @@ def _proposed(columns: Columns, types: tuple[int, ...], pairs: Pairs, per_direct
         step = int(steps[start, shape])
         step -= (1 << (8 * width)) if step >> (8 * width - 1) else 0
         candidate = _Rising(types, int(start), width, little, step, per_direction)
-        small = abs(step) < 1 << 16 and (width == 1 or step % 256 != 0)
-        if small and _proven(columns.flow_front, earlier, later, candidate):
+        if abs(step) < 1 << 16 and (width == 1 or step % 256 != 0):
             rising.append(candidate)
     return sorted(rising, key=lambda r: (-r.width, r.start))
 
 
 def _in_runs(earlier: NDArray[np.int64], later: NDArray[np.int64]) -> int:
     """Return how many pairs continue another one: a value that rises twice in a row."""
-    return int(np.isin(earlier, later).sum())
+    continued = np.zeros(1 + max(int(earlier.max()), int(later.max())), np.bool_)
+    continued[later] = True
+    return int(np.count_nonzero(continued[earlier]))
 
 
 def _proven(front: NDArray[np.uint8], earlier: NDArray[np.int64], later: NDArray[np.int64], rising: _Rising) -> bool:
@@ -103,8 +103,11 @@ def _overlap(rising: _Rising, finding: Finding) -> bool:
     return near and bool(set(rising.types) & set(finding.types))
 
 
-def _finding(columns: Columns, rising: _Rising, pairs: Pairs) -> Finding | None:
+def _finding(columns: Columns, rising: _Rising, pairs: Pairs) -> list[Finding]:
+    """Return the counter if its carries prove the width and no message refutes it."""
     front, lengths = columns.flow_front, columns.sample.flows.view.lengths
+    if not _proven(front, pairs.earlier[~pairs.held], pairs.later[~pairs.held], rising):
+        return []
     full = np.uint64((1 << (8 * rising.width)) - 1)
     before, after = (
         numbers(front[rows], rising.start, rising.width, rising.little) for rows in (pairs.earlier, pairs.later)
@@ -116,9 +119,9 @@ def _finding(columns: Columns, rising: _Rising, pairs: Pairs) -> Finding | None:
     statement = f"u{8 * rising.width} at {rising.start} rises by {rising.step} in its {flow}"
     evidence = pair_evidence(columns, pairs, holds, _DETECTOR, statement)
     if not stands(evidence, columns.settings):
-        return None
+        return []
     order: Literal["big", "little"] | None = None
     if rising.width > 1:
         order = "little" if rising.little else "big"
     constraint = Counter(step=rising.step, per_direction=rising.per_direction)
-    return Finding(rising.types, rising.start, rising.width, "counter", constraint, order, evidence)
+    return [Finding(rising.types, rising.start, rising.width, "counter", constraint, order, evidence)]

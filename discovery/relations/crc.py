@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,15 +81,15 @@ def differences_of(view: MessageView, rows: NDArray[np.int64], place: Place, reg
         covered = _matrix(view.data, first[chosen], length)
         fields = _matrix(view.data, position[chosen], place.width)
         covered = _without_own(covered, position[chosen] - first[chosen], place.width, region.own_bytes)
-        contents = [row.tobytes() for row in covered]
+        contents = _rows(covered)
         order = sorted(range(len(chosen)), key=contents.__getitem__)
         delta = covered[order[1:]] ^ covered[order[:-1]]
         field_delta = fields[order[1:]] ^ fields[order[:-1]]
         same = ~delta.any(axis=1)
         impossible = impossible or bool((same & field_delta.any(axis=1)).sum() > 1)
-        for d, f in zip(delta[~same], field_delta[~same], strict=True):
-            stripped = d.tobytes().lstrip(b"\0")
-            pairs.setdefault(stripped + f.tobytes(), (stripped, f.tobytes(), covered.shape[1]))
+        for d, f in zip(_rows(delta[~same]), _rows(field_delta[~same]), strict=True):
+            stripped = d.lstrip(b"\0")
+            pairs.setdefault(stripped + f, (stripped, f, covered.shape[1]))
     shortest = sorted(pairs.values(), key=lambda pair: (len(pair[0]), pair))[:PAIRS]
     widest = max((len(d) for d, _, _ in shortest), default=0)
     covered = np.zeros((len(shortest), widest), np.uint8)
@@ -111,6 +111,12 @@ def _matrix(data: NDArray[np.uint8], start: NDArray[np.int64], width: int) -> ND
     return matrix
 
 
+def _rows(matrix: NDArray[np.uint8]) -> list[bytes]:
+    """Return the bytes of each row."""
+    whole, (count, width) = matrix.tobytes(), matrix.shape
+    return [whole[i * width : (i + 1) * width] for i in range(count)]
+
+
 def _without_own(covered: NDArray[np.uint8], own: NDArray[np.int64], width: int, mode: str) -> NDArray[np.uint8]:
     """Leave out or zero the field's own bytes, which lie at the same place of each row."""
     if mode == "outside":
@@ -129,24 +135,35 @@ def generators(found: Differences, width: int, usual: bool = False) -> Iterator[
     ``usual``: only orderings that reflect both or nothing.
     """
     least = 5 if width == 1 else 4
-    count = len(found.lengths)
-    if found.impossible or count < least:
+    if found.impossible or len(found.lengths) < least:
         return
-    halves = [slice(None)] if count < 2 * least else [slice(0, None, 2), slice(1, None, 2)]
+    halves = _halves(found, least)
     for ordering in orderings(width):
         if usual and ordering.refin != ordering.refout:
             continue
-        for half in halves:
-            lengths = np.ascontiguousarray(found.lengths[half])
-            covered, fields = np.ascontiguousarray(found.covered[half]), np.ascontiguousarray(found.fields[half])
-            degree, value = common_generator(covered, fields, lengths, *ordering, _SLACK)
-            if degree >= 0:
-                yield from ((ordering, g) for g in _factors(int(value), 8 * width) if g != (1 << (8 * width)) | 1)
-                break
+        common = _common(halves, ordering)
+        yield from ((ordering, g) for g in _factors(common, 8 * width) if g != (1 << (8 * width)) | 1)
+
+
+def _halves(found: Differences, least: int) -> list[tuple[NDArray[Any], ...]]:
+    """Return (covered, lengths, fields) of every other difference, twice, or of all where half would be too few."""
+    halves = (slice(None),) if len(found.lengths) < 2 * least else (slice(0, None, 2), slice(1, None, 2))
+    return [tuple(np.ascontiguousarray(part[half]) for part in found[:3]) for half in halves]
+
+
+def _common(halves: list[tuple[NDArray[Any], ...]], ordering: Ordering) -> int:
+    """Return the common divisor of the first half that has one, else 0: a damaged message spoils only its half."""
+    for covered, lengths, fields in halves:
+        degree, value = common_generator(covered, fields, lengths, *ordering, _SLACK)
+        if degree >= 0:
+            return int(value)
+    return 0
 
 
 def _factors(polynomial: int, degree: int) -> Iterator[int]:
-    """Yield the factors of this degree with a constant term."""
+    """Yield the factors of this degree with a constant term (of the polynomial 0: none)."""
+    if not polynomial:
+        return
     left = polynomial.bit_length() - 1 - degree
     for cofactor in range((1 << left) | 1, 2 << left, 2):
         factor = quotient(polynomial, cofactor)

@@ -133,30 +133,36 @@ def steps_agree(front, lengths, earlier, later, places, widths, orders, limit): 
     for offset in range(places):
         for shape in range(len(widths)):
             width, little = widths[shape], orders[shape]
-            full = ~np.uint64(0) >> np.uint64(64 - 8 * width)
             tried = np.uint64(0)
             for guess in range(min(2, len(earlier))):
-                step = (
-                    _value(front, later[guess], offset, width, little)
-                    - _value(front, earlier[guess], offset, width, little)
-                ) & full
+                step = _step(front, earlier[guess], later[guess], offset, width, little)
                 if step == 0 or step == tried:
                     continue
                 tried = step
-                violations = 0
-                for pair in range(len(earlier)):
-                    difference = _value(front, later[pair], offset, width, little) - _value(
-                        front, earlier[pair], offset, width, little
-                    )
-                    short = lengths[earlier[pair]] < offset + width or lengths[later[pair]] < offset + width
-                    if short or (difference & full) != step:
-                        violations += 1
-                        if violations > limit:
-                            break
-                if violations <= limit:
+                if _all_step(front, lengths, earlier, later, offset, width, little, step, limit):
                     steps[offset, shape] = np.int64(step)
                     break
     return steps
+
+
+@njit(cache=True, nogil=True)
+def _all_step(front, lengths, earlier, later, offset, width, little, step, limit):  # type: ignore[no-untyped-def]
+    """Return whether all pairs but at most ``limit`` hold the number and differ by this step."""
+    violations = 0
+    for pair in range(len(earlier)):
+        shorter = min(lengths[earlier[pair]], lengths[later[pair]])
+        if shorter < offset + width or _step(front, earlier[pair], later[pair], offset, width, little) != step:
+            violations += 1
+            if violations > limit:
+                return False
+    return violations <= limit
+
+
+@njit(cache=True, nogil=True)
+def _step(front, before, after, offset, width, little):  # type: ignore[no-untyped-def]
+    """Return the difference of two rows' numbers, modulo their width."""
+    full = ~np.uint64(0) >> np.uint64(64 - 8 * width)
+    return (_value(front, after, offset, width, little) - _value(front, before, offset, width, little)) & full
 
 
 @njit(cache=True, nogil=True)

@@ -21,6 +21,8 @@ _CHANCE_BITS = 8.0  # an exact length of the message or of the rest
 _CHANCE_BITS_HEADER = 14.0  # counted from a place in the front
 _CHANCE_BITS_FREE = 18.0
 _DETECTOR = "length"
+_ALIGNED = {1: 1.0, 2: 0.0, 3: 1.2, 4: -0.2}  # see _strangeness, by bytes of the number
+_ASKEW = {2: 0.6, 3: 1.2, 4: 2.0}
 
 
 @dataclass(frozen=True)
@@ -67,18 +69,25 @@ def _affine(front, lengths, rows, places, scales, limit):  # type: ignore[no-unt
                 tried[guess] = bias
                 if guess and (bias == tried[0] or (guess == 2 and bias == tried[1])):
                     continue
-                violations = 0
-                for row in rows:
-                    value = scales[s] * _read(front, row, offset, width, little) + bias
-                    if value != lengths[row] or lengths[row] < offset + width:
-                        violations += 1
-                        if violations > limit:
-                            break
-                if violations <= limit and count < len(found):
+                fits = _fits(front, lengths, rows, offset, width, little, scales[s], bias, limit)
+                if fits and count < len(found):
                     found[count, 0], found[count, 1], found[count, 2] = p, scales[s], bias
                     count += 1
                     break
     return found[:count]
+
+
+@njit(cache=True, nogil=True)
+def _fits(front, lengths, rows, offset, width, little, scale, bias, limit):  # type: ignore[no-untyped-def]
+    """Return whether at most ``limit`` of the rows violate one affine relation."""
+    violations = 0
+    for row in rows:
+        value = scale * _read(front, row, offset, width, little) + bias
+        if value != lengths[row] or lengths[row] < offset + width:
+            violations += 1
+            if violations > limit:
+                return False
+    return violations <= limit
 
 
 @njit(cache=True, nogil=True)
@@ -198,11 +207,13 @@ def _strangeness(relation: Affine, zero: NDArray[np.bool_]) -> float:
     start, width = relation.start, relation.width
     if relation.scale > 1 and width == 1:
         return 0.5
-    aligned = start % width == 0
-    base = {1: 1.0, 2: 0.0 if aligned else 0.6, 3: 1.2, 4: -0.2 if aligned else 2.0}[width]
-    high = start + width if relation.little else start - 1
-    if width == 1 and start + 1 < len(zero):
-        base += 0.8 * bool(zero[start + 1] or (start > 0 and zero[start - 1]))
-    elif width == 2 and not aligned and high >= 0:
-        base += 0.3 * bool(zero[high])
+    base = (_ALIGNED if start % width == 0 else _ASKEW)[width]
+    if width == 1:
+        base += 0.8 * (_is_zero(zero, start + 1) or _is_zero(zero, start - 1))
+    elif width == 2 and start % width:
+        base += 0.3 * _is_zero(zero, start + width if relation.little else start - 1)
     return base + 0.25 * (relation.scale > 1) + 0.1 * relation.little
+
+
+def _is_zero(zero: NDArray[np.bool_], place: int) -> bool:
+    return place >= 0 and bool(zero[place])

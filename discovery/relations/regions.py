@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -108,18 +109,30 @@ def _front_places(counts: NDArray[np.int64], rows: int) -> list[Place]:
     mixed = [_mixed(counts[i : i + 1], rows) for i in range(len(counts))]
     places: dict[tuple[int, int], bool] = {}
     for start, end in _runs(mixed):
-        if end - start > 8:
-            places[start, 2] = False  # a checksum before such content is sought among the sums alone
-            continue
-        for width in _FRONT_WIDTHS:
-            if width <= end - start:
-                places[start, width] = places[end - width, width] = True
-        for at in (start - 1, end - 1):
-            inside = end - start == 1 and 0 <= at <= len(counts) - 2
-            if inside and _diverse(np.delete(counts[at : at + 2], start - at), rows):
-                places.setdefault((at, 2), False)
+        for place, sure in _run_places(counts, start, end, rows):
+            places[place] = places.get(place, False) or sure
     ordered = sorted(places.items(), key=lambda item: (-item[0][1], item[0][0]))
     return [Place(start, width, mixed) for (start, width), mixed in ordered]
+
+
+def _run_places(
+    counts: NDArray[np.int64], start: int, end: int, rows: int
+) -> Iterator[tuple[tuple[int, int], bool]]:
+    """Yield (offset, width) and whether all of it is mixed, of the places that a run of mixed bytes suggests."""
+    if end - start > 8:
+        yield (start, 2), False  # a checksum before such content is sought among the sums alone
+        return
+    for width in _FRONT_WIDTHS:
+        if width <= end - start:
+            yield from (((at, width), True) for at in (start, end - width))
+    if end - start == 1:
+        yield from (((at, 2), False) for at in _beside(counts, start, rows))
+
+
+def _beside(counts: NDArray[np.int64], mixed: int, rows: int) -> list[int]:
+    """Return where a pair of bytes starts, one of them the mixed one, the other diverse."""
+    pairs = ((mixed - 1, mixed - 1), (mixed, mixed + 1))
+    return [at for at, other in pairs if 0 <= other < len(counts) and _diverse(counts[other : other + 1], rows)]
 
 
 def _runs(marked: list[bool]) -> list[tuple[int, int]]:

@@ -14,6 +14,7 @@ from ..findings import Finding
 from ..spec import Timestamp
 from .claims import evidence_of, stands
 from .columns import FRONT, Columns, Group, numbers
+from .flows import _value
 
 _DETECTOR = "timestamp"
 _WRONG_CLOCKS = 0.3  # messages of senders whose clock is not set: a time, but not always near the capture's
@@ -71,28 +72,34 @@ def _times(front, lengths, ts, rows, widths, epochs, rates, dos, near, limit, pl
     for offset in range(places):
         for form in range(len(widths)):
             for little in range(2):
-                width, violations, set_rows = widths[form], 0, 0
-                for seen in range(len(rows)):
-                    row = rows[seen]
-                    value = np.uint64(0)
-                    for i in range(width):
-                        byte = front[row, offset + (width - 1 - i if little else i)]
-                        value = (value << np.uint64(8)) | np.uint64(byte)
-                    if lengths[row] < offset + width:
-                        violations += 1
-                    elif value:
-                        set_rows += 1
-                        seconds = _seconds(value, epochs[form], rates[form], dos[form])
-                        if np.isnan(ts[row]):
-                            fine = 631152000.0 <= seconds <= 2208988800.0
-                        else:
-                            fine = abs(seconds - ts[row]) <= near[form]
-                        violations += 0 if fine else 1
-                    if violations > limit or (violations > 8 and 2 * violations > seen + 1):
-                        violations = limit + 1
-                        break
-                passed[offset, form, little] = violations <= limit and set_rows > 0
+                passed[offset, form, little] = _are_times(
+                    front, lengths, ts, rows, offset, widths[form], little == 1, epochs[form], rates[form], dos[form],
+                    near[form], limit,
+                )  # fmt: skip
     return passed
+
+
+@njit(cache=True, nogil=True)
+def _are_times(  # type: ignore[no-untyped-def]
+    front, lengths, ts, rows, offset, width, little, epoch, rate, dos, near, limit
+):
+    violations, used = 0, 0
+    for seen in range(len(rows)):
+        row = rows[seen]
+        value = _value(front, row, offset, width, little)
+        if lengths[row] < offset + width:
+            violations += 1
+        elif value:
+            used += 1
+            violations += 0 if _is_time(_seconds(value, epoch, rate, dos), ts[row], near) else 1
+        if violations > limit or (violations > 8 and 2 * violations > seen + 1):
+            return False
+    return violations <= limit and used > 0
+
+
+@njit(cache=True, nogil=True)
+def _is_time(seconds, ts, near):  # type: ignore[no-untyped-def]
+    return abs(seconds - ts) <= near if not np.isnan(ts) else EARLIEST <= seconds <= LATEST
 
 
 @njit(cache=True, nogil=True)

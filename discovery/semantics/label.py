@@ -97,10 +97,15 @@ class _Labels:
         fields = [self.symbols[column.symbols[0]].field for column in columns]
         self.little = joint((f, p) for f, p in zip(fields, profiles, strict=True) if f is not None)
 
+    def unknown(self, column: Column) -> list[int]:
+        """Return the symbols of a column that nothing is known of yet; the others are done."""
+        unknown = [s for s in column.symbols if s not in self.done and not self.known(self.symbols[s])]
+        self.done |= set(column.symbols) - set(unknown)
+        return unknown
+
     def write(self, column: Column, profile: Profile, addresses: NDArray[np.uint64], pooled: bool) -> None:
         """Label the fields of a column that nothing is known of yet."""
-        open_symbols = [s for s in column.symbols if s not in self.done and not self.known(self.symbols[s])]
-        self.done |= set(column.symbols) - set(open_symbols)
+        open_symbols = self.unknown(column)
         if not open_symbols:
             return
         found = _type_key(self.spec, column, profile) or self.propose(column, profile, addresses)
