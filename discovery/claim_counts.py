@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .parser import ParsedBatch
-from .spec import MessageRef
+from .spec import Element, Field, MessageRef, Switch
 from .validator.constraints import CHECKS
 from .validator.values import Leaves
 
@@ -88,3 +88,19 @@ def _count(
     lowest = broken[np.lexsort((view.number[broken], view.source[broken]))[:KEPT]]
     against = ((captures[int(view.source[r])] if captures else "", int(view.number[r])) for r in lowest)
     return ClaimCount(int(weight[holds].sum()), int(weight.sum()), tuple(sorted(against)))
+
+
+def without(elements: Sequence[Element], owner: str, claims: Set[str]) -> list[Element]:
+    """Return the elements of a type or group without the constraints that these claims are about."""
+    return [_without(element, owner, claims) for element in elements]
+
+
+def _without(element: Element, owner: str, claims: Set[str]) -> Element:
+    if isinstance(element, Switch):
+        cases = [c.model_copy(update={"elements": without(c.elements, owner, claims)}) for c in element.cases]
+        return element.model_copy(update={"cases": cases, "default": without(element.default, owner, claims)})
+    update: dict[str, object] = {"elements": without(element.elements, owner, claims)}
+    if isinstance(element, Field):
+        kept = [c for c in element.constraints if f"{c.kind}:{owner}.{element.name}" not in claims]
+        update["constraints"] = kept
+    return element.model_copy(update=update)

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .batch import MessageBatch, MessageView
-from .claim_counts import ClaimCount, count_claims, merged
+from .claim_counts import ClaimCount, count_claims, merged, without
+from .falsification import refuted
 from .parser import Parser
 from .sample import Sample
 from .settings import DiscoverySettings
@@ -60,7 +61,11 @@ class Confirmation:
         )
 
     def apply(self, spec: ProtocolSpec, sample: Sample) -> ProtocolSpec:
-        """Return the specification with these counts, and its coverage of the held-out messages of the sample."""
+        """
+        Return the specification with these counts, without the constraints that they refute, and with its coverage.
+
+        Coverage is of the held-out messages of the sample.
+        """
         types = [
             message_type.model_copy(
                 update={
@@ -72,6 +77,10 @@ class Confirmation:
             for message_type, counts in zip(spec.types, self.types, strict=False)
         ]
         evidence = self._evidence(spec)
+        broken = {claim for claim, count in self.claims.items() if self._refutes(count)}
+        types = [t.model_copy(update={"elements": without(t.elements, t.name, broken)}) for t in types]
+        groups = {name: without(elements, name, broken) for name, elements in spec.groups.items()}
+        evidence = {claim: found for claim, found in evidence.items() if claim not in broken}
         held_out = Parser(spec).parse_batch(sample.view.take(sample.held_out)).explained
         measures = Measures(
             messages=self.messages,
@@ -81,7 +90,17 @@ class Confirmation:
             held_out_coverage=float(held_out.mean()) if len(held_out) else 0.0,
             field_bytes_share=self.field_bytes / self.payload_bytes if self.payload_bytes else 0.0,
         )
-        return spec.model_copy(update={"types": types, "evidence": evidence, "measures": measures})
+        return spec.model_copy(
+            update={"types": types, "groups": groups, "evidence": evidence, "measures": measures}
+        )
+
+    def _refutes(self, count: ClaimCount) -> bool:
+        """
+        Return whether all messages together refute a claim that the sample's held-out part could not.
+
+        Those that proposed it are among them, so this errs in its favour.
+        """
+        return refuted(count.trials - count.support, count.trials, self.unexplained.settings)
 
     def _evidence(self, spec: ProtocolSpec) -> dict[str, Evidence]:
         """The evidence of the specification with what all messages say of each claim."""
