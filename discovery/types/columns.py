@@ -21,6 +21,7 @@ ALPHAS = (1 / CLASSES, 0.5)
 TEXT_RUN = 4
 
 _LOG2 = log(2.0)
+_SCALE = 1 << 20  # sums of integers do not depend on their order
 _LENGTH_SCALES = (1, 2, 4, 8)
 _LENGTH_VALUES = 3
 _NUMBERS = ((0, 0), (-1, 0), (0, 1), (0, -1), (1, 0))  # places of the high and the low byte; equal: one byte
@@ -164,6 +165,42 @@ def entropies(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     bits = -(shares * np.log2(np.where(counts > 0, shares, 1.0))).sum(axis=1)
     rounded: NDArray[np.float64] = np.round(bits * 256) / 256
     return rounded
+
+
+def shared_bits(values: NDArray[np.int16], entropy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """
+    Return how many bits each column tells of the one before it: their mutual information, a multiple of 1/256.
+
+    Args:
+        values: (k, n) int16 in 0..256; entropy: (k,) of each of them.
+
+    Returns:
+        (k + 1,) float64; zero for the first and for the one past the last.
+    """
+    n = values.shape[1]
+    counts = np.arange(n + 1, dtype=np.float64)
+    scaled = np.rint(counts * np.log2(np.maximum(counts, 1.0)) * _SCALE).astype(np.int64)
+    out = np.zeros(len(values) + 1, np.int64)
+    _joint(values, entropy > 0, scaled, out)
+    joint = np.log2(n) - out[1:-1] / (_SCALE * n)
+    either = (entropy[1:] > 0) & (entropy[:-1] > 0)
+    shared = np.where(either, np.maximum(entropy[1:] + entropy[:-1] - joint, 0.0), 0.0)
+    return np.round(np.concatenate([[0.0], shared, [0.0]]) * 256) / 256
+
+
+@njit(cache=True, nogil=True)
+def _joint(values, varies, scaled, out):  # type: ignore[no-untyped-def]
+    """Write the sum of c log2 c, scaled to an integer, over the pairs of values of neighbouring columns that vary."""
+    table = np.zeros((257, 257), np.int32)
+    for k in range(1, len(values)):
+        if not (varies[k] and varies[k - 1]):
+            continue
+        before, here = values[k - 1], values[k]
+        for row in range(len(here)):
+            table[before[row], here[row]] += 1
+        for row in range(len(here)):
+            out[k] += scaled[table[before[row], here[row]]]
+            table[before[row], here[row]] = 0
 
 
 def tells_length(columns: Columns, offset: int) -> float:

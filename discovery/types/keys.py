@@ -15,6 +15,7 @@ from .columns import (
     Columns,
     entropies,
     explained_bits,
+    shared_bits,
     tells_length,
     tells_text,
     value_counts,
@@ -24,7 +25,7 @@ from .conversations import Conversations
 MIN_MESSAGES = 8  # fewer are not split
 MIN_BITS = 20.0  # that a split must explain in all
 MIN_BITS_A_MESSAGE = (1.0, 2.0)  # of the first key, of a key nested in it
-NESTED_SHARE = 0.2  # of the bits a message of the key above
+NESTED_SHARE = 0.25  # of the bits a message of the key above
 MAX_DEPTH = 2
 MAX_ABSENT = 0.3  # share of messages that may end before a key
 MAX_VALUES = 0.5  # distinct values of a key, a message
@@ -37,8 +38,10 @@ SMALL = 16  # codes are often small numbers
 
 # Keys lie ahead of content: what varies before a column, the byte right before it and its number of values count
 # against it. The weights are round numbers from a coarse grid, compared on two random halves of labelled protocols.
-_ENTROPY_BEFORE, _DEPTH_INTO, _ENTROPY_RIGHT_BEFORE, _VALUES, _SMALL = 1.0 / 8, 0.5 / CANDIDATES, 0.6 / 3, 0.3, 0.3
+_ENTROPY_BEFORE, _DEPTH_INTO, _ENTROPY_RIGHT_BEFORE, _VALUES, _SMALL = 1.0 / 8, 0.5 / CANDIDATES, 0.6 / 3, 0.2, 0.3
 _ENTROPY_CAP = 3.0
+# An identifier of several bytes gives itself away: its bytes tell of each other.
+_SHARED, _SHARED_CAP = 1.0 / 3, 6.0
 _ANSWERS = 0.8  # what a key of answers that follows from the key of questions counts for; compared in the same way
 
 
@@ -131,6 +134,7 @@ def weigh(columns: Columns, flows: Conversations | None, least: float, most_text
     entropy = entropies(counts)
     before = np.concatenate([[0.0], np.cumsum(np.minimum(entropy, _ENTROPY_CAP))])
     right_before = np.concatenate([[0.0], np.minimum(entropy, _ENTROPY_CAP)])
+    shared = shared_bits(columns.values[:CANDIDATES], entropy)
     score = (
         np.log(bits / n * 4 + 0.02)
         - _ENTROPY_BEFORE * before[varies]
@@ -138,6 +142,7 @@ def weigh(columns: Columns, flows: Conversations | None, least: float, most_text
         - _ENTROPY_RIGHT_BEFORE * right_before[varies]
         - _VALUES * np.log(distinct[varies])
         + _SMALL * small[varies]
+        - _SHARED * np.minimum(shared[varies] + shared[varies + 1], _SHARED_CAP)
         + _ANSWERS * _answers(flows, varies)
     )
     score = np.round(score * 256) / 256
