@@ -117,7 +117,7 @@ def main() -> None:
         "scapy": scapy.__version__,
         "kaitaistruct": kaitaistruct.__version__,
         "dpkt": dpkt.__version__,
-        "command": " ".join(sys.argv),
+        "command": " ".join(["python -m benchmarks.parse", *sys.argv[1:]]),
     }
     if given.json:
         print(json.dumps({**head, "unit": "messages/s of one core", "results": results}, indent=1))

@@ -18,7 +18,7 @@ from .program import Program
 from .symbols import Symbol
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ParsedBatch:
     """
     The leaves of n messages, message after message and in reading order, with a verdict on each message.

@@ -216,7 +216,7 @@ def exported(spec: ProtocolSpec, folder: Path) -> ModuleType:
 
 
 @given(spec=specifications(), messages=MESSAGES)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_an_independent_reader_agrees(spec: ProtocolSpec, messages: list[bytes], tmp_path: Path) -> None:
     """The exported Python module, which shares no code, gives the same type, leaves and error offset."""
     reader = exported(spec, tmp_path)
