@@ -280,6 +280,9 @@ def identifier(context: Context) -> Proposal | None:
     return Proposal("identifier", "identifier")
 
 
+BOUNDED = 200  # values after which the next one outside their bounds is as rare as a refuted claim may be wrong
+
+
 def integer(context: Context) -> Proposal | None:
     """A number between the bounds that were seen."""
     profile = context.profile
@@ -290,6 +293,8 @@ def integer(context: Context) -> Proposal | None:
     numbers = profile.numbers(context.reads_little)
     seen = numbers[~profile.held]
     low, high = int(seen.min()), int(seen.max())
+    if len(seen) < BOUNDED and min((seen == low).sum(), (seen == high).sum()) < 2:
+        return Proposal("integer", "integer")  # the next of n + 1 values is outside with a chance of 2 / (n + 1)
     holds = (numbers >= np.uint64(low)) & (numbers <= np.uint64(high))
     return Proposal("range", "integer", Range(minimum=low, maximum=high), holds)
 
