@@ -373,7 +373,7 @@ class Forests:
         self._edge, self._leaf = self._edge[:edges], self._node[:nodes, 0] < terminals
         self._edge[self._edge[:, 1] == _NO_RULE, 1] = self._rules  # one place past the rules: probability 1
         self._inside, self._outside = np.zeros(nodes), np.zeros(nodes)
-        # Each token multiplies by this, which keeps long products from vanishing; bounded, so that likely ones stay finite.
+        # Each token multiplies by this: long products do not vanish, and likely ones stay finite.
         longest = max(int(self._lengths.max(initial=0)), 1)
         self._scale = float(1 << min(max(terminals - 1, 1).bit_length(), MOST_BITS // longest))
 
