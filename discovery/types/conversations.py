@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..sample import FlowSample
+from ..batch import CLIENT_TO_SERVER, SERVER_TO_CLIENT
+from ..sample import Sample
 from .columns import CANDIDATES, MISSING
 
 MESSAGES = 2048  # of flows that are read
@@ -24,20 +25,23 @@ class Conversations:
 
     Attributes:
         values: (m, CANDIDATES) int64, the byte, or MISSING past the end of a message.
-        turns: int64, rows that the next row answers: the same flow, the other direction.
+        turns: int64, rows from the client that the next row, of the same flow and from the server, answers.
     """
 
     values: NDArray[np.int64]
     turns: NDArray[np.int64]
 
     @classmethod
-    def read(cls, flows: FlowSample) -> Conversations:
-        """Read the first messages of sampled flows; messages of unknown flow or direction answer nothing."""
-        view = flows.view.take(slice(0, MESSAGES))
+    def read(cls, sample: Sample) -> Conversations:
+        """Read the first messages of sampled flows; those kept back, or of no known flow, tell nothing."""
+        view = sample.flows.view.take(slice(0, MESSAGES))
         front, exists = view.front(CANDIDATES)
         flow, direction = view.flow, view.direction
-        known = (flow != 0) & (direction != 0)
-        answered = (flow[1:] == flow[:-1]) & (direction[1:] != direction[:-1]) & known[1:] & known[:-1]
+        kept_back = {sample.view.payload(row) for row in np.flatnonzero(sample.held_out).tolist()}
+        proposing = np.array([view.payload(row) not in kept_back for row in range(len(view))], np.bool_)
+        known = (flow != 0) & proposing
+        asks, tells = known & (direction == CLIENT_TO_SERVER), known & (direction == SERVER_TO_CLIENT)
+        answered = (flow[1:] == flow[:-1]) & asks[:-1] & tells[1:]
         return cls(np.where(exists, front.astype(np.int64), MISSING), np.flatnonzero(answered))
 
     def answers(self, offset: int) -> float:

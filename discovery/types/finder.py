@@ -46,7 +46,7 @@ def find_types(sample: Sample, settings: DiscoverySettings) -> TypeModel:
     Messages without structure make one type.
     """
     view = sample.view.take(~sample.held_out)
-    drafts, split = _drafts(view, Conversations.read(sample.flows))
+    drafts, split = _drafts(view, Conversations.read(sample))
     types = _named(_most_frequent(drafts, view, settings.max_types))
     key = KeyField(offset=split.key.offset, width=1) if split and split.key else None
     model = TypeModel(types, key)

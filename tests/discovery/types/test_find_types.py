@@ -7,6 +7,8 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qbitel.discovery.batch import MessageBatch
 from qbitel.discovery.sample import Sample
@@ -164,3 +166,16 @@ def test_evidence_counts_messages_on_both_sides_of_the_split() -> None:
     assert sum(e.held_out_support for e in of_types) == np.count_nonzero(sample.held_out)
     key = model.evidence["key:protocol"]
     assert key.held_out_support == key.held_out_trials and key.bits_saved > 0 and key.rivals
+
+
+WORDS = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=48)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(WORDS, min_size=1, max_size=6), st.binary(max_size=6))
+def test_hostile_words_make_valid_names(words: list[str], tail: bytes) -> None:
+    """Whatever words recur, every name and label is one that a specification accepts."""
+    payloads = [f"{word} {n} {word}\r\n".encode() + tail for n in range(12) for word in words]
+    for t in find_types(sample_of(payloads), SETTINGS).types:
+        made = MessageType(name=t.name, label=t.label, guards=t.guards)
+        assert made.label.isascii() and made.label.isprintable() and len(made.label) <= 120
