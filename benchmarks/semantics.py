@@ -145,7 +145,7 @@ def main() -> None:
             batch, truth = read(path)
             try:
                 results[path.stem] = score(truth, labelled(batch, settings))
-            except (ValueError, ArithmeticError) as error:  # counted, so that one fault does not hide the others' figures
+            except (ValueError, ArithmeticError) as error:  # counted: one fault does not hide the others
                 print(f"FAILED {path.stem}: {str(error).splitlines()[0]}")
     print(f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}")
     print(f"{len(results)} protocols in {time.perf_counter() - started:.0f} s")
