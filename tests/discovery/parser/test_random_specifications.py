@@ -258,7 +258,10 @@ def shortest(leaves: Any) -> bool:
     for node in leaves:
         encoding = node.field.encoding if node.field is not None else "bytes"
         fixed = node.field is not None and isinstance(node.field.width, Fixed)
-        if node.length != 1 and not fixed and encoding in ("uint", "int", "float", "leb128", "ber_length"):
+        if node.length != 1 and not fixed and encoding in ("uint", "int", "float"):
+            return False
+        # A single byte that asks for more, in a field of fixed width, says less than it holds.
+        if encoding in ("leb128", "ber_length") and (node.length != 1 or node.raw[0] >= 0x80):
             return False
         if encoding == "float" and isinstance(node.value, float) and node.value != node.value:
             return False
