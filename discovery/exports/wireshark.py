@@ -24,6 +24,7 @@ def to_wireshark(spec: ProtocolSpec) -> str:
     carrier = spec.carrier
     tables = [
         f"-- Dissector of the protocol {spec.protocol}, specification {spec.id or 'partial'}, version {spec.version}.",
+        "-- TCP segments out of order are put right by Wireshark only with -o tcp.reassemble_out_of_order:TRUE.",
         f"local PROTOCOL = {literal(spec.protocol)}",
         f"local CARRIER = {render(None if carrier is None else {'kind': carrier.kind, 'number': carrier.number}, 0)}",
         f"local FRAMING = {render(_framing(spec), 0)}",
