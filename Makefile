@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export RAY_AUTH_MODE ?= disabled
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: venv venv-train warm demo serve test lint unit test-cluster bench docs clean
+.PHONY: figures venv venv-train warm demo serve test lint unit test-cluster bench docs clean
 
 venv: $(VENV)/.installed
 
@@ -66,3 +66,17 @@ docs: venv
 
 clean:
 	rm -rf build dist demo-out .pytest_cache .mypy_cache .ruff_cache .coverage
+
+# The tables in docs/figures, each written by the command that measured it. CORPUS: labelled messages, one Parquet file
+# a protocol. Run it on a machine that does nothing else.
+FIGURES := docs/figures
+figures: warm
+	@test -d "$(CORPUS)" || { echo "make figures CORPUS=folder of labelled Parquet files"; exit 2; }
+	mkdir -p $(FIGURES)
+	cd $(dir $(abspath $(CORPUS))) && $(abspath $(BIN))/qbitel bench accuracy --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/accuracy.md
+	$(BIN)/qbitel bench speed --full --plot $(FIGURES)/growth.svg > $(FIGURES)/speed.md
+	$(BIN)/python -m benchmarks.parse > $(FIGURES)/parse.md
+	$(BIN)/python -m benchmarks.captures > $(FIGURES)/captures.md
+	$(BIN)/python -m benchmarks.message_statistics > $(FIGURES)/statistics.md
+	$(BIN)/python -m benchmarks.grammar > $(FIGURES)/grammar.md
+	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.dissectors --messages 100 --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/dissectors.md

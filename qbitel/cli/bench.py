@@ -38,12 +38,16 @@ def accuracy_command(corpus: Path, protocols: tuple[str, ...], limit: int | None
 
 @bench_command.command("speed")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-@click.option("--full", is_flag=True, help="Also the runs over a million messages.")
-def speed_command(as_json: bool, full: bool) -> None:
+@click.option("--full", is_flag=True, help="Also the run over a million messages.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Write the growth over the number of messages as SVG.")
+def speed_command(as_json: bool, full: bool, plot: Path | None) -> None:
     """Time discovery of generated messages, warm, in this process, on one core."""
+    from ..train.evaluation.plot import growth_plot
     from ..train.evaluation.speed import measure_speed
 
     report = measure_speed(full=full)
+    if plot is not None:
+        plot.write_text(growth_plot(report.growth), encoding="utf-8")
     if as_json:
         print_json(report.to_dict())
     else:
