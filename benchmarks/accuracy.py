@@ -1,7 +1,7 @@
 """
 Accuracy of discovery on labelled messages that it has never seen; no labels, no hints.
 
-    python benchmarks/accuracy.py --corpus DIR [--stage engine|segmenter] [--protocol NAME ...] [--limit N] [--json]
+    python -m benchmarks.accuracy --corpus DIR [--stage engine|segmenter] [--protocol NAME ...] [--limit N] [--json]
 
 Prints machine, versions and command, then boundary precision, recall, F1, Format Match Score and perfect fields, type
 V-measure and adjusted Rand index (over protocols, per family, per protocol), and false boundaries on random bytes.

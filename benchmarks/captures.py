@@ -1,7 +1,7 @@
 """
 Speed of reading captures: packets per second and peak memory, beside dpkt in the same run.
 
-    python benchmarks/captures.py [--packets 1000000] [--repeats 5] [--dpkt-packets 100000] [--json]
+    python -m benchmarks.captures [--packets 1000000] [--repeats 5] [--dpkt-packets 100000] [--json]
 
 The traffic is generated: half UDP to a few ports, half TCP in 2,000 connections of which 2 % of the segments arrive
 late and 1 % twice; the mean frame has at most 200 bytes. Prints machine, versions, command, and the median with the
@@ -195,7 +195,7 @@ def main() -> None:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.platform()}",
         "versions": f"Python {platform.python_version()}, numpy {np.__version__}, numba {numba.__version__}, "
         f"pyarrow {pa.__version__}, dpkt {dpkt.__version__}",
-        "command": " ".join(["python", *sys.argv]),
+        "command": " ".join(["python -m benchmarks.captures", *sys.argv[1:]]),
         "mean_frame": mean,
         "qbitel": ours,
         "qbitel_small": ours_small,

@@ -1,7 +1,7 @@
 """
 The grammar: time of the stage, and how the bits per message fall.
 
-    python benchmarks/grammar.py [--repeats 9] [--json]
+    python -m benchmarks.grammar [--repeats 9] [--json]
 
 ``stage`` runs ``learn_grammar`` on a generated protocol of two types (records with optional parts, nested elements);
 ``structure`` learns synthetic languages from their sequences alone, and prints held-out bits per message of the grammar
@@ -138,7 +138,7 @@ def main() -> None:
     results |= {f"structure, {name}": structure(name, arguments.repeats) for name in ("nested", "expression")}
     head = {
         "machine": processor(), "python": platform.python_version(), "numpy": np.__version__,
-        "numba": numba.__version__, "command": " ".join(sys.argv),
+        "numba": numba.__version__, "command": " ".join(["python -m benchmarks.grammar", *sys.argv[1:]]),
     }  # fmt: skip
     if arguments.json:
         print(json.dumps({**head, "results": results}, indent=1))

@@ -1,7 +1,7 @@
 """
 Speed of the statistics: update with every component on, small updates, merging, bytes and digest.
 
-    python benchmarks/message_statistics.py [--messages 200000] [--repeats 7] [--json]
+    python -m benchmarks.message_statistics [--messages 200000] [--repeats 7] [--json]
 
 Prints machine, versions, command, and the median with the lowest and highest of the repeats. Payloads are generated:
 ``structured`` (a constant header, a counter, a few types, text), ``random`` (every byte uniform).
@@ -111,7 +111,8 @@ def main() -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     head = {
         "machine": processor(), "python": platform.python_version(), "numpy": np.__version__,
-        "numba": numba.__version__, "pyarrow": pa.__version__, "command": " ".join(sys.argv),
+        "numba": numba.__version__, "pyarrow": pa.__version__,
+        "command": " ".join(["python -m benchmarks.message_statistics", *sys.argv[1:]]),
         "peak_rss_mb": round(peak),
     }  # fmt: skip
     if arguments.json:

@@ -1,7 +1,7 @@
 """
 Precision and recall of field labels on a labelled corpus.
 
-    python -P benchmarks/semantics.py --corpus DIR [--protocol NAME ...]
+    python -m benchmarks.semantics --corpus DIR [--protocol NAME ...]
 
 ``DIR`` holds one Parquet file a protocol with the columns payload, ts, stream, src, dst, sport, dport, direction,
 is_dup and semantics (start, length, label). A label counts as found where a leaf of the same bytes has a label of its

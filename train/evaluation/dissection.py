@@ -54,7 +54,8 @@ def _collect(node: ElementTree.Element, leaves: list[Leaf]) -> None:
         if name.startswith("_ws.") or (name.endswith(".type") and field.get("size") == "0"):
             continue
         inner = [child for child in field.findall("field") if not child.get("name", "").startswith("_ws.")]
-        if inner:
+        # A region stands in the tree before its fields are read; where that fails at once it has none.
+        if inner or name.endswith(".region"):
             _collect(field, leaves)
         elif int(field.get("size", "0")):
             leaves.append((int(field.get("pos", "0")), int(field.get("size", "0"))))
