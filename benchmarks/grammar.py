@@ -16,7 +16,6 @@ import platform
 import statistics
 import sys
 import time
-from pathlib import Path
 
 import numba
 import numpy as np
@@ -26,6 +25,7 @@ from qbitel.discovery.grammar import GrammarLearner, learn_grammar
 from qbitel.discovery.settings import DiscoverySettings
 from qbitel.discovery.spec import Field, Fixed, FromLength, MessageType, ProtocolSpec, Repeat, Rest, Times, ValueGuard
 from qbitel.discovery.statistics import StatisticalAnalyzer
+from qbitel.train.evaluation.machine import processor
 
 
 def protocol() -> ProtocolSpec:
@@ -119,13 +119,6 @@ def structure(name: str, repeats: int) -> dict[str, float]:
         "rules": len(grammar.rules), "bits": grammar.bits_per_message, "flat_bits": grammar.flat_bits_per_message,
         "coverage": grammar.held_out_coverage,
     }  # fmt: skip
-
-
-def processor() -> str:
-    """Return the processor's name where the system tells it."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
 
 
 def main() -> None:

@@ -17,7 +17,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numba
 import numpy as np
@@ -26,6 +25,7 @@ import pyarrow as pa
 from qbitel.discovery.batch import MessageBatch
 from qbitel.discovery.settings import DiscoverySettings
 from qbitel.discovery.statistics import MessageStatistics
+from qbitel.train.evaluation.machine import processor
 
 
 def batch(kind: str, n: int, seed: int = 1) -> MessageBatch:
@@ -91,13 +91,6 @@ def measure(n: int, repeats: int) -> dict[str, dict[str, float]]:
             f"from_bytes {kind}, ms", [1e3 * s for s in timed(lambda t=text: MessageStatistics.from_bytes(t), repeats)]
         )
     return results
-
-
-def processor() -> str:
-    """Return the processor's name where the system tells it."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
 
 
 def main() -> None:

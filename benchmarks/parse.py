@@ -19,7 +19,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import dpkt
 import kaitaistruct
@@ -32,6 +31,7 @@ from qbitel.discovery.batch import MessageBatch
 from qbitel.discovery.parser import Parser
 from qbitel.discovery.spec import ProtocolSpec
 from qbitel.discovery.validator import MessageValidator
+from qbitel.train.evaluation.machine import processor
 
 from . import others, specs
 
@@ -91,13 +91,6 @@ def measure(count: int, repeats: int) -> dict[str, dict[str, float]]:
                 lambda v=validator, b=batch: v.validate_batch(b), count, repeats
             )
     return results
-
-
-def processor() -> str:
-    """Return the processor's name where the system tells it."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
 
 
 def main() -> None:

@@ -38,12 +38,6 @@ def column_odds(table: Table, width: int) -> NDArray[np.float64]:
     return clipped
 
 
-def tail_column_chance(table: Table, width: int) -> NDArray[np.float64]:
-    """Return the mean probability of a boundary before each of the last ``width`` columns, right-aligned."""
-    chances, known = table.tail_chance(width)
-    return _mean(chances, known)
-
-
 def _mean(chances: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float64]:
     parts = np.rint(chances * 256).astype(np.int64).sum(axis=0)  # whole numbers: no sum depends on the order of rows
     means: NDArray[np.float64] = np.round(parts / np.maximum(known.sum(axis=0), 1)) / 256

@@ -85,12 +85,6 @@ class Table:
         """Return the probability of a boundary before each of the first ``width`` bytes, and where it is known."""
         return self._chances(self.start - self.begin, np.arange(width, dtype=np.int64), self.sizes)
 
-    def tail_chance(self, width: int) -> tuple[NDArray[np.float32], Bools]:
-        """Return the probability of a boundary before each of the last ``width`` bytes, and where it is known."""
-        offsets = np.arange(width, dtype=np.int64) - width
-        place = (self.end - self.begin)[:, None] + offsets
-        return self._look_up(place, -offsets <= self.sizes[:, None])
-
     def _chances(self, origin: Ints, offsets: Ints, sizes: Ints) -> tuple[NDArray[np.float32], Bools]:
         return self._look_up(origin[:, None] + offsets, offsets < sizes[:, None])
 

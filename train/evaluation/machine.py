@@ -21,7 +21,7 @@ def machine_lines(packages: Sequence[str] = PACKAGES) -> list[str]:
     versions = ", ".join(f"{name} {_version(name)}" for name in packages)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
     return [
-        f"machine: {_processor()}, {os.cpu_count()} cores, {memory} GiB, {platform.system()} {platform.release()}",
+        f"machine: {processor()}, {os.cpu_count()} cores, {memory} GiB, {platform.system()} {platform.release()}",
         f"versions: Python {platform.python_version()}, {versions}",
         f"command: {Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}".rstrip(),
     ]
@@ -34,7 +34,8 @@ def _version(name: str) -> str:
         return "not installed"
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return the processor's name, or the machine's kind where the system tells none."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
