@@ -14,8 +14,13 @@ from .columns import CANDIDATES, MISSING
 MESSAGES = 2048  # of flows that are read
 MIN_TURNS = 9  # fewer pairs of a question and its answer tell nothing
 MIN_ENTROPY = 0.1  # bits a question and an answer must have, for their dependence to be a share
+FLOW_MESSAGES = 2  # of a path, from which a flow counts
+MIN_FLOWS = 3
+STAYS = 0.6  # share of such flows in which a column has one value, to be of the flow
 
 _CODES = MISSING + 1
+
+Path = tuple[tuple[int, int], ...]  # offsets and the values there
 
 
 @dataclass(frozen=True)
@@ -26,10 +31,12 @@ class Conversations:
     Attributes:
         values: (m, CANDIDATES) int64, the byte, or MISSING past the end of a message.
         turns: int64, rows from the client that the next row, of the same flow and from the server, answers.
+        flow: (m,) int64, 0 where unknown or kept from proposing.
     """
 
     values: NDArray[np.int64]
     turns: NDArray[np.int64]
+    flow: NDArray[np.int64]
 
     @classmethod
     def read(cls, sample: Sample) -> Conversations:
@@ -42,7 +49,8 @@ class Conversations:
         known = (flow != 0) & proposing
         asks, tells = known & (direction == CLIENT_TO_SERVER), known & (direction == SERVER_TO_CLIENT)
         answered = (flow[1:] == flow[:-1]) & asks[:-1] & tells[1:]
-        return cls(np.where(exists, front.astype(np.int64), MISSING), np.flatnonzero(answered))
+        values = np.where(exists, front.astype(np.int64), MISSING)
+        return cls(values, np.flatnonzero(answered), np.where(known, flow, 0).astype(np.int64))
 
     def answers(self, offset: int) -> float:
         """
@@ -57,6 +65,28 @@ class Conversations:
         asked, told = _entropy(question), _entropy(answer)
         both = _entropy(question * _CODES + answer)
         return round((asked + told - both) / max(min(asked, told), MIN_ENTROPY) * 256) / 256
+
+
+    def stays(self, offset: int, path: Path) -> bool:
+        """
+        Say whether a column keeps its value in a flow, among messages that share the values of a path.
+
+        What stays is of the flow (an identifier, a version, a setting) rather than of the message. Only flows of
+        several such messages count, and three of them must.
+        """
+        rows = self.flow > 0
+        for above, value in path:
+            rows &= self.values[:, above] == value
+        _, flow, counts = np.unique(self.flow[rows], return_inverse=True, return_counts=True)
+        several = counts >= FLOW_MESSAGES
+        if several.sum() < MIN_FLOWS:
+            return False
+        changes = np.zeros(len(counts), np.bool_)
+        first = np.full(len(counts), -1, np.int64)
+        column = self.values[rows, offset]
+        first[flow[::-1]] = column[::-1]
+        changes[flow[column != first[flow]]] = True
+        return float((several & ~changes).sum()) >= STAYS * float(several.sum())
 
 
 def _entropy(codes: NDArray[np.int64]) -> float:

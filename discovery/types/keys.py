@@ -20,12 +20,13 @@ from .columns import (
     tells_text,
     value_counts,
 )
-from .conversations import Conversations
+from .conversations import Conversations, Path
 
 MIN_MESSAGES = 8  # fewer are not split
 MIN_BITS = 20.0  # that a split must explain in all
 MIN_BITS_A_MESSAGE = (1.0, 2.0)  # of the first key, of a key nested in it
 NESTED_SHARE = 0.25  # of the bits a message of the key above
+MIN_NESTED_SCORE = 0.0
 MAX_DEPTH = 2
 MAX_ABSENT = 0.3  # share of messages that may end before a key
 MAX_VALUES = 0.5  # distinct values of a key, a message
@@ -82,22 +83,22 @@ class Split:
 
 def grow(columns: Columns, flows: Conversations | None = None) -> Split:
     """Return the tree of keys of these messages; without a key where nothing explains enough."""
-    return _grow(columns, flows, np.arange(len(columns.lengths), dtype=np.int64), 0, 0.0)
+    return _grow(columns, flows, np.arange(len(columns.lengths), dtype=np.int64), (), 0.0)
 
 
-def _grow(columns: Columns, flows: Conversations | None, rows: NDArray[np.int64], depth: int, above: float) -> Split:
-    n = len(rows)
+def _grow(columns: Columns, flows: Conversations | None, rows: NDArray[np.int64], path: Path, above: float) -> Split:
+    n, depth = len(rows), len(path)
     if n < MIN_MESSAGES or depth >= MAX_DEPTH:
         return Split(rows)
     here = columns.take(rows) if depth else columns
     least = max(MIN_BITS_A_MESSAGE[depth], NESTED_SHARE * above)
-    candidates = weigh(here, flows, least, MAX_TEXT if depth else 1.0)
+    candidates = weigh(here, flows, least, path)
     key = next((c for c in candidates if not c.objection), None)
     if key is None:
         return Split(rows, candidates)
     column = here.values[key.offset]
     children = {
-        value: _grow(columns, flows, rows[column == value], depth + 1, key.bits / n)
+        value: _grow(columns, flows, rows[column == value], (*path, (key.offset, value)), key.bits / n)
         for value in _values_to_keep(column)
     }
     return Split(rows, candidates, key, children)
@@ -111,14 +112,14 @@ def _values_to_keep(column: NDArray[np.int16]) -> list[int]:
     return kept
 
 
-def weigh(columns: Columns, flows: Conversations | None, least: float, most_text: float = 1.0) -> list[KeyCandidate]:
+def weigh(columns: Columns, flows: Conversations | None, least: float, path: Path = ()) -> list[KeyCandidate]:
     """
     Return the candidate columns, best first; ties go to the lower offset.
 
     Args:
         flows: what flows say of the columns, None where there are none.
         least: bits a message below which a column explains too little.
-        most_text: share of messages in which a key may be a byte of text.
+        path: the keys above, which all messages share; a key nested in others must vary in flows, and not be text.
     """
     n = len(columns.lengths)
     counts = value_counts(columns.values[:CANDIDATES])
@@ -126,7 +127,7 @@ def weigh(columns: Columns, flows: Conversations | None, least: float, most_text
     absent = counts[:, MISSING] / n
     small = counts[:, :SMALL].sum(axis=1) / n
     text = (columns.classes[:CANDIDATES] == TEXT).mean(axis=1)
-    possible = (distinct <= max(2, MAX_VALUES * n)) & (absent <= MAX_ABSENT) & (text <= most_text)
+    possible = (distinct <= max(2, MAX_VALUES * n)) & (absent <= MAX_ABSENT) & (text <= (MAX_TEXT if path else 1.0))
     varies = np.flatnonzero((distinct > 1) & possible)
     if not len(varies):
         return []
@@ -149,7 +150,7 @@ def weigh(columns: Columns, flows: Conversations | None, least: float, most_text
     order = np.lexsort((varies, -score))
     return _with_objections(columns, flows, [
         KeyCandidate(int(varies[i]), int(distinct[varies[i]]), float(bits[i]), float(score[i])) for i in order
-    ], max(MIN_BITS, least * n))  # fmt: skip
+    ], max(MIN_BITS, least * n), path)  # fmt: skip
 
 
 def _answers(flows: Conversations | None, offsets: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -157,7 +158,7 @@ def _answers(flows: Conversations | None, offsets: NDArray[np.int64]) -> NDArray
 
 
 def _with_objections(
-    columns: Columns, flows: Conversations | None, candidates: list[KeyCandidate], least: float
+    columns: Columns, flows: Conversations | None, candidates: list[KeyCandidate], least: float, path: Path
 ) -> list[KeyCandidate]:
     """Name what rules candidates out; the length test is dear, so it stops at the first candidate that passes."""
     weighed, found = [], False
@@ -165,6 +166,10 @@ def _with_objections(
         objection = ""
         if candidate.bits < least:
             objection = "explains too little"
+        elif path and candidate.score < MIN_NESTED_SCORE:
+            objection = "lies in content"
+        elif not found and path and flows and flows.stays(candidate.offset, path):
+            objection = "keeps its value in a flow"
         elif not found and tells_length(columns, candidate.offset) >= LENGTH_SHARE:
             objection = "tells the length"
         elif not found and tells_text(columns, candidate.offset) >= TEXT_SHARE:
