@@ -66,7 +66,6 @@ class Conversations:
         both = _entropy(question * _CODES + answer)
         return round((asked + told - both) / max(min(asked, told), MIN_ENTROPY) * 256) / 256
 
-
     def stays(self, offset: int, path: Path) -> bool:
         """
         Say whether a column keeps its value in a flow, among messages that share the values of a path.

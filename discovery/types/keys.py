@@ -26,7 +26,7 @@ MIN_MESSAGES = 8  # fewer are not split
 MIN_BITS = 20.0  # that a split must explain in all
 MIN_BITS_A_MESSAGE = (1.0, 2.0)  # of the first key, of a key nested in it
 NESTED_SHARE = 0.25  # of the bits a message of the key above
-MIN_NESTED_SCORE = 0.0
+MIN_NESTED_SCORE = -0.75  # below it a column lies too deep in content, or has too many values
 MAX_DEPTH = 2
 MAX_ABSENT = 0.3  # share of messages that may end before a key
 MAX_VALUES = 0.5  # distinct values of a key, a message
@@ -160,7 +160,7 @@ def _answers(flows: Conversations | None, offsets: NDArray[np.int64]) -> NDArray
 def _with_objections(
     columns: Columns, flows: Conversations | None, candidates: list[KeyCandidate], least: float, path: Path
 ) -> list[KeyCandidate]:
-    """Name what rules candidates out; the length test is dear, so it stops at the first candidate that passes."""
+    """Name what rules candidates out; the dear tests stop at the first candidate that passes them."""
     weighed, found = [], False
     for candidate in candidates:
         objection = ""
@@ -168,12 +168,16 @@ def _with_objections(
             objection = "explains too little"
         elif path and candidate.score < MIN_NESTED_SCORE:
             objection = "lies in content"
-        elif not found and path and flows and flows.stays(candidate.offset, path):
-            objection = "keeps its value in a flow"
-        elif not found and tells_length(columns, candidate.offset) >= LENGTH_SHARE:
-            objection = "tells the length"
-        elif not found and tells_text(columns, candidate.offset) >= TEXT_SHARE:
-            objection = "counts the text that follows"
+        elif not found:
+            objection = _dear_objection(columns, flows, candidate.offset, path)
         found = found or not objection
         weighed.append(KeyCandidate(candidate.offset, candidate.values, candidate.bits, candidate.score, objection))
     return weighed
+
+
+def _dear_objection(columns: Columns, flows: Conversations | None, offset: int, path: Path) -> str:
+    if path and flows and flows.stays(offset, path):
+        return "keeps its value in a flow"
+    if tells_length(columns, offset) >= LENGTH_SHARE:
+        return "tells the length"
+    return "counts the text that follows" if tells_text(columns, offset) >= TEXT_SHARE else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from qbitel.discovery.statistics import StatisticalAnalyzer
 from qbitel.discovery.types import find_types
 from qbitel.discovery.types.columns import Columns, entropies, shared_bits, value_counts
 from qbitel.discovery.types.conversations import Conversations
+from qbitel.discovery.types.keys import weigh
 
 SETTINGS = DiscoverySettings()
 TURNS = 200
@@ -42,7 +44,7 @@ def test_the_kind_of_an_answer_follows_from_the_kind_of_its_question() -> None:
     """The byte that answers repeat in another form is told from a byte of noise."""
     flows = Conversations.read(sample_of(exchanges(1)))
     assert flows.answers(0) == 1.0
-    coarse = Conversations(flows.values & 3, flows.turns)  # few values, so that chance agreement is small
+    coarse = replace(flows, values=flows.values & 3)  # few values, so that chance agreement is small
     assert coarse.answers(0) == 1.0 and coarse.answers(3) < 0.3
 
 
@@ -84,3 +86,36 @@ def test_an_identifier_is_no_key() -> None:
         payloads.append(draw.choice(sessions) + bytes([kind]) + bodies[kind]() + draw.randbytes(2))
     key = find_types(sample_of(payloads), SETTINGS).key
     assert key is not None and key.offset == 4
+
+
+def sessions(seed: int) -> Sample:
+    """Twelve flows; each has a version of its own (one of three), every message a command, which a setting follows."""
+    draw = random.Random(seed)
+    payloads, flow = [], []
+    for number in range(1, 13):
+        version = number % 3
+        for _ in range(24):
+            command = draw.randrange(3)
+            body = draw.randbytes(8) if version else bytes(4) + draw.randbytes(4)
+            payloads.append(bytes([7, version, command]) + body + draw.randbytes(2))
+            flow.append(number)
+    batch = MessageBatch.from_payloads(
+        payloads, flow=flow, direction=[1] * len(flow), ts=list(map(float, range(len(flow))))
+    )
+    return StatisticalAnalyzer(SETTINGS).analyze(batch).sample()
+
+
+def test_what_stays_in_each_flow_is_told_from_what_changes() -> None:
+    """The version is of the flow, the command is not; a path that few flows have messages of tells nothing."""
+    flows = Conversations.read(sessions(6))
+    assert flows.stays(1, ((0, 7),)) and not flows.stays(2, ((0, 7),))
+    assert not flows.stays(1, ((0, 8),))
+
+
+def test_a_nested_key_varies_within_flows() -> None:
+    """A column that explains the layout, but keeps its value in a flow, is no key below another."""
+    columns = Columns.read((sample := sessions(7)).view)
+    nested = weigh(columns, Conversations.read(sample), 1.0, ((0, 7),))
+    first = weigh(columns, Conversations.read(sample), 1.0)
+    assert {c.offset: c.objection for c in nested}[1] == "keeps its value in a flow"
+    assert {c.offset: c.objection for c in first}[1] == ""
