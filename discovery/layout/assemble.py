@@ -18,7 +18,7 @@ from .consensus import column_chance, cut
 from .fields import Endianness, Names, as_number, field_of, plain
 from .hypothesis import Hypothesis
 from .table import NO_SPANS, Bools, Ints, Spans, Table
-from .text import is_text, text_elements
+from .text import Style, is_text, text_elements
 
 Family = Callable[[Table, DiscoverySettings], Sequence[Hypothesis]]
 FAMILIES: tuple[Family, ...] = (
@@ -40,6 +40,7 @@ class Assembler:
     Attributes:
         names: names of the type's fields; groups: those of the protocol, shared by all types.
         endianness: byte order of numbers that do not show their own.
+        style: of text, where the type is text.
         budget: regions that may still be searched, a bound on work.
         violations: messages known not to fit what has been built.
     """
@@ -48,6 +49,7 @@ class Assembler:
     groups: dict[str, list[Element]]
     names: Names = field(default_factory=Names)
     endianness: Endianness = None
+    style: Style | None = None
     budget: int = 64
     evidence: list[Evidence] = field(default_factory=list)
 
@@ -82,6 +84,8 @@ class Assembler:
             front = self.columns(fitting, best.offset, spans | best.spans)
             behind = best.build(self, front, fitting.after(best.offset), depth)
             return front + behind
+        if depth == 0 and self.style is not None:
+            return text_elements(self.names, table, self.style)
         if is_text(table):
             return text_elements(self.names, table) if depth == 0 else [self._rest()]
         branches = self._branches(table, depth, spans) if len(table) >= MIN_REGIONS else []

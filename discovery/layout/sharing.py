@@ -11,7 +11,7 @@ from .assemble import Assembler, agree, proposed_again
 from .claims import attach, byte_order, proven, trailer
 from .hypothesis import Hypothesis
 from .table import Spans, Table, joined
-from .text import is_text
+from .text import IS_TEXT, style_of, text_share
 
 LEAST_SHARE = 4  # a structure is shared if one of so many messages obeys it
 
@@ -58,10 +58,23 @@ def share(drafts: list[Draft], settings: DiscoverySettings) -> None:
     A type of few messages, or of messages alike, cannot prove what its siblings prove. A structure is shared that the
     messages of all types that obey it propose again when taken together; of several the one that most obey.
     """
-    lacking = [draft for draft in drafts if draft.structure is None and not is_text(draft.body)]
+    texts = _in_one_style(drafts)
+    lacking = [draft for draft in drafts if draft.structure is None and not any(draft is text for text in texts)]
     common = _common(drafts, lacking, settings) if lacking else []
     for draft in lacking:
         draft.structure = next((structure for structure in common if draft.admits(structure)), None)
+
+
+def _in_one_style(drafts: list[Draft]) -> list[Draft]:
+    """Give the types of text their common style, and return them; in a protocol of text half of a type will do."""
+    shares = [(draft, text_share(draft.body)) for draft in drafts if draft.structure is None]
+    sure = [draft.body for draft, text in shares if text >= IS_TEXT]
+    mostly = 2 * sum(map(len, sure)) > sum(len(draft.body) for draft in drafts)
+    texts = [draft for draft, text in shares if text >= (IS_TEXT / 2 if mostly else IS_TEXT)]
+    style = style_of(joined(sure)) if sure else None
+    for draft in texts:
+        draft.assembler.style = style
+    return texts
 
 
 def _common(drafts: list[Draft], lacking: list[Draft], settings: DiscoverySettings) -> list[Hypothesis]:

@@ -1,44 +1,93 @@
-"""Text: lines of tokens, header lines, and values between separators."""
+"""Text: tags, values in brackets, header lines, and lines of words; what a protocol's messages have in common."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..spec import Delimited, Element, Fixed, Repeat, Rest, ToEnd, Until
+from ..spec import Delimited, Element, Field, Fixed, Repeat, Rest, ToEnd, Until
 from .fields import PRINTABLE, SPACES, Names, plain
-from .table import Table
+from .lines import AGREED, Step, divide, has_tail, line_elements
+from .markup import bracketed_elements, is_bracketed, is_markup, markup_elements
+from .table import Bools, Bytes, Table
 
 READ = 512  # bytes of a message that are looked at
 MESSAGES = 256
-TOKENS = 4  # a line of this many tokens or fewer, always as many, is divided at every space
+IS_TEXT = 0.85  # share of regions
+HEAD = 16  # bytes of text before an empty line, from which what follows may be anything
 _TEXT = PRINTABLE | SPACES
 _TEXT[128:] = True  # UTF-8; a share of these is allowed below
-_SEPARATORS = b" \t-:=,;/|"
-_STRUCTURE = b'{}[]<>,:;=&"'
 
 
 def is_text(table: Table) -> bool:
-    """Return whether the regions (of 4 bytes or more on average) are text in all but one of twenty."""
+    """Return whether the regions (of 4 bytes or more on average) are text, or begin with lines before an empty one."""
+    return text_share(table) >= IS_TEXT
+
+
+def text_share(table: Table) -> float:
+    """Return the share of regions that are text; 0 where they have fewer than 4 bytes on average."""
     few = table.take(slice(0, MESSAGES))
     if not len(few) or few.sizes.mean() < 4:
-        return False
+        return 0.0
     window, exists = few.window(int(min(few.sizes.max(), READ)))
-    text = (_TEXT[window] | ~exists).mean(axis=1) >= 0.995
-    plain_bytes = (PRINTABLE[window] | SPACES[window]) & exists
-    return bool((text & (plain_bytes.sum(axis=1) >= 0.9 * exists.sum(axis=1))).mean() >= 0.85)
+    text, ascii_bytes = _TEXT[window] | ~exists, (PRINTABLE[window] | SPACES[window]) & exists
+    whole = (text.mean(axis=1) >= 0.995) & (ascii_bytes.sum(axis=1) >= 0.9 * exists.sum(axis=1))
+    return float((whole | _has_head(window, ascii_bytes)).mean())
+
+
+def _has_head(window: Bytes, ascii_bytes: Bools) -> Bools:
+    """Return which rows begin with several lines of text and an empty one."""
+    feeds = window == 10
+    feeds[:, 1:] &= (window[:, :-1] != 13) | (window[:, 1:] == 10)
+    empty = np.zeros(feeds.shape, np.bool_)
+    empty[:, 1:] = feeds[:, 1:] & feeds[:, :-1]
+    empty[:, 3:] |= (window[:, 3:] == 10) & (window[:, 2:-1] == 13) & feeds[:, 1:-2] & (window[:, :-3] == 13)
+    first = np.where(empty.any(axis=1), empty.argmax(axis=1), 0)
+    text = ascii_bytes.cumsum(axis=1)[np.arange(len(first)), first]
+    found: Bools = (first >= HEAD) & (text == first + 1)
+    return found
 
 
 @dataclass(frozen=True)
-class _Lines:
-    """What the lines of the regions look like: line break, tokens of each first line, lines behind the first."""
+class Style:
+    """
+    What the text of a protocol has in common, whatever the type of the message.
 
-    newline: bytes
-    broken: float
-    first: list[bytes]
-    others: list[bytes]
+    Attributes:
+        newline: what ends most lines; ``mixed``: that some end in a line feed alone and some in two bytes.
+        tail: that lines have a last argument of several words behind a mark.
+        front: fields that all first lines have.
+    """
+
+    newline: bytes = b"\r\n"
+    mixed: bool = False
+    tail: bool = False
+    front: tuple[Step, ...] = ()
+
+    @property
+    def ends(self) -> list[bytes]:
+        """The delimiters that end a line."""
+        return [b"\r\n", b"\n"] if self.mixed else [self.newline]
+
+
+def style_of(table: Table) -> Style:
+    """Return the style of regions of text."""
+    texts = _read(table)
+    feeds = sum(text.count(b"\n") for text in texts)
+    returns = sum(text.count(b"\r\n") for text in texts)
+    lines = [line for text in texts for line in _lines(text) if line]
+    front = divide([first for text in texts if (first := _lines(text)[0])])
+    newline = _terminator(texts) if not feeds else b"\r\n" if 2 * returns > feeds else b"\n"
+    return Style(newline, 50 * min(returns, feeds - returns) > feeds, has_tail(lines), tuple(front))
+
+
+def _terminator(texts: Sequence[bytes]) -> bytes:
+    """Return the control character that nearly all texts without line feeds end in, a line feed where there is none."""
+    last, count = Counter(text[-1:] for text in texts).most_common(1)[0] if texts else (b"\n", 0)
+    return last if count >= AGREED * len(texts) and last < b" " else b"\n"
 
 
 def _read(table: Table) -> list[bytes]:
@@ -47,28 +96,68 @@ def _read(table: Table) -> list[bytes]:
     return [few.data[start:end].tobytes() for start, end in bounds if end > start]
 
 
-def _lines(texts: list[bytes]) -> _Lines:
-    feeds = sum(text.count(b"\n") for text in texts)
-    newline = b"\r\n" if 2 * sum(text.count(b"\r\n") for text in texts) > feeds else b"\n"
-    divided = [text.split(newline) for text in texts]
-    broken = sum(len(lines) > 1 for lines in divided) / max(len(texts), 1)
-    others = [line for lines in divided for line in lines[1:] if line]
-    return _Lines(newline, broken, [lines[0] for lines in divided], others)
+def text_elements(names: Names, table: Table, style: Style | None = None) -> list[Element]:
+    """
+    Return the layout of regions of text.
 
-
-def text_elements(names: Names, table: Table) -> list[Element]:
-    """Return the layout of regions of text."""
+    Args:
+        style: of the protocol; of these regions alone where None.
+    """
+    style = style or style_of(table)
     texts = _read(table)
-    lines = _lines(texts)
-    if lines.broken < 0.5:
-        return _separated(names, texts) or _line(names, lines.first, b"", closed=False)
-    first = _line(names, lines.first, lines.newline, closed=True)
-    if sum(_is_header(line) for line in lines.others) > 0.6 * len(lines.others) > 0:
-        return first + _headers(names, lines.newline)
-    if len(lines.others) * 20 < len(texts):
-        return [*first, _rest(names)]
-    every = _line(names, lines.first + lines.others, lines.newline, closed=True)
-    return [Repeat(name=names.next("lines"), stop=ToEnd(), elements=every)]
+    if is_markup(texts):
+        return markup_elements(names)
+    divided = [_lines(text, style.newline) for text in texts]
+    if _are_headed(divided):
+        return _headed(names, [lines[0] for lines in divided], style)
+    bracketed = bracketed_elements(names, texts) if is_bracketed(texts) else []
+    return bracketed or _of_lines(names, divided, style)
+
+
+def _are_headed(divided: list[list[bytes]]) -> bool:
+    """Return whether most lines between the first and an empty one are header lines."""
+    heads = [line for lines in divided for line in lines[1 : lines.index(b"") if b"" in lines else None]]
+    return sum(map(_is_header, heads)) > 0.6 * len(heads) > 0
+
+
+def _headed(names: Names, first: list[bytes], style: Style) -> list[Element]:
+    """Return a first line, unless it is a header line itself, and header lines."""
+    whole = sum(map(_is_header, first)) > AGREED * len(first)
+    return ([] if whole else _line(names, first, style)) + _headers(names, style)
+
+
+def _of_lines(names: Names, divided: list[list[bytes]], style: Style) -> list[Element]:
+    """Return the layout of one line, of one line and whatever follows, or of every line."""
+    first, others = [lines[0] for lines in divided], [line for lines in divided for line in lines[1:] if line]
+    if sum(len(lines) > 1 for lines in divided) < 0.5 * len(divided):
+        return line_elements(names, first, style.tail, style.front)
+    if len(others) * 20 < len(divided):
+        return [*_line(names, first, style), _rest(names)]
+    return [Repeat(name=names.next("lines"), stop=ToEnd(), elements=_every_line(names, first + others, style))]
+
+
+def _lines(text: bytes, newline: bytes = b"\n") -> list[bytes]:
+    return text.replace(b"\r\n", b"\n").split(newline[-1:])
+
+
+def _every_line(names: Names, lines: Sequence[bytes], style: Style) -> list[Element]:
+    """Return the layout of one of several lines; one without words is a field with its end."""
+    elements = _line(names, lines, replace(style, front=()))
+    if isinstance(elements[0], Field) and len(elements[0].elements) > 1:
+        return elements
+    return [plain(names.next("item"), Delimited(delimiters=[b"\n"], include=True), "ascii", "text")]
+
+
+def _line(names: Names, lines: Sequence[bytes], style: Style) -> list[Element]:
+    """Return a line that is a region of its own, and its end."""
+    inner = line_elements(names, lines, style.tail, style.front)
+    line = plain(names.next("line"), Delimited(delimiters=style.ends)).model_copy(update={"elements": inner})
+    return [line, Repeat(name=names.next("line_end"), stop=ToEnd(), elements=[_newline(names, style)], maximum=1)]
+
+
+def _newline(names: Names, style: Style) -> Element:
+    width = Delimited(delimiters=[b"\n"], include=True) if style.mixed else Fixed(size=len(style.newline))
+    return plain(names.next("newline"), width, "ascii", "delimiter")
 
 
 def _is_header(line: bytes) -> bool:
@@ -76,73 +165,18 @@ def _is_header(line: bytes) -> bool:
     return bool(colon) and 0 < len(key) < 40 and key.replace(b"-", b"").replace(b"_", b"").isalnum()
 
 
-def _headers(names: Names, newline: bytes) -> list[Element]:
-    header = plain(names.next("header"), Delimited(delimiters=[newline], include=True), "ascii", "text")
-    blank = plain(names.next("blank"), Fixed(size=len(newline)), "ascii", "delimiter")
-    body: list[Element] = [blank, plain(names.next("body"), Rest(), semantic="payload")]
+def _headers(names: Names, style: Style) -> list[Element]:
+    header = plain(names.next("header"), Delimited(delimiters=[b"\n"], include=True), "ascii", "text")
+    body: list[Element] = [
+        plain(names.next("blank"), Fixed(size=len(style.newline)), "ascii", "delimiter"),
+        plain(names.next("body"), Rest(), semantic="payload"),
+    ]
     return [
-        Repeat(name=names.next("headers"), stop=Until(bytes=newline), elements=[header]),
+        Repeat(name=names.next("headers"), stop=Until(bytes=style.newline), elements=[header]),
         Repeat(name=names.next("content"), stop=ToEnd(), elements=body, maximum=1),
     ]
 
 
 def _rest(names: Names) -> Element:
-    rest = plain(names.next("more"), Rest(), "ascii", "text")
-    return Repeat(name=names.next("following"), stop=ToEnd(), elements=[rest], maximum=1)
-
-
-def _line(names: Names, lines: list[bytes], newline: bytes, closed: bool) -> list[Element]:
-    """Return tokens of one line: all of them where lines agree in their number, else the first and the rest."""
-    separators = _first_separators(lines)
-    ends = [newline] if newline else []
-    elements: list[Element] = []
-    if not separators:
-        return (
-            [plain(names.next("line"), Delimited(delimiters=ends, include=True), "ascii", "text")]
-            if ends
-            else [plain(names.next("line"), Rest(), "ascii", "text")]
-        )
-    elements.append(plain(names.next("word"), Delimited(delimiters=[*separators, *ends]), "ascii", "text"))
-    count = _token_count(lines)
-    separator = plain(names.next("separator"), Fixed(size=1), "ascii", "delimiter")
-    stop = Until(bytes=newline) if newline else ToEnd()
-    if count:
-        token = plain(names.next("token"), Delimited(delimiters=[b" ", *ends]), "ascii", "text")
-        elements.append(Repeat(name=names.next("tokens"), stop=stop, elements=[separator, token]))
-    else:
-        value = Delimited(delimiters=ends) if ends else Rest()
-        argument = plain(names.next("argument"), value, "ascii", "text")
-        elements.append(Repeat(name=names.next("arguments"), stop=stop, elements=[separator, argument], maximum=1))
-    if closed:
-        end = plain(names.next("newline"), Fixed(size=len(newline)), "ascii", "delimiter")
-        elements.append(Repeat(name=names.next("line_end"), stop=ToEnd(), elements=[end], maximum=1))
-    return elements
-
-
-def _first_separators(lines: list[bytes]) -> list[bytes]:
-    """Return the bytes that end the leading word of one line in twenty or more."""
-    after: Counter[int] = Counter()
-    for line in lines:
-        place = next((k for k, byte in enumerate(line) if k and byte in _SEPARATORS), None)
-        if place is not None:
-            after[line[place]] += 1
-    return [bytes([byte]) for byte in sorted(after) if 20 * after[byte] >= len(lines)]
-
-
-def _token_count(lines: list[bytes]) -> int:
-    counts = Counter(line.count(b" ") + 1 for line in lines)
-    tokens, frequency = counts.most_common(1)[0]
-    return tokens if 2 < tokens <= TOKENS and frequency >= 0.8 * len(lines) else 0
-
-
-def _separated(names: Names, texts: list[bytes]) -> list[Element]:
-    """Return values between structure characters, where text without lines is full of them; else nothing."""
-    counts = Counter(byte for text in texts for byte in text if byte in _STRUCTURE)
-    total = sum(len(text) for text in texts)
-    common = [bytes([byte]) for byte in sorted(counts) if 100 * counts[byte] >= total]
-    if len(common) < 2 or 25 * sum(counts.values()) < total:
-        return []
-    value = plain(names.next("value"), Delimited(delimiters=common), "ascii", "text")
-    mark = plain(names.next("mark"), Fixed(size=1), "ascii", "delimiter")
-    marks = Repeat(name=names.next("marks"), stop=ToEnd(), elements=[mark], maximum=1)
-    return [Repeat(name=names.next("values"), stop=ToEnd(), elements=[value, marks])]
+    rest = plain(names.next("following"), Rest(), "ascii", "text")
+    return Repeat(name=names.next("more_lines"), stop=ToEnd(), elements=[rest], maximum=1)
