@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -45,7 +45,9 @@ class Step:
     gap: int
 
 
-def line_elements(names: Names, lines: Sequence[bytes], tail: bool, shared: Sequence[Step] = ()) -> list[Element]:
+def line_elements(
+    names: Names, lines: Sequence[bytes], tail: bool, shared: Callable[[], Sequence[Step]]
+) -> list[Element]:
     """
     Return the layout of regions that are one line each, without its end.
 
@@ -61,12 +63,12 @@ def line_elements(names: Names, lines: Sequence[bytes], tail: bool, shared: Sequ
         few = [line[1:] for line in few]
     if tail:
         return elements + _words_and_tail(names)
-    return elements + _nested(names, _longer(divide(few), few, () if elements else shared))
+    return elements + _nested(names, _longer(divide(few), few, list if elements else shared))
 
 
-def _longer(own: list[Step], lines: list[bytes], shared: Sequence[Step]) -> Sequence[Step]:
+def _longer(own: list[Step], lines: list[bytes], shared: Callable[[], Sequence[Step]]) -> Sequence[Step]:
     """Return the type's own fields, or those of all types where it has few lines and these say more."""
-    return shared if len(shared) > len(own) and len(set(lines)) < FEW_LINES else own
+    return own if len(set(lines)) >= FEW_LINES else max(own, shared(), key=len)
 
 
 def has_tail(lines: Sequence[bytes]) -> bool:
@@ -109,7 +111,7 @@ def divide(lines: Sequence[bytes]) -> list[Step]:
     saves bits. What follows the digits of a reply is for people (RFC 959, 4.2), so that the last does not count there.
     """
     steps: list[Step] = []
-    rests = list(lines[:WEIGHED])
+    rests = [line for line in lines[:WEIGHED] if line]
     replies = sum(bool(_REPLY.match(line)) for line in rests)
     margin = MARGIN if replies < AGREED * len(rests) else inf
     while len(steps) < STEPS and (found := _front(rests, steps, margin) or _phrase(rests, steps, margin)):

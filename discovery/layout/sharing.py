@@ -68,18 +68,22 @@ def share(drafts: list[Draft], settings: DiscoverySettings) -> None:
 def _in_one_style(drafts: list[Draft]) -> list[Draft]:
     """Give the types of text their common style, and return them; in a protocol of text half of a type will do."""
     shares = [(draft, text_share(draft.body)) for draft in drafts if draft.structure is None]
-    sure = [draft.body for draft, text in shares if text >= IS_TEXT]
-    mostly = 2 * sum(map(len, sure)) > sum(len(draft.body) for draft in drafts)
-    texts = [draft for draft, text in shares if text >= (IS_TEXT / 2 if mostly else IS_TEXT)]
-    style = style_of(joined(sure)) if sure else None
+    sure = [draft for draft, text in shares if text >= IS_TEXT]
+    mostly = 2 * _messages(sure) > _messages(drafts)
+    texts = [draft for draft, text in shares if text >= IS_TEXT / (1 + mostly)]
+    style = style_of(joined([draft.body for draft in sure])) if sure else None
     for draft in texts:
         draft.assembler.style = style
     return texts
 
 
+def _messages(drafts: list[Draft]) -> int:
+    return sum(len(draft.body) for draft in drafts)
+
+
 def _common(drafts: list[Draft], lacking: list[Draft], settings: DiscoverySettings) -> list[Hypothesis]:
     """Return the structures that a fair part of all messages obeys and proposes together, most messages first."""
-    least = sum(len(draft.body) for draft in drafts) / LEAST_SHARE
+    least = _messages(drafts) / LEAST_SHARE
     wanted = [s for s in _structures(drafts, lacking) if any(draft.admits(s) for draft in lacking)]
     candidates = [_Candidate.of(structure, drafts, settings) for structure in wanted]
     candidates.sort(key=lambda candidate: (-candidate.weight, -candidate.structure.bits))

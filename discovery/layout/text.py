@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -59,13 +60,18 @@ class Style:
     Attributes:
         newline: what ends most lines; ``mixed``: that some end in a line feed alone and some in two bytes.
         tail: that lines have a last argument of several words behind a mark.
-        front: fields that all first lines have.
+        first: first lines of messages.
     """
 
     newline: bytes = b"\r\n"
     mixed: bool = False
     tail: bool = False
-    front: tuple[Step, ...] = ()
+    first: tuple[bytes, ...] = ()
+
+    @cached_property
+    def front(self) -> list[Step]:
+        """The fields that all first lines have."""
+        return divide(self.first)
 
     @property
     def ends(self) -> list[bytes]:
@@ -79,9 +85,9 @@ def style_of(table: Table) -> Style:
     feeds = sum(text.count(b"\n") for text in texts)
     returns = sum(text.count(b"\r\n") for text in texts)
     lines = [line for text in texts for line in _lines(text) if line]
-    front = divide([first for text in texts if (first := _lines(text)[0])])
+    first = tuple(text.split(b"\n", 1)[0].rstrip(b"\r") for text in texts)
     newline = _terminator(texts) if not feeds else b"\r\n" if 2 * returns > feeds else b"\n"
-    return Style(newline, 50 * min(returns, feeds - returns) > feeds, has_tail(lines), tuple(front))
+    return Style(newline, 50 * min(returns, feeds - returns) > feeds, has_tail(lines), first)
 
 
 def _terminator(texts: Sequence[bytes]) -> bytes:
@@ -130,7 +136,7 @@ def _of_lines(names: Names, divided: list[list[bytes]], style: Style) -> list[El
     """Return the layout of one line, of one line and whatever follows, or of every line."""
     first, others = [lines[0] for lines in divided], [line for lines in divided for line in lines[1:] if line]
     if sum(len(lines) > 1 for lines in divided) < 0.5 * len(divided):
-        return line_elements(names, first, style.tail, style.front)
+        return line_elements(names, first, style.tail, lambda: style.front)
     if len(others) * 20 < len(divided):
         return [*_line(names, first, style), _rest(names)]
     return [Repeat(name=names.next("lines"), stop=ToEnd(), elements=_every_line(names, first + others, style))]
@@ -142,7 +148,7 @@ def _lines(text: bytes, newline: bytes = b"\n") -> list[bytes]:
 
 def _every_line(names: Names, lines: Sequence[bytes], style: Style) -> list[Element]:
     """Return the layout of one of several lines; one without words is a field with its end."""
-    elements = _line(names, lines, replace(style, front=()))
+    elements = _line(names, lines, replace(style, first=()))
     if isinstance(elements[0], Field) and len(elements[0].elements) > 1:
         return elements
     return [plain(names.next("item"), Delimited(delimiters=[b"\n"], include=True), "ascii", "text")]
@@ -150,7 +156,7 @@ def _every_line(names: Names, lines: Sequence[bytes], style: Style) -> list[Elem
 
 def _line(names: Names, lines: Sequence[bytes], style: Style) -> list[Element]:
     """Return a line that is a region of its own, and its end."""
-    inner = line_elements(names, lines, style.tail, style.front)
+    inner = line_elements(names, lines, style.tail, lambda: style.front)
     line = plain(names.next("line"), Delimited(delimiters=style.ends)).model_copy(update={"elements": inner})
     return [line, Repeat(name=names.next("line_end"), stop=ToEnd(), elements=[_newline(names, style)], maximum=1)]
 
