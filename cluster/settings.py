@@ -22,6 +22,9 @@ class ServiceSettings(BaseSettings):
     data_dir: Path = Field(Path("qbitel-data"), description="folder of the catalog and of uploaded captures")
 
     max_body_bytes: int = Field(64 << 20, ge=1024, description="largest request body; more is answered with 413")
+    max_expanded_bytes: int = Field(
+        512 << 20, ge=1024, description="bytes that compressed captures and Arrow bodies may expand to; else 413"
+    )
     max_messages: int = Field(100_000, ge=1, description="most messages of one request to parse or validate")
     inline_bytes: int = Field(1 << 20, ge=0, description="bodies up to this size are answered with the result itself")
     inline_wait_s: float = Field(15.0, ge=0, description="wait for a small discovery before it is answered with 202")

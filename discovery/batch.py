@@ -21,13 +21,36 @@ SCHEMA = pa.schema(
         ("flow", pa.uint64()),  # keyed hash of the normalised endpoints, 0 where the source has none
         ("direction", pa.int8()),  # 0 unknown, 1 client to server, 2 server to client
         ("source", pa.int32()),  # index of the capture in the input
-        ("number", pa.int64()),  # position of the message in its capture, from 0: survives shuffling
+        ("number", pa.int64()),  # place of the message in its capture (see place_in_stream): survives shuffling
         ("src", pa.binary()),  # address bytes (4, 16 or 6), null where unknown
         ("dst", pa.binary()),
         ("sport", pa.int32()),  # null where there are no ports
         ("dport", pa.int32()),
     ]
 )
+
+IN_STREAM, PART_BITS = 1 << 62, 16
+
+
+def place_in_stream(packets: NDArray[np.int64], parts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """
+    Return the ``number`` of messages that were cut from byte streams.
+
+    A datagram's or row's number is its position in the capture, from 0. Several messages of a stream may begin in one
+    packet: theirs holds the packet and which of its messages it is, so that it is unique and keeps their order.
+
+    Args:
+        packets: positions of the packets in which the messages begin; parts: how many messages began there before.
+    """
+    most = (1 << PART_BITS) - 1
+    return IN_STREAM | (packets << PART_BITS) | np.minimum(parts, most)
+
+
+def packet_and_part(number: int) -> tuple[int, int]:
+    """Return the packet (or row) that a ``number`` stands for, and which of the messages of that packet it is."""
+    if not number & IN_STREAM:
+        return number, 0
+    return (number ^ IN_STREAM) >> PART_BITS, number & ((1 << PART_BITS) - 1)
 
 
 @dataclass(frozen=True)

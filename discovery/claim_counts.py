@@ -37,7 +37,7 @@ class ClaimCount:
 
     def counter_examples(self) -> list[MessageRef]:
         """Return the messages against it, as evidence refers to them."""
-        return [MessageRef(capture=capture, number=number) for capture, number in self.against]
+        return [MessageRef.at(capture, number) for capture, number in self.against]
 
 
 def merged(one: Mapping[str, ClaimCount], other: Mapping[str, ClaimCount]) -> dict[str, ClaimCount]:

@@ -17,7 +17,7 @@ from .grammar import learn_grammar
 from .proposal import propose
 from .sample import Sample
 from .settings import DiscoverySettings
-from .spec import Capture, Carrier, DatagramFraming, Evidence, Framing, ProtocolSpec
+from .spec import Capture, Carrier, DatagramFraming, Evidence, Framing, ProtocolSpec, walk
 from .spec.diff import Change, diff
 from .statistics import MessageStatistics
 
@@ -324,5 +324,8 @@ def notes(spec: ProtocolSpec, statistics: MessageStatistics) -> Iterator[str]:
 
 
 def has_structure(spec: ProtocolSpec) -> bool:
-    """Return whether any type has more than one element."""
-    return any(len(message_type.elements) > 1 for message_type in spec.types)
+    """Return whether any type has more than one element, a repeat's and a field's own elements included."""
+    return any(
+        len(list(walk(message_type.elements))) > 1 or any(getattr(e, "group", None) for e in message_type.elements)
+        for message_type in spec.types
+    )

@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from . import discoveries, events, health, parse, protocols, validate
 from .body_limit import BodyLimit
-from .models import Context, DiscoveryRequest, ParseRequest, ValidateRequest
+from .models import Context, DiscoveryRequest, ParseRequest, Rule, ValidateRequest
 from .problems import Problem, add_problem_handlers, problem_responses
 from .request_id import RequestId
 from .service import Service
@@ -24,7 +24,7 @@ Unknown traffic in; a specification, parsing and validation out.
 and an address to ask (or to listen to). What is found is known by the id of its specification, which `/v1/parse`,
 `/v1/validate` and `/v1/protocols` take. Every error is a problem of RFC 9457.
 """
-DESCRIBED: tuple[type[BaseModel], ...] = (Problem, Context, DiscoveryRequest, ParseRequest, ValidateRequest)
+DESCRIBED: tuple[type[BaseModel], ...] = (Problem, Context, DiscoveryRequest, ParseRequest, Rule, ValidateRequest)
 
 
 def build_app(service: Service) -> FastAPI:

@@ -10,7 +10,11 @@ import pyarrow as pa
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
+from ..cluster.settings import ServiceSettings
 from ..discovery.batch import MessageBatch
+from ..discovery.captures import CaptureLimits
+from ..discovery.captures.source import Source
+from ..discovery.captures.tables import read_table
 from ..discovery.errors import InputError
 from .problems import Fault, ProblemError, faults_of
 
@@ -26,8 +30,12 @@ def media_type(request: Request, allowed: Sequence[str]) -> str:
     Return the media type of a request's body.
 
     Raises:
-        ProblemError: 415, it is none of the allowed.
+        ProblemError: 415, it is none of the allowed, or compressed as a whole.
     """
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        hint = "send it as it is; captures may themselves be gzip or zstd, Arrow buffers lz4 or zstd"
+        raise ProblemError(415, f"the body is encoded as '{coding[:80]}'", hint=hint)
     given = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if given not in allowed:
         raise ProblemError(415, f"the body is of type '{given[:80]}'", hint=f"send one of {', '.join(allowed)}")
@@ -75,31 +83,22 @@ def decode_messages(messages: Sequence[str], limit: int) -> MessageBatch:
     return MessageBatch.from_payloads(payloads)
 
 
-def read_arrow(body: bytes, limit: int) -> MessageBatch:
+def read_arrow(body: bytes, settings: ServiceSettings) -> MessageBatch:
     """
-    Read the messages of an Arrow stream with a binary column ``payload``.
+    Read the messages of an Arrow stream: a binary column ``payload``, and the optional columns of tables.
 
     Raises:
-        InputError: it is no Arrow stream or has no such column.
-        ProblemError: 413, more than ``limit`` messages.
+        InputError: it is no Arrow stream, ends early, has no such column, or no rows.
+        LimitError: its buffers expand to more bytes than the settings allow.
+        ProblemError: 413, it has more messages than they allow.
     """
-    try:
-        # Lists of batches, not read_all: the count is known before anything is joined.
-        with pa.ipc.open_stream(pa.py_buffer(body)) as reader:
-            batches: list[Any] = []
-            count = 0
-            for batch in reader:
-                batch.validate(full=True)
-                batches.append(batch)
-                count += batch.num_rows
-                check_count(count, limit)
-            table = pa.Table.from_batches(batches, reader.schema)
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise InputError(f"no Arrow stream: {reason}", where="body") from None
-    if not table.num_rows:
-        raise InputError("no messages", where="body")
-    return MessageBatch(table)
+    source = Source("body", body, "")
+    limits = CaptureLimits(expanded_bytes=settings.max_expanded_bytes, packets=settings.max_messages + 1)
+    (group, *_), _ = read_table(source, None, None, limits)
+    if source.cut:
+        raise InputError(source.warnings[-1], where="body", hint="nothing of it was used: send it again")
+    check_count(len(group.batch), settings.max_messages)
+    return group.batch
 
 
 def check_count(count: int, limit: int) -> None:

@@ -82,7 +82,7 @@ def document(job: Job) -> Discovery:
     response_model=Discovery,
     responses={
         202: {"description": "It runs; `Location` says where to ask", "model": Discovery},
-        **problem_responses(400, 404, 413, 415, 422, 503, 504),
+        **problem_responses(400, 404, 409, 413, 415, 422, 503, 504),
     },
     openapi_extra=BODY,
 )
@@ -110,6 +110,9 @@ async def start_discovery(
             await asyncio.wait({ended}, timeout=settings.inline_wait_s)
     else:
         (settings.uploads / job_id).unlink()
+        if job.request != asked:
+            hint = f"it stands for /v1/discoveries/{job.id}; take a new key"
+            raise ProblemError(409, "the idempotency key was used for another request", hint=hint)
     found = await asyncio.to_thread(job_of, service, job.id)
     return _answer(found, request)
 
@@ -133,7 +136,7 @@ async def _read(request: Request, service: Service, context: str | None) -> Sent
     def _work() -> Sent:
         if kind == ARROW_TYPE:
             known = read_json(Context, context, "query.context") if context else Context()
-            read_arrow(body, most)
+            read_arrow(body, service.settings)
             return Sent("messages.arrow", body, len(body), known)
         sent = read_json(DiscoveryRequest, body)
         payloads = decode_messages(sent.messages, most).to_arrow().select(["payload"])

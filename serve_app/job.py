@@ -12,7 +12,7 @@ from typing import Any
 from ..cluster.catalog import CANCELLED, DONE, FAILED, PARTIAL, Catalog, Job
 from ..cluster.settings import ServiceSettings
 from ..discovery.captured import CapturedProtocol, protocols_in
-from ..discovery.captures import CaptureLimits, read_capture
+from ..discovery.captures import Capture, CaptureLimits, read_capture
 from ..discovery.errors import CancelledError, QbitelError
 from ..discovery.orchestrator import STAGES, DiscoveryResult, ProtocolDiscoveryOrchestrator
 from ..discovery.settings import DiscoverySettings
@@ -21,8 +21,6 @@ from .problems import Problem, problem, problem_of_error
 
 TICK_S = 0.1
 BEAT_S = 2.0
-# A small compressed capture may expand; this is how many times the largest body it may become.
-EXPANSION = 8
 
 
 class DiscoveryRun:
@@ -47,14 +45,7 @@ class DiscoveryRun:
             QbitelError: the capture cannot be read, or the run was stopped.
         """
         context = Context.model_validate(self.job.request["context"])
-        most = self.settings.max_body_bytes
-        capture = read_capture(
-            self.settings.uploads / self.job.id,
-            port=context.port,
-            format=context.format,
-            group=context.group,
-            limits=CaptureLimits(input_bytes=2 * most, expanded_bytes=EXPANSION * most),
-        )
+        capture = self._capture(context)
         self.warnings = list(capture.warnings)
         protocols = protocols_in([capture], context.only)
         if context.protocol and len(protocols) == 1:
@@ -72,6 +63,20 @@ class DiscoveryRun:
             self._keep(result)
         with self._lock:
             self._counts = (len(protocols), len(protocols))
+
+    def _capture(self, context: Context) -> Capture:
+        most, expanded = self.settings.max_body_bytes, self.settings.max_expanded_bytes
+        try:
+            return read_capture(
+                self.settings.uploads / self.job.id,
+                port=context.port,
+                format=context.format,
+                group=context.group,
+                limits=CaptureLimits(input_bytes=2 * most, expanded_bytes=expanded),
+            )
+        except QbitelError as error:
+            # The client knows the capture by the name that it gave, not by the file it was kept in.
+            raise type(error)(error.what, where=self.job.request["input"]["name"], hint=error.hint) from error
 
     def progress(self) -> dict[str, Any]:
         """Return how far it has come, as a document."""

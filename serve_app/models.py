@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, RootModel
 
 from ..discovery.spec.base import NAME
 from .problems import Problem
@@ -14,6 +14,7 @@ EXAMPLE_MESSAGES: list[JsonValue] = ["AAEAAAAGAQMAAAAC", "AAIAAAAGAQMAAgAC", "AA
 EXAMPLE_ID = "4c9d35b1f0a8e2716d40"
 BASE64 = "base64 of one message (RFC 4648, with padding)"
 Base64Message = Annotated[str, Field(description=BASE64, json_schema_extra={"contentEncoding": "base64"})]
+RuleValue = Annotated[int | str, Field(description="a number; text, or bytes as hexadecimal digits after 0x")]
 Level = Literal["basic", "standard", "strict", "enterprise"]
 
 
@@ -34,7 +35,9 @@ class Context(Request):
     format: Literal["pcap", "pcapng", "hex", "jsonl", "parquet", "arrow"] | None = Field(
         None, description="format of the capture; found from its content where null"
     )
-    group: bool = Field(False, description="group the rows of a table by endpoints and frame them again")
+    group: Literal["port", "transport"] | None = Field(
+        None, description="how to group; the rows of a table are regrouped, and framed again, only with it"
+    )
     seed: int = Field(0, ge=0, lt=1 << 63, description="seed of samples and splits")
 
 
@@ -54,6 +57,21 @@ class ParseRequest(Request):
     messages: list[Base64Message] = Field(min_length=1)
 
 
+class Rule(Request):
+    """A rule of the client's own: what must hold of a field."""
+
+    field: str = Field(max_length=1024, description="path of the field in its type, for instance f4 or items.value")
+    op: Literal["==", "!=", "<", "<=", ">", ">=", "in", "not-in", "between", "starts-with"]
+    value: RuleValue | list[RuleValue] = Field(description="a list for in, not-in and between")
+    name: str = Field("", max_length=120, description="what violations are called by")
+    type: str = Field("", max_length=64, description="the one message type that it stands for; empty for all")
+    message: str = Field("", max_length=1024, description="the reason that violations give")
+
+
+class Rules(RootModel[list[Rule]]):
+    """The rules beside an Arrow body."""
+
+
 class ValidateRequest(ParseRequest):
     """Messages to judge by a known specification."""
 
@@ -61,6 +79,7 @@ class ValidateRequest(ParseRequest):
         json_schema_extra={"examples": [{"protocol": EXAMPLE_ID, "level": "strict", "messages": EXAMPLE_MESSAGES}]}
     )
     level: Level = "standard"
+    rules: list[Rule] = Field([], max_length=1000, description="rules of one's own, checked at every level")
 
 
 class Stage(BaseModel):

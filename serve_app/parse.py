@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
+import pyarrow as pa
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
@@ -16,24 +15,10 @@ from .bodies import ARROW_TYPE, JSON_TYPE, arrow_bytes, decode_messages, media_t
 from .models import ParseRequest, ParseResponse
 from .problems import Fault, ProblemError, problem_responses
 from .service import Service, ServiceOf
+from .work import Steps, within
 
 router = APIRouter(prefix="/v1/parse", tags=["use"])
-Answer = TypeVar("Answer")
 ProtocolQuery = Annotated[str | None, Query(max_length=64, description="id of the specification, with an Arrow body")]
-
-
-async def within(seconds: float, work: Callable[[], Answer]) -> Answer:
-    """
-    Run work in a thread and wait so long for it.
-
-    Raises:
-        ProblemError: 504, it took longer.
-    """
-    try:
-        return await asyncio.wait_for(asyncio.to_thread(work), seconds)
-    except TimeoutError:
-        hint = "send fewer messages at a time"
-        raise ProblemError(504, f"the request took more than {seconds:g} s", hint=hint) from None
 
 
 def needed(protocol: str | None) -> str:
@@ -49,17 +34,20 @@ def needed(protocol: str | None) -> str:
     return protocol
 
 
-def trees(service: Service, found: StoredSpecification, batch: MessageBatch) -> ParseResponse:
-    """Parse each message to a tree."""
+def trees(service: Service, found: StoredSpecification, batch: MessageBatch, steps: Steps) -> dict[str, Any]:
+    """Parse each message to a tree; the document is that of ``ParseResponse``."""
     parser = service.parser(found.digest, found.document)
-    view = batch.view()
-    documents: list[dict[str, Any]] = [parser.parse(view.payload(row)).to_dict() for row in range(len(view))]
-    return ParseResponse(protocol=found.id, digest=found.digest, messages=documents)
+    documents: list[dict[str, Any]] = []
+    for chunk in steps.chunks(batch):
+        view = chunk.view()
+        documents.extend(parser.parse(view.payload(row)).to_dict() for row in range(len(view)))
+    return {"protocol": found.id, "digest": found.digest, "messages": documents}
 
 
-def columns(parser: Parser, batch: MessageBatch) -> Response:
+def columns(parser: Parser, batch: MessageBatch, steps: Steps) -> Response:
     """Parse a batch to columns, one row a message."""
-    return Response(arrow_bytes(parser.parse_batch(batch).to_arrow()), media_type=ARROW_TYPE)
+    tables = [parser.parse_batch(chunk).to_arrow() for chunk in steps.chunks(batch)]
+    return Response(arrow_bytes(pa.concat_tables(tables, promote_options="permissive")), media_type=ARROW_TYPE)
 
 
 @router.post(
@@ -79,14 +67,14 @@ async def parse(request: Request, service: ServiceOf, protocol: ProtocolQuery = 
     body = await request.body()
     wants_arrow = ARROW_TYPE in request.headers.get("accept", "")
 
-    def _work() -> Response:
+    def _work(steps: Steps) -> Response:
         if kind == JSON_TYPE:
             sent = read_json(ParseRequest, body)
             found, batch = service.specification(sent.protocol), decode_messages(sent.messages, settings.max_messages)
         else:
-            found, batch = service.specification(needed(protocol)), read_arrow(body, settings.max_messages)
+            found, batch = service.specification(needed(protocol)), read_arrow(body, settings)
         if wants_arrow:
-            return columns(service.parser(found.digest, found.document), batch)
-        return JSONResponse(trees(service, found, batch).model_dump(mode="json"))
+            return columns(service.parser(found.digest, found.document), batch, steps)
+        return JSONResponse(trees(service, found, batch, steps))
 
     return await within(settings.request_timeout_s, _work)

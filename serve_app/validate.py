@@ -2,39 +2,62 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
 
 from ..cluster.catalog import StoredSpecification
 from ..discovery.batch import MessageBatch
+from ..discovery.validator import rules_from
 from .bodies import ARROW_TYPE, JSON_TYPE, decode_messages, media_type, read_arrow, read_json, request_body
-from .models import Level, ValidateRequest, ValidateResponse, Verdict, Violation
-from .parse import ProtocolQuery, needed, within
+from .models import Level, Rule, Rules, ValidateRequest, ValidateResponse
+from .parse import ProtocolQuery, needed
 from .problems import problem_responses
 from .service import Service, ServiceOf
+from .work import Steps, within
 
 router = APIRouter(prefix="/v1/validate", tags=["use"])
 
 
-def judge(service: Service, found: StoredSpecification, batch: MessageBatch, level: Level) -> ValidateResponse:
-    """Validate a batch and give a verdict for each message."""
-    result = service.validator(found.digest, found.document, level).validate_batch(batch)
-    verdicts = []
-    for row in range(len(batch)):
-        valid = bool(result.valid[row])
-        broken = [] if valid else result.verdict(row).violations
-        violations = [
-            Violation(rule=v.rule, start=v.start, length=v.length, reason=v.reason, field=v.field or "") for v in broken
-        ]
-        verdicts.append(Verdict(row=row, valid=valid, violations=violations))
-    count = sum(verdict.valid for verdict in verdicts)
-    return ValidateResponse(protocol=found.id, digest=found.digest, level=level, valid=count, messages=verdicts)
+class Asked(NamedTuple):
+    """How strictly to judge, and by which rules of the client's own (as plain data)."""
+
+    level: Level
+    rules: list[dict[str, Any]]
+
+
+def judge(
+    service: Service, found: StoredSpecification, batch: MessageBatch, asked: Asked, steps: Steps
+) -> dict[str, Any]:
+    """
+    Validate a batch and give a verdict for each message; the document is that of ``ValidateResponse``.
+
+    Raises:
+        RuleError: a rule is malformed, or names a field that the specification lacks.
+    """
+    validator = service.validator(found.digest, found.document, asked.level)
+    if asked.rules:
+        validator = validator.with_rules(rules_from(asked.rules, validator.parser.symbols))
+    verdicts: list[dict[str, Any]] = []
+    for result in validator.stream(steps.chunks(batch)):
+        broken: dict[int, list[dict[str, Any]]] = {}
+        for row, violation in result.violations():
+            broken.setdefault(row, []).append(vars(violation))
+        first = len(verdicts)
+        verdicts.extend(
+            {"row": first + row, "valid": row not in broken, "violations": broken.get(row, [])}
+            for row in range(len(result))
+        )
+    valid = sum(verdict["valid"] for verdict in verdicts)
+    head = {"protocol": found.id, "digest": found.digest, "level": asked.level, "valid": valid}
+    return {**head, "messages": verdicts}
 
 
 @router.post(
     "",
     summary="Validate messages",
+    response_model=ValidateResponse,
     responses=problem_responses(400, 404, 413, 415, 422, 504),
     openapi_extra=request_body(ValidateRequest, (ARROW_TYPE, "Arrow stream with a binary column payload")),
 )
@@ -43,18 +66,25 @@ async def validate(
     service: ServiceOf,
     protocol: ProtocolQuery = None,
     level: Annotated[Level, Query(description="with an Arrow body")] = "standard",
-) -> ValidateResponse:
+    rules: Annotated[str | None, Query(description="JSON list of rules, with an Arrow body")] = None,
+) -> Response:
     """Judge messages (JSON with base64, or an Arrow stream): which rule is broken, in which bytes, and why."""
     settings = service.settings
     kind = media_type(request, (JSON_TYPE, ARROW_TYPE))
     body = await request.body()
 
-    def _work() -> ValidateResponse:
+    def _work(steps: Steps) -> Response:
         if kind == JSON_TYPE:
             sent = read_json(ValidateRequest, body)
-            batch = decode_messages(sent.messages, settings.max_messages)
-            return judge(service, service.specification(sent.protocol), batch, sent.level)
-        found = service.specification(needed(protocol))
-        return judge(service, found, read_arrow(body, settings.max_messages), level)
+            found, batch = service.specification(sent.protocol), decode_messages(sent.messages, settings.max_messages)
+            asked = Asked(sent.level, _plain(sent.rules))
+        else:
+            found, batch = service.specification(needed(protocol)), read_arrow(body, settings)
+            asked = Asked(level, _plain(read_json(Rules, rules, "query.rules").root) if rules else [])
+        return JSONResponse(judge(service, found, batch, asked, steps))
 
     return await within(settings.request_timeout_s, _work)
+
+
+def _plain(rules: list[Rule]) -> list[dict[str, Any]]:
+    return [rule.model_dump(exclude_unset=True) for rule in rules]

@@ -31,12 +31,14 @@ class Source:
         data: the decompressed content.
         sha256: of the input as it was given, before decompression (64 hexadecimal digits).
         warnings: what went wrong on the way.
+        cut: whether a table ended early, so that rows are missing.
     """
 
     name: str
     data: bytes | bytearray | mmap.mmap
     sha256: str
     warnings: list[str] = field(default_factory=list)
+    cut: bool = False
 
     def array(self) -> NDArray[np.uint8]:
         """Return the content as uint8 without copying it; read-only, so that kernels compile for one kind of array."""

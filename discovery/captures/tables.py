@@ -20,6 +20,7 @@ from ..errors import InputError, LimitError
 from ..streams import StreamSet
 from .capture import Counters, ProtocolGroup, Transport
 from .grouping import Grouping
+from .ipc import read_batches
 from .limits import CaptureLimits
 from .source import Source
 
@@ -29,6 +30,7 @@ _DIRECTIONS = {"c2s": CLIENT_TO_SERVER, "s2c": SERVER_TO_CLIENT, "1": CLIENT_TO_
 _FLOW_KEY = bytes.fromhex("51b17e1f10a5c0de2b7e151628aed2a6")
 _TRANSPORTS: tuple[Transport, ...] = ("udp", "tcp", "messages")
 _CODES = {"udp": 0, "tcp": 1}
+_TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 Groups = tuple[list[ProtocolGroup], Counters]
 
 
@@ -41,7 +43,10 @@ def read_table(source: Source, port: int | None, group: Grouping | None, limits:
         LimitError: it expands to more than the limits allow.
     """
     try:
-        table = _parquet(source, limits) if source.head(4) == b"PAR1" else _arrow(source, limits)
+        if source.head(4) == b"PAR1":
+            table = _parquet(source, limits)
+        else:
+            table = _collect(read_batches(source, limits.expanded_bytes), source, limits)
         table.validate(full=True)  # offsets from outside may point anywhere
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         what = str(error).splitlines()[0] if str(error) else "damaged"
@@ -89,7 +94,8 @@ def _parquet(source: Source, limits: CaptureLimits) -> pa.Table:
     file = pq.ParquetFile(pa.BufferReader(buffer))
     names = [name for name in COLUMNS if name in file.schema_arrow.names]
     if "payload" not in names:
-        raise InputError("no binary column 'payload'", where=source.name)
+        listed = ", ".join(file.schema_arrow.names[:8])[:200]
+        raise InputError("no binary column 'payload'", where=source.name, hint=f"the columns are: {listed}")
     if _may_expand(file.metadata, limits.expanded_bytes):
         file = pq.ParquetFile(pa.BufferReader(buffer), read_dictionary=names)
     return _collect(file.iter_batches(batch_size=4096, columns=names), source, limits)
@@ -103,31 +109,6 @@ def _may_expand(metadata: pq.FileMetaData, limit: int) -> bool:
             if min(column.num_values, 4096) * column.total_uncompressed_size > limit:
                 return True
     return False
-
-
-def _arrow(source: Source, limits: CaptureLimits) -> pa.Table:
-    buffer = pa.BufferReader(pa.py_buffer(source.data))
-    if source.head(6) == b"ARROW1":
-        reader = pa.ipc.open_file(buffer)
-        return _collect((reader.get_batch(i) for i in range(reader.num_record_batches)), source, limits)
-    return _collect(_stream_batches(pa.ipc.open_stream(buffer), source), source, limits)
-
-
-def _stream_batches(reader: pa.RecordBatchReader, source: Source):  # type: ignore[no-untyped-def]
-    """Yield the batches of a stream; one that is cut ends it with a warning if anything came before."""
-    count = 0
-    while True:
-        try:
-            batch = reader.read_next_batch()
-        except StopIteration:
-            return
-        except (pa.ArrowException, OSError) as error:
-            if not count:
-                raise
-            source.warnings.append(f"the stream is damaged after {count} batches: {str(error).splitlines()[0]}")
-            return
-        count += 1
-        yield batch
 
 
 @dataclass(frozen=True)
@@ -218,7 +199,9 @@ def _join_rows(batch: MessageBatch) -> StreamSet:
 def _normalise(table: pa.Table, source: Source) -> _Rows:
     payload = table.column("payload") if "payload" in table.column_names else None
     if payload is None or not (_is_binary(payload.type) or pa.types.is_null(payload.type)):
-        raise InputError("no binary column 'payload'", where=source.name, hint="its values are the messages' bytes")
+        kinds = ", ".join(f"{name} ({table.column(name).type})" for name in table.column_names[:8]) or "none"
+        hint = f"its values are the messages' bytes; columns that are read: {kinds}"
+        raise InputError("no binary column 'payload'", where=source.name, hint=hint)
     if not table.num_rows:
         raise InputError("the table has no rows", where=source.name)
     texts = {name: _text(table, name) for name in ("stream", "direction", "transport")}
@@ -269,8 +252,10 @@ def _times(table: pa.Table, source: Source) -> pa.ChunkedArray | pa.Array:
     column = table.column("ts")
     try:
         if pa.types.is_timestamp(column.type):
-            column = pc.divide(column.cast(pa.timestamp("ns", column.type.tz)).cast(pa.int64()).cast(pa.float64()), 1e9)
-        column = column.cast(pa.float64())
+            ticks = column.cast(pa.int64())
+            # Not a checked cast: times in ns have more digits than a float holds.
+            column = pc.divide(ticks.cast(pa.float64(), safe=False), _TICKS[column.type.unit])
+        column = column.cast(pa.float64(), safe=False)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         source.warnings.append(f"column 'ts' is {column.type}, not seconds: times were left out")
         return pa.nulls(table.num_rows, pa.float64())

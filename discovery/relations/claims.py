@@ -22,7 +22,7 @@ def reference(sample: Sample, row: int) -> MessageRef:
     """Return where a row of the sample was captured."""
     source = int(sample.view.source[row])
     capture = sample.capture_hashes[source] if 0 <= source < len(sample.capture_hashes) else ""
-    return MessageRef(capture=capture, number=int(sample.view.number[row]))
+    return MessageRef.at(capture, int(sample.view.number[row]))
 
 
 @lru_cache(maxsize=4096)

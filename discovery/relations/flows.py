@@ -78,9 +78,7 @@ def pair_evidence(
 
 def _references(columns: Columns, rows: NDArray[np.int64]) -> list[MessageRef]:
     view, hashes = columns.sample.flows.view, columns.sample.capture_hashes
-    return [
-        MessageRef(capture=hashes[int(view.source[r])] if hashes else "", number=int(view.number[r])) for r in rows
-    ]
+    return [MessageRef.at(hashes[int(view.source[r])] if hashes else "", int(view.number[r])) for r in rows]
 
 
 def types_of_flow_rows(columns: Columns, rows: NDArray[np.int64]) -> tuple[int, ...]:

@@ -64,4 +64,4 @@ def _reference(sample: Sample, leaves: Leaves, leaf: int) -> MessageRef:
     row = int(leaves.rows[leaf])
     source = int(sample.view.source[row])
     hashes = sample.capture_hashes
-    return MessageRef(capture=hashes[source] if source < len(hashes) else "", number=int(sample.view.number[row]))
+    return MessageRef.at(hashes[source] if source < len(hashes) else "", int(sample.view.number[row]))

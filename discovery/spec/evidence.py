@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+from ..batch import packet_and_part
 from .base import Model, Quantised
 
 
 class MessageRef(Model):
-    """A message: its capture's SHA-256 (first 16 hexadecimal digits) and its number in that capture."""
+    """
+    A message.
+
+    Attributes:
+        capture: the capture's SHA-256, first 16 hexadecimal digits.
+        number: of the packet or row in that capture, from 0.
+        part: which of the messages that begin in that packet, from 0; above 0 only in byte streams.
+    """
 
     capture: str
     number: int
+    part: int = 0
+
+    @classmethod
+    def at(cls, capture: str, number: int) -> MessageRef:
+        """Make a reference from the ``number`` of a message batch."""
+        packet, part = packet_and_part(number)
+        return cls(capture=capture, number=packet, part=part)
+
+    @property
+    def place(self) -> str:
+        """Return the packet's number, followed by ``.part`` where the message is not the first of its packet."""
+        return f"{self.number}.{self.part}" if self.part else str(self.number)
 
 
 class Rival(Model):

@@ -64,6 +64,6 @@ def _rival(rival: KeyCandidate, key: KeyCandidate) -> Rival:
 def _references(sample: Sample, rows: np.ndarray) -> list[MessageRef]:
     hashes = sample.capture_hashes
     return [
-        MessageRef(capture=hashes[source] if source < len(hashes) else "", number=int(sample.view.number[row]))
+        MessageRef.at(hashes[source] if source < len(hashes) else "", int(sample.view.number[row]))
         for row, source in zip(rows.tolist(), sample.view.source[rows].tolist(), strict=True)
     ]

@@ -47,14 +47,15 @@ def flags(leaves: Leaves, constraint: Flags) -> NDArray[np.bool_]:
 
 
 def length(leaves: Leaves, constraint: Length) -> NDArray[np.bool_] | None:
-    """The value says the bytes of the message, of what follows, or of a field; the parser has enforced nested ones."""
+    """The value says the bytes of the message, of what follows in its region, or of a field."""
     total = leaves.parsed.view.lengths[leaves.rows]
     if constraint.of == "message":
         size = total
     elif constraint.of == "rest":
-        if "." in leaves.symbol.path:
-            return None  # the region is that of a field whose width the parser took from its own length
-        size = total - leaves.starts - leaves.lengths
+        end = _region_end(leaves) if "." in leaves.symbol.path else total
+        if end is None:
+            return None
+        size = end - leaves.starts - leaves.lengths
     else:
         found = _extent(leaves, constraint.target or "")
         if found is None:
@@ -63,6 +64,20 @@ def length(leaves: Leaves, constraint: Length) -> NDArray[np.bool_] | None:
     told = np.clip(leaves.numbers, -FAR, FAR) * constraint.scale + constraint.bias
     holds: NDArray[np.bool_] = told == size
     return holds
+
+
+def _region_end(leaves: Leaves) -> NDArray[np.int64] | None:
+    """Where the field ends that this one lies in; None inside repeats, whose items have no region of their own."""
+    if leaves.symbol.repeated:
+        return None
+    parent = leaves.symbol.path.rpartition(".")[0]
+    ends = np.zeros(len(leaves.parsed), np.int64)
+    parsed = leaves.parsed
+    for index, symbol in enumerate(parsed.symbols):
+        if symbol.type == leaves.symbol.type and (symbol.path == parent or symbol.path.startswith(parent + ".")):
+            members = parsed.leaves_of(index)
+            np.maximum.at(ends, parsed.leaf_row[members], parsed.leaf_start[members] + parsed.leaf_length[members])
+    return ends[leaves.rows]
 
 
 def _extent(leaves: Leaves, target: str) -> NDArray[np.int64] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from functools import partial
 
 import numpy as np
@@ -17,6 +18,7 @@ from . import flows
 from .constraints import CHECKS, sentence
 from .endpoints import address
 from .framing import misframed
+from .memory import FlowMemory
 from .rules import Rule
 from .values import Leaves
 from .verdict import Breach, ValidationResult, Verdict
@@ -50,13 +52,28 @@ class MessageValidator:
         self.type_names = (*(t.name for t in spec.types), UNKNOWN_TYPE)
         self.likelihood = Likelihood(spec) if self.rank >= 3 else None
 
+    def with_rules(self, rules: Sequence[Rule]) -> MessageValidator:
+        """Return a validator with other custom rules; what was compiled is shared."""
+        other = copy(self)
+        other.rules = tuple(rules)
+        return other
+
     def validate(self, message: bytes) -> Verdict:
         """Judge one message on its own."""
         return self.validate_batch(MessageBatch.from_payloads([message])).verdict(0)
 
     def stream(self, batches: Iterable[MessageBatch]) -> Iterator[ValidationResult]:
-        """Judge batch after batch; constraints between messages see the messages of one batch."""
-        return map(self.validate_batch, batches)
+        """Judge batch after batch, as if all were one: the latest messages of each flow are remembered."""
+        memory = FlowMemory()
+        for batch in batches:
+            if self.rank < LEVELS.index("strict"):
+                yield self.validate_batch(batch)
+                continue
+            before = memory.recall(batch)
+            both = MessageBatch.concatenate([before, batch])
+            result = self.validate_batch(both)
+            memory.keep(both, result.type_index)
+            yield result.after(len(before))
 
     def validate_batch(self, messages: MessageBatch | MessageView) -> ValidationResult:
         """Judge a batch; every message gets a verdict, in order."""

@@ -55,6 +55,15 @@ class Breach:
     lengths: NDArray[np.int64]
     reason: Callable[[int], str]
 
+    def after(self, rows: int) -> Breach:
+        """Return what concerns the messages behind the first ``rows``, which are counted from there."""
+        kept = np.flatnonzero(self.rows >= rows)
+        reason = self.reason
+        return Breach(
+            self.rule, self.field, self.rows[kept] - rows, self.starts[kept], self.lengths[kept],
+            lambda k: reason(int(kept[k])),
+        )  # fmt: skip
+
 
 @dataclass(frozen=True)
 class ValidationResult:
@@ -73,6 +82,11 @@ class ValidationResult:
 
     def __len__(self) -> int:
         return len(self.valid)
+
+    def after(self, rows: int) -> ValidationResult:
+        """Return the verdicts on the messages behind the first ``rows``."""
+        kept = tuple(breach for breach in (b.after(rows) for b in self.breaches) if len(breach.rows))
+        return ValidationResult(self.valid[rows:], self.type_index[rows:], self.type_names, kept)
 
     def verdict(self, row: int) -> Verdict:
         """Return the verdict on one message, its violations by position."""

@@ -106,6 +106,14 @@ def test_same_idempotency_key_gives_the_same_discovery(client: httpx.Client) -> 
     assert first.headers["Location"] == second.headers["Location"]
 
 
+def test_idempotency_key_of_another_request_is_refused(client: httpx.Client) -> None:
+    """The same key with other content is a conflict, not an answer to something else."""
+    headers = {"Idempotency-Key": "test-key-2", "Prefer": "respond-async"}
+    client.post("/v1/discoveries", json={"messages": encoded(MESSAGES)}, headers=headers)
+    other = client.post("/v1/discoveries", json={"messages": encoded(MESSAGES[:3])}, headers=headers)
+    assert (other.status_code, other.json()["code"]) == (409, "conflict")
+
+
 def test_waiting_or_running_discovery_can_be_cancelled(client: httpx.Client) -> None:
     """A cancelled discovery ends as cancelled, with its events ended too; cancelling again changes nothing."""
     many = [bytes([n % 251, n // 251 % 251, n * 7 % 256]) * 8 + bytes([n % 5]) * (n % 40) for n in range(20000)]
@@ -124,6 +132,7 @@ def test_capture_with_wrong_magic_is_a_problem(client: httpx.Client) -> None:
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["code"] == "input"
+    assert answer.json()["detail"].startswith("x.pcap: ")
 
 
 def test_random_bytes_claim_no_structure(client: httpx.Client) -> None:

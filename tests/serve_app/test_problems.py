@@ -19,6 +19,14 @@ BAD = {
     "no Arrow stream": ("POST", "/v1/parse?protocol=x", b"garbage", ARROW, 404),
     "Arrow stream that is none": ("POST", "/v1/discoveries", b"garbage", ARROW, 400),
     "Arrow body without protocol": ("POST", "/v1/validate", b"garbage", ARROW, 422),
+    "compressed as a whole": ("POST", "/v1/parse", b"x", {**JSON, "Content-Encoding": "gzip"}, 415),
+    "malformed rule": (
+        "POST",
+        "/v1/validate",
+        b'{"protocol": "x", "messages": ["AA=="], "rules": [{"field": "f", "op": "~", "value": 1}]}',
+        JSON,
+        422,
+    ),
     "query out of range": ("GET", "/v1/protocols?limit=0", b"", {}, 422),
     "hostile context": (
         "POST",

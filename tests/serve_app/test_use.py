@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import base64
+import json
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pyarrow as pa
 import pytest
 
-from qbitel import MessageBatch, read_capture
+from qbitel import MessageBatch, MessageValidator, ProtocolSpec, read_capture
 
 ARROW = "application/vnd.apache.arrow.stream"
 
@@ -55,6 +57,81 @@ def test_arrow_in_arrow_out_has_one_row_a_message(client: httpx.Client, spec_id:
     )
     assert answer.headers["content-type"] == ARROW, answer.text
     assert pa.ipc.open_stream(answer.content).read_all().num_rows == len(payloads)
+
+
+def test_arrow_bodies_take_the_columns_of_tables(client: httpx.Client, spec_id: str, payloads: list[bytes]) -> None:
+    """Direction and addresses as text, times of any Arrow type, nulls and foreign columns are read as in files."""
+    n = len(payloads)
+    table = pa.table({
+        "payload": payloads, "ts": pa.array([1_760_000_000_000_000 + i for i in range(n)], pa.timestamp("us")),
+        "direction": ["c2s", None] * (n // 2), "src": ["192.0.2.7"] * n, "dst": [None] * n, "sport": [40000] * n,
+        "stream": [i // 5 for i in range(n)], "notes": [{"a": 1}] * n,
+    })  # fmt: skip
+    headers, asked_for = {"Content-Type": ARROW}, {"protocol": spec_id, "level": "strict"}
+    answer = client.post("/v1/validate", params=asked_for, content=stream_of(table), headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert len(answer.json()["messages"]) == n
+    started = client.post("/v1/discoveries", content=stream_of(table), headers=headers)
+    assert started.status_code in (200, 202), started.text
+
+
+def stream_of(table: pa.Table, compression: str | None = None) -> bytes:
+    """Return a table as an Arrow stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+@pytest.mark.parametrize("path", ["/v1/parse", "/v1/validate", "/v1/discoveries"])
+def test_arrow_body_that_would_expand_beyond_the_limit_is_refused(
+    client: httpx.Client, spec_id: str, path: str
+) -> None:
+    """A body of kilobytes whose buffers expand to a gigabyte is answered with 413 before they do."""
+    zeros = pa.py_buffer(bytes(1 << 24))
+    offsets = pa.py_buffer(np.arange(2, dtype=np.int64) * (1 << 24))
+    batch = pa.record_batch([pa.Array.from_buffers(pa.large_binary(), 1, [None, offsets, zeros])], ["payload"])
+    body = stream_of(pa.Table.from_batches([batch] * 64), "zstd")
+    assert len(body) < 1 << 17
+    answer = client.post(path, params={"protocol": spec_id}, content=body, headers={"Content-Type": ARROW})
+    assert (answer.status_code, answer.json()["code"]) == (413, "limit"), answer.text
+
+
+def test_arrow_body_that_is_cut_is_refused(client: httpx.Client, spec_id: str, payloads: list[bytes]) -> None:
+    """Of a stream that ends early nothing is used: the client would take the answer for all of it."""
+    table = pa.concat_tables([pa.table({"payload": payloads})] * 3)
+    body = stream_of(table)[:-300]
+    answer = client.post("/v1/parse", params={"protocol": spec_id}, content=body, headers={"Content-Type": ARROW})
+    assert answer.status_code == 400 and "damaged after" in answer.json()["detail"]
+
+
+def test_custom_rules_judge_over_http(client: httpx.Client, spec_id: str, payloads: list[bytes]) -> None:
+    """Rules in a JSON body, or beside an Arrow body, give violations by their name; a malformed one is a 422."""
+    rule = {"name": "versions", "field": "f2", "op": "in", "value": [7], "message": "only version 7 is deployed"}
+    sent = asked(spec_id, payloads[:3], level="basic", rules=[rule])
+    by_json = client.post("/v1/validate", json=sent)
+    assert by_json.status_code == 200, by_json.text
+    assert {v["rule"] for m in by_json.json()["messages"] for v in m["violations"]} == {"versions"}
+    body = stream_of(pa.table({"payload": payloads[:3]}))
+    query = {"protocol": spec_id, "level": "basic", "rules": json.dumps([rule])}
+    by_arrow = client.post("/v1/validate", params=query, content=body, headers={"Content-Type": ARROW})
+    assert by_arrow.json() == by_json.json()
+    unknown = asked(spec_id, payloads[:1], rules=[{**rule, "field": "no_such_field"}])
+    refused = client.post("/v1/validate", json=unknown)
+    assert (refused.status_code, refused.json()["code"]) == (422, "rule")
+
+
+def test_a_validation_of_many_messages_is_that_of_one_batch(
+    client: httpx.Client, spec_id: str, example_captures: Path
+) -> None:
+    """The service judges large requests in parts; rows and verdicts are those of the library."""
+    batch = read_capture(example_captures / "plant.pcapng").groups[0].batch
+    many = MessageBatch.concatenate([batch] * 6).payloads()
+    found = client.post("/v1/validate", json=asked(spec_id, many, level="strict")).json()["messages"]
+    assert [verdict["row"] for verdict in found] == list(range(len(many)))
+    spec = ProtocolSpec.from_bytes(json.dumps(client.get(f"/v1/protocols/{spec_id}").json()["spec"]))
+    expected = MessageValidator(spec, "strict").validate_batch(MessageBatch.from_payloads(many))
+    assert [verdict["valid"] for verdict in found] == expected.valid.tolist()
 
 
 def test_damaged_message_is_judged_invalid(client: httpx.Client, spec_id: str, payloads: list[bytes]) -> None:

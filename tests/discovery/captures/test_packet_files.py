@@ -14,9 +14,10 @@ from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, frag
 from scapy.layers.l2 import LLC, SNAP, STP, CookedLinux, CookedLinuxV2, Dot1AD, Dot1Q, Dot3, Ether, Loopback
 from scapy.packet import Packet, Raw
 
-from qbitel.discovery.batch import CLIENT_TO_SERVER, SERVER_TO_CLIENT
+from qbitel.discovery.batch import CLIENT_TO_SERVER, SERVER_TO_CLIENT, packet_and_part
 from qbitel.discovery.captures import Capture, CaptureLimits, messages_of, read_capture
 from qbitel.discovery.errors import InputError, LimitError, NotFoundError
+from qbitel.discovery.spec import MessageRef
 from qbitel.discovery.spec.framing import LengthFraming
 
 ETHER = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
@@ -262,13 +263,14 @@ def test_a_snap_length_marks_what_is_missing(tmp_path: Path) -> None:
 
 
 def test_messages_of_streams_carry_the_packet_they_start_in() -> None:
-    """Number, time, direction and ports of a message are those of the packet that holds its first byte."""
+    """Time, direction and ports of a message are those of the packet with its first byte; its number says which."""
     frames = [segment(True, "PA", 1, b"\3ab\2"), segment(False, "PA", 1, b"\2z"), segment(True, "PA", 5, b"c\1")]
     group = read_capture(pcap(frames)).group("tcp_502")
     batch = messages_of(group, LengthFraming(offset=0, width=1, endianness="big", bias=0))
     assert batch.payloads() == [b"\3ab", b"\2c", b"\2z", b"\1"]
     rows = batch.to_arrow().to_pylist()
-    assert [row["number"] for row in rows] == [0, 0, 1, 2]
+    assert [packet_and_part(row["number"]) for row in rows] == [(0, 0), (0, 1), (1, 0), (2, 0)]
+    assert [MessageRef.at("", row["number"]).place for row in rows] == ["0", "0.1", "1", "2"]
     assert [row["ts"] for row in rows] == pytest.approx([0, 0, 1.000001, 2.000002])
     assert [row["direction"] for row in rows] == [1, 1, 2, 1]
     assert [(row["src"], row["sport"]) for row in rows[1:3]] == [(b"\n\0\0\1", 40000), (b"\n\0\0\2", 502)]

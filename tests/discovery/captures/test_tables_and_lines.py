@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -167,6 +168,32 @@ def test_tables_that_cannot_be_read_say_why(content: bytes, reason: str) -> None
     with pytest.raises(InputError, match=reason) as caught:
         read_capture(content)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("compression", [None, "lz4", "zstd"])
+@pytest.mark.parametrize("open_sink", [pa.ipc.new_stream, pa.ipc.new_file])
+def test_what_compressed_arrow_expands_to_is_known_before_it_is_expanded(
+    compression: str | None, open_sink: Callable[..., Any]
+) -> None:
+    """A small body that expands beyond the limit is refused; within the limit it is read."""
+    table = pa.table({"payload": pa.array([bytes(1 << 20)] * 4, pa.binary())})
+    sink = pa.BufferOutputStream()
+    with open_sink(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as writer:
+        writer.write_table(table)
+    content = sink.getvalue().to_pybytes()
+    held = pa.total_allocated_bytes()
+    with pytest.raises(LimitError, match="expands to 41943"):
+        read_capture(content, limits=CaptureLimits(expanded_bytes=1 << 20))
+    assert pa.total_allocated_bytes() - held < 1 << 20
+    assert len(only_rows(read_capture(content, limits=CaptureLimits(expanded_bytes=5 << 20)))) == 4
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_times_of_arrow_become_seconds(unit: str) -> None:
+    """A column of Arrow timestamps, in whatever unit, is read as seconds."""
+    ticks = 1_760_000_001 * {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
+    content = parquet(pa.table({"payload": [b"x"], "ts": pa.array([ticks], pa.timestamp(unit))}))
+    assert only_rows(read_capture(content))[0]["ts"] == pytest.approx(1_760_000_001, abs=1e-6)
 
 
 def test_a_stream_that_is_cut_gives_the_batches_before() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qbitel.discovery.batch import MessageBatch
@@ -31,6 +32,7 @@ from qbitel.discovery.spec import (
     ProtocolSpec,
     Range,
     Repeat,
+    Rest,
     SequenceModel,
     Text,
     Times,
@@ -38,6 +40,7 @@ from qbitel.discovery.spec import (
     ValueGuard,
 )  # fmt: skip
 from qbitel.discovery.validator import LEVELS, MessageValidator
+from qbitel.discovery.validator.memory import FlowMemory
 
 
 def number(name: str, size: int, *constraints: object) -> Field:
@@ -120,6 +123,17 @@ def test_strict_names_the_constraint_and_the_bytes(broken: bytes, rule: str, sta
     assert MessageValidator(SPEC, "standard").validate(broken).valid
 
 
+def test_a_nested_length_speaks_of_its_region() -> None:
+    """A length of the rest, inside a field, counts to the end of that field and not of the message."""
+    inner = [number("kind", 1), number("size", 1, Length(of="rest")), Field(name="value", width=Rest())]
+    body = Field(name="body", width=FromLength(field="len"), elements=inner)
+    spec = ProtocolSpec(types=[MessageType(name="t", elements=[number("len", 1), body, number("tail", 2)])])
+    validator = MessageValidator(spec, "strict")
+    assert validator.validate(b"\x05\x01\x03abc\0\0").valid
+    (violation,) = validator.validate(b"\x05\x01\x05abc\0\0").violations
+    assert (violation.rule, violation.start, violation.field) == ("length", 2, "t.body.size")
+
+
 def test_standard_names_the_byte_from_which_a_message_does_not_fit() -> None:
     """A message that is cut off is broken in structure; basic only asks for its type."""
     cut = message()[:10]
@@ -157,28 +171,30 @@ def test_order_of_rows_does_not_matter_to_flows() -> None:
     assert (~straight).sum() == 2
 
 
+SURPRISED = SPEC.model_copy(
+    update={
+        "sequence": SequenceModel(
+            transitions=[
+                Transition(source="write", target="reply", direction="s2c", count=500),
+                Transition(source="reply", target="write", direction="c2s", count=500),
+            ],
+            usual_bits=1.0,
+        ),
+        "grammar": Grammar(
+            rules=[GrammarRule(left="S", right=["reply.key", "reply.tick"], probability=1.0)], usual_bits=0.5
+        ),
+    }
+)
+
+
 def test_enterprise_calls_a_surprise_what_is_rarer_than_anything_learned() -> None:
     """A type that never followed another in a flow, and a message that the grammar cannot derive, are surprises."""
-    spec = SPEC.model_copy(
-        update={
-            "sequence": SequenceModel(
-                transitions=[
-                    Transition(source="write", target="reply", direction="s2c", count=500),
-                    Transition(source="reply", target="write", direction="c2s", count=500),
-                ],
-                usual_bits=1.0,
-            ),
-            "grammar": Grammar(
-                rules=[GrammarRule(left="S", right=["reply.key", "reply.tick"], probability=1.0)], usual_bits=0.5
-            ),
-        }
-    )
     batch = MessageBatch.from_payloads(
         [message(tick=1), b"\x20\x01", b"\x20\x01"], flow=[1] * 3, direction=[1, 2, 2], ts=[0.0, 1.0, 2.0]
     )
-    found = [(row, v.rule) for row, v in MessageValidator(spec, "enterprise").validate_batch(batch).violations()]
+    found = [(row, v.rule) for row, v in MessageValidator(SURPRISED, "enterprise").validate_batch(batch).violations()]
     assert found == [(0, "grammar"), (2, "sequence")]
-    assert MessageValidator(spec, "strict").validate_batch(batch).valid.all()
+    assert MessageValidator(SURPRISED, "strict").validate_batch(batch).valid.all()
 
 
 @given(st.lists(st.binary(max_size=40), max_size=20))
@@ -198,6 +214,41 @@ def test_stream_judges_batch_after_batch() -> None:
     """Each batch of a stream gives its own result."""
     batches = [MessageBatch.from_payloads([message()]), MessageBatch.from_payloads([b"?", message()])]
     assert [r.valid.tolist() for r in MessageValidator(SPEC, "strict").stream(batches)] == [[True], [False, True]]
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 2**32 - 1), st.lists(st.integers(1, 30), min_size=1, max_size=12), st.booleans())
+def test_a_stream_is_judged_as_one_batch(seed: int, sizes: list[int], timed: bool) -> None:
+    """Counters, echoes and sequences see across the batches of a stream, wherever it is cut, with times or without."""
+    rng = np.random.default_rng(seed)
+    n = sum(sizes)
+    kinds, ticks = rng.integers(0, 3, n), np.cumsum(rng.choice([0, 1, 1, 1, 2], n)) % 256
+    payloads = [message(tick=int(t)) if k else bytes([0x20, int(t)]) for k, t in zip(kinds, ticks, strict=True)]
+    batch = MessageBatch.from_payloads(
+        payloads,
+        flow=rng.integers(0, 4, n).tolist(),
+        direction=rng.integers(1, 3, n).tolist(),
+        ts=[float(i) if timed else None for i in range(n)],
+    )
+    edges = np.cumsum([0, *sizes]).tolist()
+    parts = [batch.slice(a, b - a) for a, b in itertools.pairwise(edges)]
+    validator = MessageValidator(SURPRISED, "enterprise")
+    found = [
+        (start + row, violation)
+        for start, result in zip(edges, validator.stream(parts), strict=False)
+        for row, violation in result.violations()
+    ]
+    assert found == validator.validate_batch(batch).violations()
+
+
+def test_a_stream_remembers_a_bounded_number_of_messages() -> None:
+    """Of more flows than are remembered the latest are kept."""
+    memory = FlowMemory(most=10)
+    for flow in range(1, 40):
+        batch = MessageBatch.from_payloads([b"\x20\x01"], flow=[flow])
+        memory.keep(MessageBatch.concatenate([memory.recall(batch), batch]), np.zeros(1, np.int32))
+    asked = MessageBatch.from_payloads([b"?"] * 39, flow=list(range(1, 40)))
+    assert memory.recall(asked).view().flow.tolist() == list(range(30, 40))
 
 
 def test_an_unknown_level_is_named() -> None:
