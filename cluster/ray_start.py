@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ..discovery.errors import InputError
 from .settings import ServiceSettings
 
 # Chosen before Ray is imported: without the first, a local Ray turns tokens on and writes one to the home folder.
@@ -34,6 +35,25 @@ def free_port(host: str = "127.0.0.1") -> int:
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
+
+
+def usable_port(host: str, port: int) -> int:
+    """
+    Return a port that can be listened on: the one given, or a free one where it is 0.
+
+    Raises:
+        InputError: the address is none of this machine, or the port is taken.
+    """
+    try:
+        if not port:
+            return free_port(host)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+        return port
+    except OSError as error:
+        hint = "port 0 takes a free one"
+        raise InputError(f"cannot listen: {error.strerror}", where=f"{host}:{port}", hint=hint) from error
 
 
 @contextmanager

@@ -53,6 +53,11 @@ def packet_and_part(number: int) -> tuple[int, int]:
     return (number ^ IN_STREAM) >> PART_BITS, number & ((1 << PART_BITS) - 1)
 
 
+def place_text(packet: int, part: int) -> str:
+    """Return how people write a place: the packet or row, and ``.part`` where it is not the packet's first message."""
+    return f"{packet}.{part}" if part else str(packet)
+
+
 @dataclass(frozen=True)
 class MessageView:
     """

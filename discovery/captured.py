@@ -58,8 +58,16 @@ def protocols_in(
             raise NotFoundError(f"no protocol group '{only}'", hint=f"there are: {', '.join(sorted(by_name)[:12])}")
         by_name = {only: by_name[only]}
     if not by_name:
-        raise InputError("no messages", hint="no packet carries a payload that this reader knows")
+        raise InputError("no messages", where=", ".join(c.source for c in captures[:4]), hint=_why_none(captures))
     return [_framed(name, members, framing) for name, members in sorted(by_name.items())]
+
+
+def _why_none(captures: Sequence[Capture]) -> str:
+    packets = sum(capture.counters.packets for capture in captures)
+    filtered = sum(capture.counters.filtered for capture in captures)
+    if filtered:
+        return f"{filtered} of {packets} packets are of other ports than the one that was asked for"
+    return f"{packets} packets, and none carries a payload that this reader knows" if packets else "it has no packets"
 
 
 def _framed(name: str, members: Sequence[tuple[Capture, ProtocolGroup]], framing: Framing | None) -> CapturedProtocol:

@@ -317,7 +317,8 @@ def notes(spec: ProtocolSpec, statistics: MessageStatistics) -> Iterator[str]:
     elif not has_structure(spec):
         yield "no structure found: the messages look like random, encrypted or identical bytes; no fields are claimed"
     if 0 < spec.measures.messages < 8:
-        yield f"only {spec.measures.messages} message(s): claims rest on very little evidence"
+        count = "one message" if spec.measures.messages == 1 else f"{spec.measures.messages} messages"
+        yield f"only {count}: claims rest on very little evidence"
     unexplained = spec.measures.messages - spec.measures.explained
     if unexplained:
         yield f"{unexplained} of {spec.measures.messages} messages do not parse and stay visible as unknown or damaged"

@@ -19,12 +19,15 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from qbitel.cli.listing import summary_line, summary_table
+from qbitel import read_capture
+from qbitel.cli.listing import LEGEND, coverage_text, summary_line, summary_table
 from qbitel.cluster.ray_start import free_port, ray_cluster
 from qbitel.cluster.settings import ServiceSettings
+from qbitel.discovery.captured import protocols_in
 from qbitel.discovery.exports import FORMATS
 from qbitel.discovery.spec import ProtocolSpec
 from qbitel.evidence_text import claim_lines
+from qbitel.results import write_examples
 from qbitel.serve_app import running_service
 
 PLANT = Path(__file__).parent / "captures" / "plant.pcapng"
@@ -59,17 +62,20 @@ def show(client: httpx.Client, capture: Path, out: Path, console: Console) -> in
     address = sent.headers["Location"]
     console.print(f"sent {capture.name} ({capture.stat().st_size} bytes): {sent.status_code}, {address}\n")
     for event, data in events(client, f"{address}/events"):
-        if event == "stage":
+        if event == "stage" and data["fraction"] > 0:
             seconds = "" if data.get("seconds") is None else f"{data['seconds']:.2f} s"
             line = f"{data['protocol']}  {data['name']:<12} {data['status']:<8} {100 * data['fraction']:3.0f} %"
-            console.print(f"  {line} {seconds}")
+            console.print(f"  {line}  {seconds}")
     found = client.get(address).raise_for_status().json()
     if found["status"] != "done":
-        console.print(f"the discovery is {found['status']}: {found['problem']}")
+        problem = found["problem"] or {}
+        console.print(f"the discovery is {found['status']}: {problem.get('detail', '')} {problem.get('hint', '')}")
     for result in found["results"]:
         print_result(result, console)
-        console.print(f"written: {write(client, result, out)}")
+        console.print(f"\nwritten: {write(client, result, capture, out)}")
     write_index(found["results"], out)
+    if found["results"]:
+        print_next(found["results"][0], out, console)
     return 0 if found["status"] == "done" and found["results"] else 1
 
 
@@ -90,11 +96,10 @@ def print_result(result: dict[str, Any], console: Console) -> None:
     console.print()
     console.print(summary_line(spec), soft_wrap=True)
     console.print(summary_table(spec))
+    console.print(f"{LEGEND}\n", style="bright_black", markup=False, soft_wrap=True)
     measures = spec.measures
-    console.print(
-        f"held-out coverage: {100 * measures.held_out_coverage:.1f} % "
-        f"({measures.held_out_explained} of {measures.held_out_messages} messages kept back from inference)"
-    )
+    kept_back = f"{measures.held_out_explained} of {measures.held_out_messages} messages kept back from inference parse"
+    console.print(f"{coverage_text(spec)}: {kept_back}\n")
     table = Table("stage", "status", "seconds", "found", box=None, header_style="bold")
     for stage in result["stages"]:
         seconds = "" if stage["seconds"] is None else f"{stage['seconds']:.3f}"
@@ -104,8 +109,20 @@ def print_result(result: dict[str, Any], console: Console) -> None:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
 
 
-def write(client: httpx.Client, result: dict[str, Any], out: Path) -> Path:
-    """Write the specification, its evidence and its exports, the Wireshark dissector among them; return the folder."""
+def print_next(result: dict[str, Any], out: Path, console: Console) -> None:
+    """Print what to try on the folder that was written."""
+    kind = max(result["spec"]["types"], key=lambda each: each["messages"])["name"]
+    for what, command in (
+        ("a message as hex and tree", f".venv/bin/qbitel show {out} --type {kind} --msg 0"),
+        ("the evidence for a claim", f".venv/bin/qbitel why {out} {'key' if result['spec']['key'] else kind}"),
+        ("every claim's evidence", f"less {out / result['protocol'] / 'evidence.txt'}"),
+        ("the dissector", f"tshark -X lua_script:{out / result['protocol'] / 'dissector.lua'} -r CAPTURE -V"),
+    ):
+        console.print(f"  {what:<28}{command}", markup=False, soft_wrap=True)
+
+
+def write(client: httpx.Client, result: dict[str, Any], capture: Path, out: Path) -> Path:
+    """Write the specification, its evidence, its exports and example messages; return the folder."""
     folder = out / result["protocol"]
     folder.mkdir(parents=True, exist_ok=True)
     spec = ProtocolSpec.from_bytes(json.dumps(result["spec"]))
@@ -115,6 +132,8 @@ def write(client: httpx.Client, result: dict[str, Any], out: Path) -> Path:
     for form, (_, name) in FORMATS.items():
         exported = client.get(f"/v1/protocols/{result['id']}/exports/{form}").raise_for_status()
         (folder / name).write_text(exported.text, encoding="utf-8")
+    (protocol,) = protocols_in([read_capture(capture)], result["protocol"], spec.framing)
+    write_examples(folder, spec, protocol.messages)
     return folder
 
 

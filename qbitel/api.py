@@ -20,7 +20,7 @@ from .discovery.orchestrator import Known, Progress, ProtocolDiscoveryOrchestrat
 from .discovery.settings import DiscoverySettings
 from .discovery.spec import ProtocolSpec
 from .discovery.statistics import StatisticalAnalyzer
-from .results import open_results, protocols_of
+from .results import INDEX, open_results, protocols_of
 
 
 def discover(
@@ -90,7 +90,7 @@ def discover_all(
         only, port: read only this protocol group, only flows with this port.
         form: format of the files where it should not be found out.
         group: by ``port`` or ``transport``; regroups and reframes the rows of tables.
-        extend: a result folder to learn on: protocols that it holds are extended by these captures.
+        extend: a result folder to learn on: protocols that it holds are extended by these captures, others begun.
 
     Raises:
         InputError: a file cannot be read, or none holds messages.
@@ -110,13 +110,16 @@ def _extended(
 ) -> DiscoveredProtocol:
     orchestrator = ProtocolDiscoveryOrchestrator(settings)
     name = protocol.known.protocol
-    if name not in protocols_of(folder):
+    if not (folder / INDEX).exists() or name not in protocols_of(folder):
         result = orchestrator.discover(protocol.batches, known=protocol.known, progress=progress, clock=perf_counter)
         return DiscoveredProtocol(result, protocol.messages)
     stored = open_results(folder, name)
-    result = orchestrator.extend(
-        stored.spec, stored.statistics(), protocol.batches, progress=progress, clock=perf_counter
-    )
+    seen = {capture.hash for capture in stored.spec.provenance.captures}
+    fresh = {capture: batch for capture, batch in protocol.batches.items() if capture not in seen}
+    if not fresh:
+        hint = "the same messages are not counted twice"
+        raise InputError(f"{name} has been learned from these captures before", where=str(folder), hint=hint)
+    result = orchestrator.extend(stored.spec, stored.statistics(), fresh, progress=progress, clock=perf_counter)
     return DiscoveredProtocol(result, MessageBatch.concatenate([stored.messages(), protocol.messages]))
 
 
@@ -130,10 +133,15 @@ def load_messages(source: str | PathLike[str], spec: ProtocolSpec) -> tuple[Mess
     """
     capture = read_capture(Path(source))
     names = {group.name for group in capture.groups}
-    only = spec.protocol if spec.protocol in names else None
     if not names:
-        return MessageBatch.from_payloads([]), tuple(capture.warnings)
-    return the_one(protocols_in([capture], only, spec.framing)).messages, tuple(capture.warnings)
+        return MessageBatch.from_payloads([]), (*capture.warnings, f"{source}: there are no messages in it")
+    only = spec.protocol if spec.protocol in names else None
+    chosen = the_one(protocols_in([capture], only, spec.framing))
+    warnings = list(capture.warnings)
+    # Rows of a table say nothing of their protocol; a port does.
+    if only is None and chosen.known.carrier is not None:
+        warnings.append(f"{source} holds {chosen.known.protocol}: its messages are read as {spec.protocol}")
+    return chosen.messages, tuple(warnings)
 
 
 def digest_of(

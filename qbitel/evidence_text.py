@@ -9,33 +9,46 @@ from .discovery.errors import NotFoundError
 from .discovery.spec import Constraint, Evidence, Field, MessageRef, ProtocolSpec, walk
 
 
-def resolve_claim(spec: ProtocolSpec, text: str) -> str:
+def resolve_claims(spec: ProtocolSpec, text: str) -> list[str]:
     """
-    Return the claim that a person means: exact, by a type's label, or by ``type.field`` alone where that is unique.
+    Return the claims that a person means: one by its name, or all about a type, a field or of a kind, sorted.
+
+    ``length:t03.size`` is one claim; ``t03.size`` all about a field; ``t03`` those about a type as a whole; ``key`` or
+    ``framing`` those of the kind. A type's label (``[2]=0x03``) or its last value (``0x03``) may stand for its name.
 
     Raises:
-        NotFoundError: no claim or several claims fit; the message lists near ones.
+        NotFoundError: no claim fits; the message lists near ones.
     """
     wanted = _by_label(spec, text)
     if wanted in spec.evidence:
-        return wanted
-    subject = wanted.split(":", 1)[-1]
-    near = sorted(claim for claim in spec.evidence if claim.split(":", 1)[-1] == subject)
-    if len(near) == 1:
-        return near[0]
+        return [wanted]
+    kind, _, subject = wanted.rpartition(":")
+    near = sorted(c for c in spec.evidence if c.partition(":")[2] == subject or c.startswith(f"{wanted}:"))
     if near:
-        raise NotFoundError(f"'{text}' is several claims", hint=", ".join(near[:6]))
-    raise NotFoundError(f"no claim '{text}'", hint=", ".join(sorted(spec.evidence)[:6]) or "there are no claims")
+        return near
+    raise NotFoundError(f"no claim '{text}'", hint=_near_claims(spec, kind, subject))
+
+
+def _near_claims(spec: ProtocolSpec, kind: str, subject: str) -> str:
+    """Name claims of the same type or kind, or else what kinds there are."""
+    owner = subject.partition(".")[0]
+    about = [c for c in sorted(spec.evidence) if c.partition(":")[2].partition(".")[0] == owner]
+    alike = [c for c in sorted(spec.evidence) if kind and c.startswith(f"{kind}:")]
+    if about or alike:
+        return f"near it: {', '.join((about or alike)[:6])}"
+    kinds = sorted({claim.partition(":")[0] for claim in spec.evidence})
+    return f"kinds of claims: {', '.join(kinds)}; evidence.txt lists all" if kinds else "there are no claims"
 
 
 def _by_label(spec: ProtocolSpec, text: str) -> str:
     """Put the name of a type where a person wrote its label, or the key value in the label."""
     if text in spec.evidence:
         return text
+    kind, colon, subject = text.rpartition(":")
     for message_type in spec.types:
-        label = message_type.label.split("=")[-1]
-        if label and f":{label}" in text:
-            return text.replace(f":{label}", f":{message_type.name}")
+        for label in (message_type.label, message_type.label.rpartition("=")[2]):
+            if label and (subject == label or subject.startswith(f"{label}.")):
+                return f"{kind}{colon}{message_type.name}{subject.removeprefix(label)}"
     return text
 
 
@@ -45,7 +58,7 @@ def claim_lines(spec: ProtocolSpec, claim: str) -> Iterator[str]:
     yield f"{claim}: {evidence.statement or _statement(spec, claim)}"
     yield f"  found by      {evidence.detector}"
     yield f"  proposing     {_share(evidence.support, evidence.trials)}"
-    yield f"  held out      {_held_out(evidence)}"
+    yield f"  held out      {_share_of_type(evidence) if claim.startswith('type:') else _held_out(evidence)}"
     if evidence.confirmed_trials:
         yield f"  all messages  {_share(evidence.confirmed_support, evidence.confirmed_trials)}"
     if evidence.bits_saved:
@@ -55,22 +68,41 @@ def claim_lines(spec: ProtocolSpec, claim: str) -> Iterator[str]:
     if evidence.counter_examples:
         yield f"  against it    {_references(evidence.counter_examples)}"
     for rival in evidence.rivals:
-        by = f", refuted by message {rival.refuted_by.number}" if rival.refuted_by else ""
-        yield f"  rival         {rival.claim}: {rival.reason} ({_share(rival.support, rival.trials)}){by}"
+        share = f" ({_share(rival.support, rival.trials)})" if rival.trials else ""
+        by = f", refuted by message {rival.refuted_by.place}" if rival.refuted_by else ""
+        yield f"  rival         {rival.claim}: {rival.reason}{share}{by}"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _share(support: int, trials: int) -> str:
     return f"{support} of {trials}" + (f" ({100 * support / trials:.2f} %)" if trials else "")
 
 
+def _share_of_type(evidence: Evidence) -> str:
+    # What is not of the type does not speak against it.
+    return _share(evidence.held_out_support, evidence.held_out_trials)
+
+
 def _held_out(evidence: Evidence) -> str:
+    if not evidence.held_out_trials:
+        return "not tested: no message that was kept back could refute it"
     refutations = evidence.held_out_trials - evidence.held_out_support
-    share = _share(evidence.held_out_support, evidence.held_out_trials)
-    return f"{share}, {refutations} refutation(s), violation rate at least {evidence.violation_bound:.4f}"
+    share = f"{_share(evidence.held_out_support, evidence.held_out_trials)}, {plural(refutations, 'refutation')}"
+    return f"{share}, surely wrong in at least {100 * evidence.violation_bound:.2f} %" if refutations else share
 
 
 def _references(messages: list[MessageRef]) -> str:
-    return ", ".join(f"message {m.number}" + (f" of {m.capture}" if m.capture else "") for m in messages[:6])
+    shown = messages[:6]
+    captures = list(dict.fromkeys(m.capture for m in shown))
+    listed = []
+    for capture in captures:
+        places = ", ".join(dict.fromkeys(m.place for m in shown if m.capture == capture))
+        listed.append(f"message {places}" + (f" of {capture}" if capture else ""))
+    return "; ".join(listed)
 
 
 def _statement(spec: ProtocolSpec, claim: str) -> str:

@@ -18,11 +18,12 @@ import numpy as np
 import pyarrow as pa
 
 from .discovery.batch import MessageBatch
-from .discovery.errors import InputError, NotFoundError
+from .discovery.errors import InputError, NotFoundError, SpecError
 from .discovery.exports import FORMATS, export
 from .discovery.orchestrator import DiscoveryResult
 from .discovery.parser import Parser
 from .discovery.spec import ProtocolSpec
+from .discovery.spec.base import NAME
 from .discovery.statistics import MessageStatistics
 from .evidence_text import claim_lines
 
@@ -38,13 +39,32 @@ class StoredProtocol:
     spec: ProtocolSpec
 
     def messages(self) -> MessageBatch:
-        """Return the kept example messages; ``number`` is their place in the capture."""
-        with pa.memory_map(str(self.folder / "messages.arrow")) as source:
-            return MessageBatch(pa.ipc.open_file(source).read_all())
+        """
+        Return the kept example messages; ``number`` is their place in the capture.
+
+        Raises:
+            InputError: the file is missing or damaged.
+        """
+        path = self.folder / "messages.arrow"
+        try:
+            with pa.memory_map(str(path)) as source:
+                return MessageBatch(pa.ipc.open_file(source).read_all())
+        except (OSError, pa.ArrowException) as error:
+            raise InputError("no example messages: missing or damaged", where=str(path)) from error
 
     def statistics(self) -> MessageStatistics:
-        """Return the statistics that the specification was read from."""
-        return MessageStatistics.from_bytes((self.folder / "statistics.bin").read_bytes())
+        """
+        Return the statistics that the specification was read from.
+
+        Raises:
+            InputError: the file is missing or damaged.
+        """
+        path = self.folder / "statistics.bin"
+        try:
+            return MessageStatistics.from_bytes(path.read_bytes())
+        except OSError as error:
+            hint = "only a folder that qbitel discover wrote can be extended"
+            raise InputError(f"cannot read: {error.strerror}", where=str(path), hint=hint) from error
 
 
 def write_results(
@@ -81,10 +101,15 @@ def _write_protocol(out: Path, result: DiscoveryResult, messages: MessageBatch) 
     for name, (_, file) in FORMATS.items():
         _write(folder / file, export(spec, name))
     (folder / "statistics.bin").write_bytes(result.statistics.to_bytes())
+    write_examples(folder, spec, messages)
+    return folder
+
+
+def write_examples(folder: Path, spec: ProtocolSpec, messages: MessageBatch) -> None:
+    """Write a few messages of each type for ``qbitel show`` to look at."""
     kept = messages.take(_example_rows(spec, messages)).to_arrow()
     with pa.OSFile(str(folder / "messages.arrow"), "wb") as sink, pa.ipc.new_file(sink, kept.schema) as writer:
         writer.write_table(kept)
-    return folder
 
 
 def _write(path: Path, text: str) -> None:
@@ -109,7 +134,7 @@ def _entry(folder: Path, result: DiscoveryResult) -> dict[str, Any]:
         "version": spec.version,
         "types": len(spec.types),
         "messages": spec.measures.messages,
-        "held_out_coverage": spec.measures.held_out_coverage,
+        "held_out_coverage": spec.measures.held_out_coverage if spec.measures.held_out_messages else None,
         "partial": spec.partial,
         "notes": list(result.notes),
     }
@@ -139,7 +164,10 @@ def protocols_of(folder: Path) -> list[str]:
     """Return the names of the protocols of a result folder."""
     try:
         index = json.loads((folder / INDEX).read_bytes())
-        return [str(entry["folder"]) for entry in index["protocols"]]
+        names = [str(entry["folder"]) for entry in index["protocols"]]
+        if not all(NAME.match(name) for name in names):
+            raise ValueError("a folder of it has no name that a protocol can have")
+        return names
     except OSError as error:
         hint = "make one with: qbitel discover CAPTURE --out DIR"
         raise InputError("no result folder here", where=str(folder), hint=hint) from error
@@ -151,5 +179,7 @@ def _stored(folder: Path) -> StoredProtocol:
     path = folder / "spec.json"
     try:
         return StoredProtocol(folder, ProtocolSpec.from_bytes(path.read_bytes()))
+    except SpecError as error:
+        raise SpecError(error.what, where=str(path), hint=error.hint or error.where) from error
     except OSError as error:
         raise InputError(f"cannot read: {error.strerror}", where=str(path)) from error

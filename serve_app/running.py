@@ -11,8 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from ..cluster.ray_start import free_port, prepare_environment, ray_cluster
+from pydantic import ValidationError
+
+from ..cluster.ray_start import prepare_environment, ray_cluster, usable_port
 from ..cluster.settings import ServiceSettings
+from ..discovery.errors import InputError
 
 
 def run(host: str = "127.0.0.1", port: int = 8000, data_dir: Path | None = None) -> None:
@@ -22,11 +25,19 @@ def run(host: str = "127.0.0.1", port: int = 8000, data_dir: Path | None = None)
     Args:
         port: 0 takes a free one.
         data_dir: folder of the catalog; ``qbitel-data``, or what ``QBITEL_DATA_DIR`` says, where None.
+
+    Raises:
+        InputError: the address cannot be listened on.
     """
-    chosen: dict[str, object] = {"host": host, "port": port or free_port(host)}
+    chosen: dict[str, object] = {"host": host, "port": usable_port(host, port)}
     if data_dir is not None:
         chosen["data_dir"] = data_dir
-    settings = ServiceSettings.model_validate({**ServiceSettings().model_dump(), **chosen})
+    try:
+        settings = ServiceSettings.model_validate({**ServiceSettings().model_dump(), **chosen})
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        name = "QBITEL_" + "_".join(map(str, fault["loc"])).upper()
+        raise InputError(f"{fault['msg']}", where=f"setting {name}", hint="cluster/settings.py lists them") from error
     stop = threading.Event()
 
     def _stop(number: int, frame: FrameType | None) -> None:

@@ -262,8 +262,9 @@ def _bordered(framing: Framing, propose: Sample, test: Sample, price: float, ran
 def describe(framing: Framing) -> str:
     """Return a framing in words."""
     if isinstance(framing, LengthFraming):
-        where = f"{framing.width} byte(s) at offset {framing.offset}, {framing.endianness}-endian"
-        return f"message length = {where}, plus {framing.bias}"
+        order = "" if framing.width == 1 else f" {framing.endianness}-endian"
+        bias = f" {'+' if framing.bias > 0 else '-'} {abs(framing.bias)}" if framing.bias else ""
+        return f"u{8 * framing.width}{order} at {framing.offset}{bias} is the length of the message"
     if isinstance(framing, DelimiterFraming):
         return f"messages end with {framing.delimiter.hex(' ')}"
     if isinstance(framing, FixedFraming):

@@ -208,4 +208,5 @@ def _statement(place: Place, proposal: Proposal) -> str:
     c = proposal.constraint
     end = f"{c.end}" if c.end else "end"
     name = c.name or (f"CRC-{8 * place.width} poly 0x{c.poly:x}" if c.algorithm == "crc" else c.algorithm)
-    return f"{name} of bytes [{c.start}, {end}) at {place.start}, own bytes {c.own_bytes}"
+    own = {"outside": "", "excluded": " without its own", "zeroed": " with its own as zeros"}[c.own_bytes]
+    return f"{8 * place.width} bits at {place.start} are {name} of bytes [{c.start}:{end}]{own}"

@@ -38,7 +38,9 @@ class Affine:
     def claim(self) -> str:
         """Return the relation in words."""
         order = "" if self.width == 1 else " little-endian" if self.little else " big-endian"
-        return f"message length = {self.scale} * u{8 * self.width}{order} at {self.start} + {self.bias}"
+        scale = f" * {self.scale}" if self.scale != 1 else ""
+        bias = f" {'+' if self.bias > 0 else '-'} {abs(self.bias)}" if self.bias else ""
+        return f"u{8 * self.width}{order} at {self.start}{scale}{bias} is the length of the message"
 
     def holds(self, columns: Columns) -> NDArray[np.bool_]:
         """Return in which rows it holds."""

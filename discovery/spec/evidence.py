@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..batch import packet_and_part
+from ..batch import packet_and_part, place_text
 from .base import Model, Quantised
 
 
@@ -29,7 +29,7 @@ class MessageRef(Model):
     @property
     def place(self) -> str:
         """Return the packet's number, followed by ``.part`` where the message is not the first of its packet."""
-        return f"{self.number}.{self.part}" if self.part else str(self.number)
+        return place_text(self.number, self.part)
 
 
 class Rival(Model):

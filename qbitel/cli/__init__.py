@@ -2,8 +2,9 @@
 The command ``qbitel``.
 
 Exit codes: 0 done; 1 the answer is "no" (messages that do not validate); 2 wrong usage;
-3 the input cannot be read; 4 a limit was passed; 5 no such protocol, type, message or claim, or a bad specification
-or rule; 6 a partial result was written; 7 something the command needs is not installed; 130 interrupted.
+3 the input cannot be read, or the output not written; 4 a limit was passed; 5 no such protocol, type, message or
+claim, or a bad specification or rule; 6 a partial result was written; 7 something the command needs is not
+installed; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -23,18 +24,19 @@ EXIT_CODES = {
     "not-found": EXIT_NOT_FOUND,
     "cancelled": EXIT_INTERRUPTED,
 }
+# In the order in which they are used.
 COMMANDS = {
-    "bench": ("bench", "Measure accuracy on labelled captures, or speed."),
-    "digest": ("digest", "Print the digest of a capture's statistics and the id of its specification."),
     "discover": ("discover", "Find the specification of every protocol in captures."),
-    "doctor": ("doctor", "Say what is installed, what is missing and what cannot work."),
-    "export": ("inspect", "Write a parser, a Wireshark dissector, a JSON schema or a graph."),
-    "fields": ("use", "Print the field boundaries and meanings of every message."),
-    "parse": ("use", "Parse messages into columns."),
-    "serve": ("serve", "Serve discovery over HTTP on a local Ray."),
     "show": ("inspect", "Show types and fields, or one message as hex and tree."),
-    "validate": ("use", "Judge messages against a specification."),
     "why": ("inspect", "Show the evidence for a claim."),
+    "parse": ("use", "Parse messages into trees or columns."),
+    "validate": ("use", "Judge messages against a specification."),
+    "fields": ("use", "Print the field boundaries and meanings of every message."),
+    "export": ("inspect", "Write a parser, a Wireshark dissector, a JSON schema or a graph."),
+    "digest": ("digest", "Print the digest of a capture's statistics and the id of its specification."),
+    "serve": ("serve", "Serve discovery over HTTP on a local Ray."),
+    "bench": ("bench", "Measure accuracy on labelled captures, or speed."),
+    "doctor": ("doctor", "Say what is installed, what is missing and what cannot work."),
 }
 
 
@@ -74,8 +76,12 @@ def main() -> None:
         cli(standalone_mode=False)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "qbitel"
+        click.echo(f"qbitel: {error.format_message()} (help: {command} --help)", err=True)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("qbitel: interrupted", err=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .console import print_json
+from .console import output, print_json
 
 
 @click.group("bench")
@@ -47,7 +47,8 @@ def speed_command(as_json: bool, full: bool, plot: Path | None) -> None:
 
     report = measure_speed(full=full)
     if plot is not None:
-        plot.write_text(growth_plot(report.growth), encoding="utf-8")
+        with output(plot) as sink:
+            sink.write(growth_plot(report.growth).encode())
     if as_json:
         print_json(report.to_dict())
     else:

@@ -6,22 +6,45 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from ..discovery.errors import InputError
 from ..discovery.orchestrator import STAGES
 
 Item = TypeVar("Item")
 
-out = Console(highlight=False)
+# Into a file or a pipe nothing is wrapped at the width of a terminal that is not there.
+PIPED_WIDTH = 160
+out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 err = Console(stderr=True, highlight=False)
 
 
 def print_json(document: Any) -> None:
     """Print a document as one line of JSON with sorted keys."""
     sys.stdout.write(json.dumps(document, sort_keys=True, ensure_ascii=True) + "\n")
+
+
+@contextmanager
+def output(target: Path | None) -> Iterator[BinaryIO]:
+    """
+    Give the file to write to, or standard output where there is none.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    if target is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    try:
+        with target.open("wb") as sink:
+            yield sink
+    except OSError as error:
+        raise InputError(f"cannot write: {error.strerror or error}", where=str(target)) from error
 
 
 @contextmanager

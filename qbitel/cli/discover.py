@@ -15,7 +15,10 @@ from ..discovery.settings import DiscoverySettings
 from ..results import write_results
 from . import EXIT_PARTIAL
 from .console import err, out, print_json, stage_progress
-from .listing import summary_line, summary_table
+from .listing import LEGEND, overview_table, summary_line, summary_table
+
+# More protocols than that in one capture are listed, one row each.
+MOST_TABLES = 3
 
 
 @click.command("discover")
@@ -41,30 +44,57 @@ def discover_command(
             list(captures), only=protocol, port=port, form=form, group=group, settings=settings, progress=progress,
             extend=folder if extend else None,
         )  # fmt: skip
-    folders = write_results(folder, [(f.result, f.messages) for f in found.protocols], found.warnings)
+    write_results(folder, [(f.result, f.messages) for f in found.protocols], found.warnings)
     for warning in found.warnings:
         err.print(f"[yellow]warning[/]: {warning}", soft_wrap=True)
     if as_json:
         print_json({"protocols": [_document(f.result) for f in found.protocols], "warnings": list(found.warnings)})
     else:
-        _print([f.result for f in found.protocols], folders)
+        _print([f.result for f in found.protocols], folder)
     if any(f.result.spec.partial for f in found.protocols):
         sys.exit(EXIT_PARTIAL)
 
 
-def _print(results: list[DiscoveryResult], folders: list[Path]) -> None:
-    for result, folder in zip(results, folders, strict=True):
+def _print(results: list[DiscoveryResult], folder: Path) -> None:
+    if len(results) > MOST_TABLES:
+        _print_overview(results, folder)
+        return
+    for result in results:
         out.print(summary_line(result.spec), soft_wrap=True)
         out.print(summary_table(result.spec))
-        for note in result.notes:
-            out.print(f"[yellow]note[/]: {note}", soft_wrap=True)
-        for change in result.changes:
-            out.print(f"  {change}", markup=False)
-        for stage in result.stages:
-            if stage.status == "failed":
-                err.print(f"[red]stage {stage.name} failed[/]: {stage.message}", soft_wrap=True)
+        _print_remarks(result)
         seconds = ", ".join(f"{s.name} {s.seconds:.2f}" for s in result.stages if s.seconds is not None)
-        out.print(f"seconds: {seconds}\nwritten: {folder}\n", soft_wrap=True, markup=False)
+        out.print(f"seconds: {seconds}\nwritten: {folder / result.spec.protocol}\n", soft_wrap=True, markup=False)
+    out.print(LEGEND, style="bright_black", markup=False, soft_wrap=True)
+    name = f" --protocol {results[0].spec.protocol}" if len(results) > 1 else ""
+    _print_next(folder, name, results[0])
+
+
+def _print_overview(results: list[DiscoveryResult], folder: Path) -> None:
+    """Many protocols: a row each, and their remarks; the tables are a command away."""
+    out.print(overview_table([result.spec for result in results]))
+    for result in results:
+        _print_remarks(result, f"{result.spec.protocol}: ")
+    out.print(f"written: {folder}", soft_wrap=True, markup=False)
+    richest = max(results, key=lambda result: result.spec.measures.messages)
+    _print_next(folder, f" --protocol {richest.spec.protocol}", richest)
+
+
+def _print_next(folder: Path, name: str, result: DiscoveryResult) -> None:
+    key = " key" if result.spec.key else f" {result.spec.types[0].name}" if result.spec.types else ""
+    out.print(f"look closer: qbitel show {folder}{name}", soft_wrap=True, markup=False)
+    if key:
+        out.print(f"ask why:     qbitel why {folder}{key}{name}", soft_wrap=True, markup=False)
+
+
+def _print_remarks(result: DiscoveryResult, prefix: str = "") -> None:
+    for note in result.notes:
+        out.print(f"[yellow]note[/]: {prefix}{note}", soft_wrap=True)
+    for change in result.changes:
+        out.print(f"  {prefix}{change}", markup=False, soft_wrap=True)
+    for stage in result.stages:
+        if stage.status == "failed":
+            err.print(f"[red]stage {stage.name} failed[/]: {prefix}{stage.message}", soft_wrap=True)
 
 
 def _document(result: DiscoveryResult) -> dict[str, Any]:

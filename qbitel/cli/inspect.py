@@ -9,38 +9,54 @@ import click
 import numpy as np
 from rich.text import Text
 
-from ..discovery.batch import MessageBatch
+from ..discovery.batch import MessageBatch, packet_and_part, place_text
 from ..discovery.errors import NotFoundError
 from ..discovery.exports import FORMATS, export
 from ..discovery.parser import Parser, ParseTree
 from ..discovery.spec import MessageType, ProtocolSpec
-from ..evidence_text import claim_lines, resolve_claim
+from ..evidence_text import claim_lines, resolve_claims
 from ..results import open_results
-from .console import out, print_json
-from .listing import COLOURS, summary_line, summary_table
+from .console import out, output, print_json
+from .listing import COLOURS, LEGEND, summary_line, summary_table
 
 folder_argument = click.argument("folder", type=click.Path(path_type=Path))
 protocol_option = click.option("--protocol", help="Which protocol, where the folder holds several.")
+
+
+def read_place(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """Read ``57``, or ``57.2`` for the third message that begins in packet 57: packet (or row) and part."""
+    if value is None:
+        return None
+    packet, _, part = value.partition(".")
+    if not (packet.isdecimal() and (part or "0").isdecimal()):
+        raise click.BadParameter(f"'{value}' is no number of a message, like 57 or 57.2")
+    return int(packet), int(part or 0)
 
 
 @click.command("show")
 @folder_argument
 @protocol_option
 @click.option("--type", "type_name", help="Only this message type (name, label or key value).")
-@click.option("--msg", "number", type=click.IntRange(0), help="Show the message of this number as hex and tree.")
+@click.option(
+    "--msg", "place", metavar="N[.K]", callback=read_place,
+    help="Show a kept message as hex and tree: of packet or row N (its K-th), or with --type the N-th of the type.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the specification, or the message's tree, as JSON.")
-def show_command(folder: Path, protocol: str | None, type_name: str | None, number: int | None, as_json: bool) -> None:
+def show_command(
+    folder: Path, protocol: str | None, type_name: str | None, place: tuple[int, int] | None, as_json: bool
+) -> None:
     """Show the types and fields in FOLDER, or one of its messages as coloured hex and tree."""
     stored = open_results(folder, protocol)
     spec = stored.spec
     chosen = find_type(spec, type_name) if type_name else None
-    if number is not None:
-        _show_message(spec, pick_message(spec, stored.messages(), chosen, number), as_json)
+    if place is not None:
+        _show_message(spec, pick_message(spec, stored.messages(), chosen, place), as_json)
     elif as_json:
         sys.stdout.write((chosen.model_dump_json() if chosen else spec.to_bytes().decode()) + "\n")
     else:
         out.print(summary_line(spec), soft_wrap=True)
         out.print(summary_table(spec, chosen))
+        out.print(LEGEND, style="bright_black", markup=False, soft_wrap=True)
 
 
 def find_type(spec: ProtocolSpec, text: str) -> MessageType:
@@ -57,9 +73,12 @@ def find_type(spec: ProtocolSpec, text: str) -> MessageType:
     raise NotFoundError(f"no message type '{text}'", hint=f"types: {names}")
 
 
-def pick_message(spec: ProtocolSpec, kept: MessageBatch, chosen: MessageType | None, number: int) -> bytes:
+def pick_message(
+    spec: ProtocolSpec, kept: MessageBatch, chosen: MessageType | None, place: tuple[int, int]
+) -> bytes:
     """
-    Return a kept message: the one with that number in its capture, or with a type, the number-th kept of that type.
+    Return a kept message: the one at that place of its capture (packet or row, and which message of it), or with a
+    type, the so-many-th kept of that type.
 
     Raises:
         NotFoundError: no such message was kept.
@@ -68,13 +87,13 @@ def pick_message(spec: ProtocolSpec, kept: MessageBatch, chosen: MessageType | N
     rows = np.arange(len(view))
     if chosen is not None:
         rows = np.flatnonzero(Parser(spec).parse_batch(kept).type_index == spec.types.index(chosen))
-    by_number = rows[view.number[rows] == number]
-    if len(by_number):
-        return view.payload(int(by_number[0]))
-    if chosen is not None and number < len(rows):
-        return view.payload(int(rows[number]))
-    kept_numbers = ", ".join(map(str, view.number[rows][:12]))
-    raise NotFoundError(f"message {number} was not kept", hint=f"kept: {kept_numbers}, ...")
+    places = [packet_and_part(int(number)) for number in view.number[rows]]
+    if place in places:
+        return view.payload(int(rows[places.index(place)]))
+    if chosen is not None and place[1] == 0 and place[0] < len(rows):
+        return view.payload(int(rows[place[0]]))
+    listed = ", ".join(place_text(packet, part) for packet, part in places[:12]) + (", ..." if len(places) > 12 else "")
+    raise NotFoundError(f"message {place_text(*place)} was not kept as an example", hint=f"kept: {listed or 'none'}")
 
 
 def _show_message(spec: ProtocolSpec, message: bytes, as_json: bool) -> None:
@@ -131,16 +150,22 @@ def _value_text(value: object) -> str:
 @folder_argument
 @click.argument("claim")
 @protocol_option
-@click.option("--json", "as_json", is_flag=True, help="Print the evidence as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the evidence as JSON, one line a claim.")
 def why_command(folder: Path, claim: str, protocol: str | None, as_json: bool) -> None:
-    """Show the evidence for CLAIM, for instance length:t03.length, type:t03, key:protocol or framing:stream."""
+    """
+    Show the evidence for CLAIM: how often it held, on which messages, what was weighed against it.
+
+    CLAIM is one claim (length:t03.length, type:t03, key:protocol, framing:stream), a field (t03.length) or a type
+    (t03) for all about it, or a kind (key, framing). In 'message 57.2', 57 is the packet, from 0 (Wireshark's frame
+    58), and 2 says that it is the third message that begins there.
+    """
     spec = open_results(folder, protocol).spec
-    name = resolve_claim(spec, claim)
-    if as_json:
-        print_json({"claim": name, **spec.evidence[name].model_dump(mode="json")})
-        return
-    for line in claim_lines(spec, name):
-        out.print(line, soft_wrap=True, markup=False)
+    for name in resolve_claims(spec, claim):
+        if as_json:
+            print_json({"claim": name, **spec.evidence[name].model_dump(mode="json")})
+            continue
+        for line in claim_lines(spec, name):
+            out.print(line, soft_wrap=True, markup=False)
 
 
 @click.command("export")
@@ -151,7 +176,5 @@ def why_command(folder: Path, claim: str, protocol: str | None, as_json: bool) -
 def export_command(folder: Path, form: str, protocol: str | None, target: Path | None) -> None:
     """Write the specification in FOLDER in another language."""
     text = export(open_results(folder, protocol).spec, form)
-    if target is None:
-        sys.stdout.write(text)
-    else:
-        target.write_text(text, encoding="utf-8")
+    with output(target) as sink:
+        sink.write(text.encode())

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from rich.table import Table
 from rich.text import Text
 
 from ..discovery.spec import Element, Field, MessageType, ProtocolSpec, Repeat, Switch
 from ..discovery.spec.diff import describe
-from ..evidence_text import constraint_text
+from ..evidence_text import constraint_text, plural
 
 COLOURS = {
     "type": "bold magenta", "length": "cyan", "count": "cyan", "checksum": "red", "counter": "yellow",
@@ -18,39 +20,111 @@ COLOURS = {
     "padding": "bright_black", "opaque": "bright_black", "payload": "white", "delimiter": "bright_black",
     "float": "bright_cyan", "integer": "bright_cyan", "bcd": "bright_cyan",
 }  # fmt: skip
+LEGEND = "[2]=0x03: byte 2 of the message is 0x03 · @4: at byte 4 · after: behind what varies in width"
+# A head that types share is listed once where that leaves out at least so many rows.
+WORTH_SHARING = 6
+
+
+class Row(NamedTuple):
+    """One element as the table shows it."""
+
+    depth: int
+    name: str
+    place: str
+    layout: str
+    meaning: str
+    constraints: str
+    support: str
 
 
 def summary_line(spec: ProtocolSpec) -> str:
     """Return one line: types, key field, framing, coverage on held-out messages."""
-    parts = [f"[bold]{spec.protocol}[/]", f"{len(spec.types)} message type(s)", f"{spec.measures.messages} messages"]
+    measures = spec.measures
+    parts = [f"[bold]{spec.protocol}[/]", plural(len(spec.types), "message type"), plural(measures.messages, "message")]
     if spec.key:
         order = {"big": " be", "little": " le", None: ""}[spec.key.endianness]
         parts.append(f"key field @{spec.key.offset} (u{8 * spec.key.width}{order})")
     if spec.framing.kind not in ("datagram", "segment"):
         parts.append(f"framing {spec.framing.kind}")
-    parts.append(f"coverage {100 * spec.measures.held_out_coverage:.1f} % held-out")
+    parts.append(coverage_text(spec))
     parts.append(f"id {spec.id or 'partial'}")
     return " · ".join(parts)
 
 
+def coverage_text(spec: ProtocolSpec) -> str:
+    """Return which share of the messages that inference did not see parses, where there are any."""
+    measures = spec.measures
+    if not measures.held_out_messages:
+        return "coverage not tested (too few distinct messages)"
+    return f"coverage {100 * measures.held_out_coverage:.1f} % held-out"
+
+
+def overview_table(specs: Sequence[ProtocolSpec]) -> Table:
+    """Return one row a protocol, those with the most messages first."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("protocol", "messages", "types", "key field", "framing", "held-out coverage", "id"):
+        number = column in ("messages", "types", "held-out coverage")
+        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+    for spec in sorted(specs, key=lambda s: (-s.measures.messages, s.protocol)):
+        measures = spec.measures
+        covered = f"{100 * measures.held_out_coverage:.1f} %" if measures.held_out_messages else "-"
+        key = f"@{spec.key.offset} (u{8 * spec.key.width})" if spec.key else "-"
+        table.add_row(
+            spec.protocol, str(measures.messages), str(len(spec.types)), key, spec.framing.kind, covered,
+            spec.id or "partial",
+        )  # fmt: skip
+    return table
+
+
 def summary_table(spec: ProtocolSpec, only: MessageType | None = None) -> Table:
-    """Return a table of the fields of all types, or of one."""
+    """Return a table of the fields of all types, or of one; a head that many types share is listed once."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("type / field", "where", "layout", "meaning", "constraints", "support"):
-        table.add_column(column, overflow="fold")
-    for message_type in [only] if only else spec.types:
-        counts = f"{message_type.messages} messages"
-        directed = message_type.client_to_server or message_type.server_to_client
-        if directed:
-            counts += f" ({message_type.client_to_server} to server, {message_type.server_to_client} to client)"
-        table.add_row(Text(f"{message_type.name} {message_type.label}", style="bold"), "", "", "", counts, "")
-        for depth, place, element in placed(message_type.elements):
-            table.add_row(*_row(spec, message_type.name, element, depth, place))
+        table.add_column(column, overflow="fold", no_wrap=column in ("where", "support"))
+    types = [only] if only else spec.types
+    rows = {t.name: [_row(spec, t.name, e, d, p) for d, p, e in placed(t.elements)] for t in types}
+    head = shared_head(list(rows.values()))
+    if head:
+        sharing = sum(listed[: len(head)] == head for listed in rows.values())
+        _add_part(table, f"{sharing} of {len(types)} types begin with", "", head)
+    for message_type in types:
+        listed = rows[message_type.name]
+        _add_part(table, f"{message_type.name} {message_type.label}", _counts(message_type), listed, head)
     for name, elements in () if only else spec.groups.items():
-        table.add_row(Text(f"group {name}", style="bold"), "", "", "", "", "")
-        for depth, place, element in placed(elements, start=None):
-            table.add_row(*_row(spec, name, element, depth, place))
+        listed = [_row(spec, name, e, d, p) for d, p, e in placed(elements, start=None)]
+        _add_part(table, f"group {name}", "", listed)
     return table
+
+
+def _counts(message_type: MessageType) -> str:
+    counts = plural(message_type.messages, "message")
+    asked, answered = message_type.client_to_server, message_type.server_to_client
+    return f"{counts} ({asked} to server, {answered} to client)" if asked or answered else counts
+
+
+def shared_head(listed: Sequence[Sequence[Row]]) -> list[Row]:
+    """Return the rows that begin so many of the lists that listing them once saves the most; empty if not worth it."""
+    # A head does not end within what belongs together.
+    heads = Counter(
+        tuple(rows[:size])
+        for rows in listed
+        for size in range(2, len(rows) + 1)
+        if size == len(rows) or rows[size].depth == 1
+    )
+    saved = {head: (count - 1) * len(head) for head, count in heads.items()}
+    best = max(saved, key=lambda head: saved[head], default=())
+    return list(best) if best and saved[best] >= WORTH_SHARING else []
+
+
+def _add_part(table: Table, title: str, counts: str, rows: Sequence[Row], head: Sequence[Row] = ()) -> None:
+    table.add_row(Text(title, style="bold"), "", "", "", counts, "")
+    if head and list(rows[: len(head)]) == list(head):
+        table.add_row(Text(f"  … the {len(head)} above", style="bright_black"))
+        rows = rows[len(head) :]
+    for row in rows:
+        meaning = Text(row.meaning, style=COLOURS.get(row.meaning, ""))
+        name, constraints = "  " * row.depth + row.name, Text(row.constraints)
+        table.add_row(name, row.place, row.layout, meaning, constraints, row.support)
 
 
 def placed(elements: list[Element], depth: int = 1, start: int | None = 0) -> Iterator[tuple[int, str, Element]]:
@@ -68,17 +142,15 @@ def placed(elements: list[Element], depth: int = 1, start: int | None = 0) -> It
         offset = offset + element.width.size if offset is not None and fixed else None  # type: ignore[union-attr]
 
 
-def _row(spec: ProtocolSpec, owner: str, element: Element, depth: int, place: str) -> tuple[str | Text, ...]:
-    indent = "  " * depth
+def _row(spec: ProtocolSpec, owner: str, element: Element, depth: int, place: str) -> Row:
     if not isinstance(element, Field):
         mark = "[]" if isinstance(element, Repeat) else "?"
         inside = f" of {element.group}" if isinstance(element, Repeat) and element.group else ""
-        return indent + element.name + mark, place, describe(element) + inside, "", "", ""
-    meaning = Text(element.semantic, style=COLOURS.get(element.semantic, ""))
+        return Row(depth, element.name + mark, place, describe(element) + inside, "", "", "")
     layout = describe(element).removeprefix(element.semantic).strip()
     constraints = "; ".join(constraint_text(c) for c in element.constraints)
     support = next((_support(spec, c.kind, owner, element.name) for c in element.constraints), "")
-    return indent + element.name, place, layout, meaning, constraints, support
+    return Row(depth, element.name, place, layout, element.semantic, constraints, support)
 
 
 def _support(spec: ProtocolSpec, kind: str, owner: str, name: str) -> str:

@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..api import load_messages
-from ..discovery.batch import MessageBatch
+from ..discovery.batch import MessageBatch, packet_and_part, place_text
 from ..discovery.parser import ParsedBatch, Parser
 from ..discovery.spec import UNKNOWN_TYPE, ProtocolSpec
 from ..discovery.validator import LEVELS, MessageValidator, Violation, load_rules
 from ..results import open_results
 from . import EXIT_NO
-from .console import err, out, print_json, tracked
+from .console import err, out, output, print_json, tracked
 
 CHUNK = 1 << 14
 
@@ -54,8 +54,7 @@ def parse_command(folder: Path, source: Path, protocol: str | None, form: str, t
     """Parse the messages of INPUT: one JSON object a line, or Arrow columns, one row a message."""
     spec, batch = _open(folder, protocol, source)
     parser = Parser(spec)
-    sink = target.open("wb") if target else sys.stdout.buffer
-    try:
+    with output(target) as sink:
         if form == "ndjson":
             for start, chunk in _chunks(batch, "parsing"):
                 view = chunk.view()
@@ -70,10 +69,6 @@ def parse_command(folder: Path, source: Path, protocol: str | None, form: str, t
                 writer.write_table(table)
         else:
             pq.write_table(table, sink)
-    finally:
-        sink.flush()
-        if target:
-            sink.close()
 
 
 @click.command("fields")
@@ -120,7 +115,13 @@ def _field_lines(start: int, chunk: MessageBatch, parsed: ParsedBatch, names: li
 def validate_command(
     folder: Path, source: Path, protocol: str | None, level: str, rules_file: Path | None, as_json: bool
 ) -> None:
-    """Judge every message of INPUT; exit code 1 if any is invalid."""
+    """
+    Judge every message of INPUT; exit code 1 if any is invalid.
+
+    Each level holds those before it: basic (size, framing, known type), standard (structure), strict (constraints,
+    checksums, counters of a flow), enterprise (likelihood of the message and of the sequence of types). A line names
+    the row, as fields and parse count it, and the packet where that differs.
+    """
     spec, batch = _open(folder, protocol, source)
     rules = load_rules(rules_file, Parser(spec).symbols) if rules_file else ()
     validator = MessageValidator(spec, level, rules)
@@ -128,18 +129,19 @@ def validate_command(
     result = validator.validate_batch(batch)
     by_row = {row: [v for _, v in found] for row, found in groupby(result.violations(), key=lambda item: item[0])}
     for row in range(len(batch)) if as_json else by_row:
-        _print_verdict(row, int(numbers[row]), by_row.get(row, []), as_json)
+        _print_verdict(row, packet_and_part(int(numbers[row])), by_row.get(row, []), as_json)
     if not as_json:
         out.print(f"{int(result.valid.sum())} of {len(batch)} messages valid at level {level}", highlight=False)
     if not result.valid.all():
         sys.exit(EXIT_NO)
 
 
-def _print_verdict(row: int, number: int, violations: list[Violation], as_json: bool) -> None:
+def _print_verdict(row: int, place: tuple[int, int], violations: list[Violation], as_json: bool) -> None:
+    packet, part = place
     if as_json:
         found = [vars(violation) for violation in violations]
-        print_json({"row": row, "number": number, "valid": not violations, "violations": found})
+        print_json({"row": row, "number": packet, "part": part, "valid": not violations, "violations": found})
         return
+    where = f"row {row}" if (row, 0) == place else f"row {row} (packet {place_text(packet, part)})"
     for v in violations:
-        place = f"[{v.start}:{v.start + v.length}]"
-        out.print(f"message {row}: {v.rule} {place} {v.reason}", soft_wrap=True, markup=False)
+        out.print(f"{where}: {v.rule} [{v.start}:{v.start + v.length}] {v.reason}", soft_wrap=True, markup=False)

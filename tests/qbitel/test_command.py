@@ -83,6 +83,28 @@ def test_why_gives_support_and_rivals(plant: Path, run: Run) -> None:
     assert "no claim" in run("why", plant, "length:nowhere.f", expect=5).stderr
 
 
+def test_why_takes_a_kind_a_type_or_a_field(plant: Path, run: Run) -> None:
+    """A kind, a type or a field shows all claims about it, as text or as a line of JSON each."""
+    spec = json.loads(run("show", plant, "--json").stdout)
+    claim = next(claim for claim in spec["evidence"] if claim.startswith("length:"))
+    subject = claim.partition(":")[2]
+    assert run("why", plant, "key").stdout == run("why", plant, "key:protocol").stdout
+    lines = run("why", plant, subject, "--json").stdout.splitlines()
+    assert claim in [json.loads(line)["claim"] for line in lines]
+    kind = spec["types"][0]
+    by_label = run("why", plant, f"type:{kind['label'].rpartition('=')[2]}").stdout
+    assert by_label == run("why", plant, f"type:{kind['name']}").stdout
+    assert "refutation" not in by_label
+
+
+def test_a_head_that_types_share_is_listed_once(plant: Path, run: Run) -> None:
+    """The summary names the common fields once; a single type is shown in full."""
+    text = run("show", plant).stdout
+    assert "types begin with" in text and "above" in text
+    name = json.loads(run("show", plant, "--json").stdout)["types"][0]["name"]
+    assert "above" not in run("show", plant, "--type", name).stdout
+
+
 def test_parse_gives_a_line_a_message_and_the_same_rows_as_arrow(
     plant: Path, plant_file: Path, run: Run, tmp_path: Path
 ) -> None:
@@ -145,6 +167,26 @@ def test_extend_learns_on_and_says_what_changed(plant_file: Path, run: Run, tmp_
     assert (entry["version"], entry["messages"]) == (2, 300)
 
 
+def test_extend_begins_a_folder_and_counts_no_capture_twice(plant_file: Path, run: Run, tmp_path: Path) -> None:
+    """A folder that is not there is begun; the same capture again is refused, for its messages are in already."""
+    run("discover", plant_file, "--out", tmp_path / "new", "--extend")
+    again = run("discover", plant_file, "--out", tmp_path / "new", "--extend", expect=3)
+    assert "learned from these captures before" in again.stderr
+
+
+def test_messages_of_one_packet_have_places_of_their_own(example_captures: Path, run: Run, tmp_path: Path) -> None:
+    """Where several messages begin in a TCP packet, verdicts and ``show`` tell them apart."""
+    capture = example_captures / "plant_tcp.pcapng"
+    run("discover", capture, "--out", tmp_path)
+    lines = [json.loads(line) for line in run("validate", tmp_path, capture, "--json", expect=0).stdout.splitlines()]
+    places = [(line["number"], line["part"]) for line in lines]
+    assert len(set(places)) == len(places) and max(part for _, part in places) > 0
+    second = next(f"{packet}.{part}" for packet, part in places if part)
+    first = run("show", tmp_path, "--msg", second.partition(".")[0]).stdout
+    assert run("show", tmp_path, "--msg", second).stdout != first
+    assert "like 57 or 57.2" in run("show", tmp_path, "--msg", "x", expect=2).stderr
+
+
 @pytest.mark.parametrize("form", ["python", "wireshark", "json-schema", "dot"])
 def test_export_writes_what_the_folder_holds(plant: Path, run: Run, form: str) -> None:
     """Each export is printed on standard output."""
@@ -176,6 +218,37 @@ def test_bad_input_is_one_line_and_an_exit_code(
         path.write_bytes(content)
     done = run("discover", path, "--out", tmp_path / "out", expect=code)
     assert len(done.stderr.strip().splitlines()) == 1 and words in done.stderr
+
+
+def test_wrong_usage_is_one_line_and_exit_code_2(plant: Path, run: Run) -> None:
+    """An unknown option, a missing argument and a bad value say what is wrong and where help is."""
+    for arguments in (["show", plant, "--nope"], ["parse", plant], ["export", plant, "--to", "ksy"]):
+        done = run(*arguments, expect=2)
+        assert len(done.stderr.strip().splitlines()) == 1 and f"{arguments[0]} --help" in done.stderr
+
+
+def test_output_that_cannot_be_written_is_one_line(plant: Path, plant_file: Path, run: Run, tmp_path: Path) -> None:
+    """A file in a folder that does not exist is an error of exit code 3 for every command that writes one."""
+    gone = tmp_path / "gone" / "file"
+    for arguments in (["parse", plant, plant_file], ["export", plant, "--to", "dot"]):
+        assert "cannot write" in run(*arguments, "--out", gone, expect=3).stderr
+
+
+def test_a_capture_of_another_protocol_is_told(plant: Path, example_captures: Path, run: Run) -> None:
+    """Messages of another port are read as asked, with a warning that names what they are."""
+    done = run("parse", plant, example_captures / "dns.pcap")
+    assert "holds udp_53" in done.stderr
+
+
+def test_many_protocols_are_listed_a_row_each(run: Run, tmp_path: Path) -> None:
+    """A capture of several protocols prints an overview, and every protocol is in the folder."""
+    rows = [(port, bytes([port % 7, i, 3, 4])) for port in (5001, 5002, 5003, 5004) for i in range(20)]
+    table = {"payload": [payload for _, payload in rows], "dport": [port for port, _ in rows]}
+    pq.write_table(pa.table({**table, "transport": ["udp"] * len(rows)}), tmp_path / "four.parquet")
+    text = run("discover", tmp_path / "four.parquet", "--group", "port", "--out", tmp_path / "out").stdout
+    assert len([line for line in text.splitlines() if line.startswith("udp_500")]) == 4
+    assert "look closer: qbitel show" in text
+    assert (tmp_path / "out" / "udp_5004" / "spec.json").is_file()
 
 
 def test_random_bytes_give_no_fields(run: Run, tmp_path: Path) -> None:
