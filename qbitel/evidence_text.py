@@ -32,11 +32,12 @@ def resolve_claims(spec: ProtocolSpec, text: str) -> list[str]:
 def _near_claims(spec: ProtocolSpec, kind: str, subject: str) -> str:
     """Name claims of the same type or kind, or else what kinds there are."""
     owner = subject.partition(".")[0]
-    about = [c for c in sorted(spec.evidence) if c.partition(":")[2].partition(".")[0] == owner]
-    alike = [c for c in sorted(spec.evidence) if kind and c.startswith(f"{kind}:")]
-    if about or alike:
-        return f"near it: {', '.join((about or alike)[:6])}"
-    kinds = sorted({claim.partition(":")[0] for claim in spec.evidence})
+    split = [(claim, *claim.partition(":")[::2]) for claim in sorted(spec.evidence)]
+    about = [claim for claim, _, place in split if place.partition(".")[0] == owner]
+    near = about or [claim for claim, claimed, _ in split if claimed == kind]
+    if near:
+        return f"near it: {', '.join(near[:6])}"
+    kinds = sorted({claimed for _, claimed, _ in split})
     return f"kinds of claims: {', '.join(kinds)}; evidence.txt lists all" if kinds else "there are no claims"
 
 

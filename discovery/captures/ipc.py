@@ -16,7 +16,9 @@ from ..errors import InputError, LimitError
 from .source import Source
 
 FILE_MAGIC = b"ARROW1"
-_HEADER, _DICTIONARY, _BATCH = 2, 2, 3
+# Fields of Message, kinds of its header, and fields of DictionaryBatch and RecordBatch.
+_KIND, _HEADER = 1, 2
+_DICTIONARY, _BATCH = 2, 3
 _DATA_OF_DICTIONARY, _BUFFERS, _COMPRESSION = 1, 2, 3
 
 
@@ -63,20 +65,22 @@ def _messages(data: pa.Buffer) -> Iterator[pa.Message]:
 def _expanded_bytes(message: pa.Message) -> int:
     """Return the bytes that the buffers of a record batch or a dictionary take once they are expanded."""
     metadata, body = memoryview(message.metadata), message.body
-    root = _u32(metadata, 0)
-    kind = _field(metadata, root, 1)
-    kind_of_header = 0 if kind is None else metadata[kind]
-    header = _table(metadata, root, _HEADER)
-    if header is None or kind_of_header not in (_DICTIONARY, _BATCH):
+    batch = _batch_of(metadata)
+    buffers = None if batch is None else _table(metadata, batch, _BUFFERS)
+    if batch is None or buffers is None or body is None:
         return 0
-    if kind_of_header == _DICTIONARY:
-        header = _table(metadata, header, _DATA_OF_DICTIONARY)
-    buffers = None if header is None else _table(metadata, header, _BUFFERS)
-    if header is None or buffers is None or body is None:
-        return 0
-    if _field(metadata, header, _COMPRESSION) is None:
+    if _field(metadata, batch, _COMPRESSION) is None:
         return int(body.size)
     return sum(_stated_bytes(metadata, buffers + 4 + 16 * i, body) for i in range(_u32(metadata, buffers)))
+
+
+def _batch_of(metadata: memoryview) -> int | None:
+    """Return where the table of a message's record batch lies, None for a schema."""
+    root = _u32(metadata, 0)
+    kind, header = _field(metadata, root, _KIND), _table(metadata, root, _HEADER)
+    if kind is None or header is None or metadata[kind] not in (_DICTIONARY, _BATCH):
+        return None
+    return header if metadata[kind] == _BATCH else _table(metadata, header, _DATA_OF_DICTIONARY)
 
 
 def _stated_bytes(metadata: memoryview, at: int, body: pa.Buffer) -> int:

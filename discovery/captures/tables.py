@@ -197,11 +197,7 @@ def _join_rows(batch: MessageBatch) -> StreamSet:
 
 
 def _normalise(table: pa.Table, source: Source) -> _Rows:
-    payload = table.column("payload") if "payload" in table.column_names else None
-    if payload is None or not (_is_binary(payload.type) or pa.types.is_null(payload.type)):
-        kinds = ", ".join(f"{name} ({table.column(name).type})" for name in table.column_names[:8]) or "none"
-        hint = f"its values are the messages' bytes; columns that are read: {kinds}"
-        raise InputError("no binary column 'payload'", where=source.name, hint=hint)
+    payload = _payload(table, source)
     if not table.num_rows:
         raise InputError("the table has no rows", where=source.name)
     texts = {name: _text(table, name) for name in ("stream", "direction", "transport")}
@@ -218,6 +214,15 @@ def _normalise(table: pa.Table, source: Source) -> _Rows:
     batch = MessageBatch(pa.table(columns))
     transport = _mapped(texts["transport"], lambda text: _CODES.get((text or "").lower(), 2), pa.int64()).to_numpy()
     return _Rows(batch, transport, _service(batch))
+
+
+def _payload(table: pa.Table, source: Source) -> pa.ChunkedArray:
+    payload = table.column("payload") if "payload" in table.column_names else None
+    if payload is None or not (_is_binary(payload.type) or pa.types.is_null(payload.type)):
+        kinds = ", ".join(f"{name} ({table.column(name).type})" for name in table.column_names[:8]) or "none"
+        hint = f"its values are the messages' bytes; columns that are read: {kinds}"
+        raise InputError("no binary column 'payload'", where=source.name, hint=hint)
+    return payload
 
 
 def _is_binary(kind: pa.DataType) -> bool:

@@ -82,18 +82,20 @@ def summary_table(spec: ProtocolSpec, only: MessageType | None = None) -> Table:
     for column in ("type / field", "where", "layout", "meaning", "constraints", "support"):
         table.add_column(column, overflow="fold", no_wrap=column in ("where", "support"))
     types = [only] if only else spec.types
-    rows = {t.name: [_row(spec, t.name, e, d, p) for d, p, e in placed(t.elements)] for t in types}
-    head = shared_head(list(rows.values()))
+    rows = [_rows(spec, t.name, t.elements, 0) for t in types]
+    head = shared_head(rows)
     if head:
-        sharing = sum(listed[: len(head)] == head for listed in rows.values())
+        sharing = sum(listed[: len(head)] == head for listed in rows)
         _add_part(table, f"{sharing} of {len(types)} types begin with", "", head)
-    for message_type in types:
-        listed = rows[message_type.name]
+    for message_type, listed in zip(types, rows, strict=True):
         _add_part(table, f"{message_type.name} {message_type.label}", _counts(message_type), listed, head)
     for name, elements in () if only else spec.groups.items():
-        listed = [_row(spec, name, e, d, p) for d, p, e in placed(elements, start=None)]
-        _add_part(table, f"group {name}", "", listed)
+        _add_part(table, f"group {name}", "", _rows(spec, name, elements, None))
     return table
+
+
+def _rows(spec: ProtocolSpec, owner: str, elements: list[Element], start: int | None) -> list[Row]:
+    return [_row(spec, owner, element, depth, place) for depth, place, element in placed(elements, start=start)]
 
 
 def _counts(message_type: MessageType) -> str:
