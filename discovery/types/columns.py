@@ -47,7 +47,7 @@ class Columns:
         """Read the columns of a view."""
         front, exists = view.front(FRONT)
         values = np.where(exists, front.astype(np.int16), np.int16(MISSING)).T
-        return cls(np.ascontiguousarray(values), np.ascontiguousarray(_classes(values)), view.lengths)
+        return cls(np.ascontiguousarray(values), np.ascontiguousarray(classes_of(values)), view.lengths)
 
     def take(self, rows: NDArray[np.int64]) -> Columns:
         """Return the columns of some messages."""
@@ -56,13 +56,19 @@ class Columns:
         )
 
 
-def _classes(values: NDArray[np.int16]) -> NDArray[np.uint8]:
+def masked(column: NDArray[np.int16], mask: int) -> NDArray[np.int16]:
+    """Return a column of which only some bits are read; MISSING stays."""
+    return np.where(column == MISSING, column, column & np.int16(mask)).astype(np.int16)
+
+
+def classes_of(values: NDArray[np.int16]) -> NDArray[np.uint8]:
+    """Return the class of each of (columns, n) values, MISSING among them."""
     classes = np.full(values.shape, OTHER, np.uint8)
     classes[values == 0] = ZERO
     classes[values == 255] = ONES
     classes[values == MISSING] = ABSENT
     printable = (values >= 32) & (values < 127)
-    last = len(values) - TEXT_RUN + 1
+    last = max(0, len(values) - TEXT_RUN + 1)
     starts = np.logical_and.reduce([printable[k : k + last] for k in range(TEXT_RUN)])
     for k in range(TEXT_RUN):
         run = classes[k : k + last]

@@ -20,7 +20,7 @@ STAYS = 0.6  # share of such flows in which a column has one value, to be of the
 
 _CODES = MISSING + 1
 
-Path = tuple[tuple[int, int], ...]  # offsets and the values there
+Path = tuple[tuple[int, int, int], ...]  # offsets, masks, and the values there
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ class Conversations:
         several such messages count, and three of them must.
         """
         rows = self.flow > 0
-        for above, value in path:
-            rows &= self.values[:, above] == value
+        for above, mask, value in path:
+            rows &= (self.values[:, above] != MISSING) & (self.values[:, above] & mask == value)
         _, flow, counts = np.unique(self.flow[rows], return_inverse=True, return_counts=True)
         several = counts >= FLOW_MESSAGES
         if several.sum() < MIN_FLOWS:

@@ -39,12 +39,12 @@ def _of_key(split: Split, key: KeyCandidate, sample: Sample) -> Evidence:
     known = np.array(sorted(split.children), np.int64)
     view = sample.view
     exists = view.lengths > key.offset
-    values = view.data[np.where(exists, view.starts + key.offset, 0)].astype(np.int64)
+    values = view.data[np.where(exists, view.starts + key.offset, 0)].astype(np.int64) & key.mask
     holds = exists & np.isin(values, known)
     held_out = sample.held_out
     return Evidence(
         detector="key",
-        statement=f"the byte at offset {key.offset} has {key.values} values and tells the types apart",
+        statement=f"{_bits_of(key)} at offset {key.offset} has {len(known)} values and tells the types apart",
         support=int((holds & ~held_out).sum()),
         trials=int((~held_out).sum()),
         held_out_support=int((holds & held_out).sum()),
@@ -54,6 +54,10 @@ def _of_key(split: Split, key: KeyCandidate, sample: Sample) -> Evidence:
         counter_examples=_references(sample, np.flatnonzero(~holds)[:EXAMPLES]),
         rivals=[_rival(rival, key) for rival in split.candidates if rival.offset != key.offset][:RIVALS],
     )
+
+
+def _bits_of(key: KeyCandidate) -> str:
+    return "the byte" if key.mask == 0xFF else f"the byte, masked by 0x{key.mask:02x},"
 
 
 def _rival(rival: KeyCandidate, key: KeyCandidate) -> Rival:

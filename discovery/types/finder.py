@@ -12,6 +12,7 @@ from ..batch import MessageView
 from ..sample import Sample
 from ..settings import DiscoverySettings
 from ..spec import Guard, KeyField, TextGuard, ValueGuard
+from .clusters import find_division
 from .columns import Columns
 from .conversations import Conversations
 from .evidence import gather
@@ -58,13 +59,12 @@ def _drafts(view: MessageView, flows: Conversations) -> tuple[list[_Draft], Spli
     text = guards_match([TEXT], view) & (view.lengths > 0)
     share = float(text.mean()) if len(view) else 0.0
     if share < MIN_TEXT_SHARE or text.sum() < MIN_TEXT:
-        split = grow(Columns.read(view), flows)
-        return _key_drafts(split), split
+        return _binary_drafts(view, flows)
     drafts = _text_drafts(view.take(text))
     if share >= MAX_TEXT_SHARE:
         return [*drafts, _Draft("t_other", "other", [])], None
-    split = grow(Columns.read(view.take(~text)), flows)
-    return [*drafts, *_key_drafts(split)], split
+    binary, split = _binary_drafts(view.take(~text), flows)
+    return [*drafts, *binary], split
 
 
 def _text_drafts(view: MessageView) -> list[_Draft]:
@@ -76,12 +76,24 @@ def _text_drafts(view: MessageView) -> list[_Draft]:
     return [*drafts, _Draft("t_text", "other text", [TEXT])]
 
 
+def _binary_drafts(view: MessageView, flows: Conversations) -> tuple[list[_Draft], Split]:
+    split = grow(Columns.read(view), flows)
+    division = None if split.key else find_division(view)
+    if division is None:
+        return _key_drafts(split), split
+    deep = division.key()
+    if deep is not None:
+        return _key_drafts(deep), deep
+    drafts = [_Draft(f"t{cluster.stem}", cluster.label, [cluster.guard]) for cluster in division.clusters()]
+    return [*drafts, _Draft("t_other", "other", [])], split
+
+
 def _key_drafts(split: Split) -> list[_Draft]:
     drafts = []
     for path, rest in split.leaves():
-        guards: list[Guard] = [ValueGuard(offset=offset, width=1, values=[bytes([value])]) for offset, value in path]
-        digits = "_".join(f"{value:02x}" for _, value in path)
-        label = " ".join(f"[{offset}]=0x{value:02x}" for offset, value in path)
+        guards: list[Guard] = [_guard(*step) for step in path]
+        digits = "_".join(f"{value:02x}" for _, _, value in path)
+        label = " ".join(_label(*step) for step in path)
         if not path:
             drafts.append(_Draft("t_other", "other", []) if rest else _Draft("t_all", "all", []))
         elif rest:
@@ -89,6 +101,14 @@ def _key_drafts(split: Split) -> list[_Draft]:
         else:
             drafts.append(_Draft(f"t{digits}", label, guards))
     return drafts
+
+
+def _guard(offset: int, mask: int, value: int) -> ValueGuard:
+    return ValueGuard(offset=offset, width=1, mask=None if mask == 0xFF else bytes([mask]), values=[bytes([value])])
+
+
+def _label(offset: int, mask: int, value: int) -> str:
+    return f"[{offset}]=0x{value:02x}" if mask == 0xFF else f"[{offset}]&0x{mask:02x}=0x{value:02x}"
 
 
 def _most_frequent(drafts: list[_Draft], view: MessageView, limit: int) -> list[_Draft]:

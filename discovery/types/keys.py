@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from .columns import (
     Columns,
     entropies,
     explained_bits,
+    masked,
     shared_bits,
     tells_length,
     tells_text,
@@ -37,6 +38,11 @@ MAX_SINGLE = 0.05  # share of values seen once (Good 1953: of messages with valu
 MAX_TEXT = 0.5  # share of messages in which a nested key may lie in text
 SMALL = 16  # codes are often small numbers
 
+MASKS = (0xE0, 0xF0, 0xF8, 0xC0, 0x80, 0x1F, 0x0F, 0x07, 0x03, 0x01)  # of three bits or more that are left out
+EVEN = 0.9  # of their number, the bits of entropy from which bits count as noise
+MESSAGES_A_VALUE = 2  # fewer do not show that bits are even
+MASKED_SHARE = 0.9  # of what the whole byte explains, that the others must explain
+
 # Keys lie ahead of content: what varies before a column, the byte right before it and its number of values count
 # against it. The weights are round numbers from a coarse grid, compared on two random halves of labelled protocols.
 _ENTROPY_BEFORE, _DEPTH_INTO, _ENTROPY_RIGHT_BEFORE, _VALUES, _SMALL = 1.0 / 8, 0.5 / CANDIDATES, 0.6 / 3, 0.2, 0.3
@@ -55,6 +61,7 @@ class KeyCandidate:
         bits: what splitting by its values explains of the other columns.
         score: log of bits a message, less what counts against it; multiple of 1/256.
         objection: why it cannot be the key, or an empty string.
+        mask: the bits of it that tell; 0xff but where the others are noise.
     """
 
     offset: int
@@ -62,6 +69,11 @@ class KeyCandidate:
     bits: float
     score: float
     objection: str = ""
+    mask: int = 0xFF
+
+    def read(self, columns: Columns) -> NDArray[np.int16]:
+        """Return the value of each message (n,), MISSING where it ends before."""
+        return masked(columns.values[self.offset], self.mask)
 
 
 @dataclass(frozen=True)
@@ -73,11 +85,11 @@ class Split:
     key: KeyCandidate | None = None
     children: dict[int, Split] = field(default_factory=dict)
 
-    def leaves(self, path: tuple[tuple[int, int], ...] = ()) -> Iterator[tuple[tuple[tuple[int, int], ...], bool]]:
-        """Yield (offset, value) paths and whether they take what their siblings leave, in the order to be tried."""
+    def leaves(self, path: Path = ()) -> Iterator[tuple[Path, bool]]:
+        """Yield paths and whether they take what their siblings leave, in the order to be tried."""
         for value, child in self.children.items():
             assert self.key is not None
-            yield from child.leaves((*path, (self.key.offset, value)))
+            yield from child.leaves((*path, (self.key.offset, self.key.mask, value)))
         yield path, bool(self.children)
 
 
@@ -96,9 +108,10 @@ def _grow(columns: Columns, flows: Conversations | None, rows: NDArray[np.int64]
     key = next((c for c in candidates if not c.objection), None)
     if key is None:
         return Split(rows, candidates)
-    column = here.values[key.offset]
+    key = replace(key, mask=telling_bits(here, key))
+    column = key.read(here)
     children = {
-        value: _grow(columns, flows, rows[column == value], (*path, (key.offset, value)), key.bits / n)
+        value: _grow(columns, flows, rows[column == value], (*path, (key.offset, key.mask, value)), key.bits / n)
         for value in _values_to_keep(column)
     }
     return Split(rows, candidates, key, children)
@@ -110,6 +123,25 @@ def _values_to_keep(column: NDArray[np.int16]) -> list[int]:
     once = int((counts == 1).sum())
     kept: list[int] = np.flatnonzero(counts >= (1 if once <= MAX_SINGLE * len(column) else 2)).tolist()
     return kept
+
+
+def telling_bits(columns: Columns, key: KeyCandidate) -> int:
+    """
+    Return the mask of a key: all bits, or those that remain when others at one of its ends are noise.
+
+    Bits are noise where they take their values about equally often whatever the others are, and a split that takes
+    them in explains no more: a sequence number beside a kind.
+    """
+    column = columns.values[key.offset]
+    codes = np.stack([masked(column, mask) for mask in (0xFF, *MASKS)])
+    entropy = entropies(value_counts(codes))
+    noise = np.array([8 - mask.bit_count() for mask in MASKS])
+    even = np.flatnonzero((entropy[0] - entropy[1:] >= EVEN * noise) & (entropy[1:] > 0))
+    if not len(even) or len(column) < MESSAGES_A_VALUE * key.values:
+        return 0xFF
+    bits = explained_bits(codes[even + 1], np.full(len(even), key.offset, np.int64), columns)
+    best = int(np.argmax(bits))
+    return MASKS[int(even[best])] if bits[best] >= MASKED_SHARE * key.bits else 0xFF
 
 
 def weigh(columns: Columns, flows: Conversations | None, least: float, path: Path = ()) -> list[KeyCandidate]:

@@ -108,14 +108,14 @@ def sessions(seed: int) -> Sample:
 def test_what_stays_in_each_flow_is_told_from_what_changes() -> None:
     """The version is of the flow, the command is not; a path that few flows have messages of tells nothing."""
     flows = Conversations.read(sessions(6))
-    assert flows.stays(1, ((0, 7),)) and not flows.stays(2, ((0, 7),))
-    assert not flows.stays(1, ((0, 8),))
+    assert flows.stays(1, ((0, 0xFF, 7),)) and not flows.stays(2, ((0, 0xFF, 7),))
+    assert not flows.stays(1, ((0, 0xFF, 8),))
 
 
 def test_a_nested_key_varies_within_flows() -> None:
     """A column that explains the layout, but keeps its value in a flow, is no key below another."""
     columns = Columns.read((sample := sessions(7)).view)
-    nested = weigh(columns, Conversations.read(sample), 1.0, ((0, 7),))
+    nested = weigh(columns, Conversations.read(sample), 1.0, ((0, 0xFF, 7),))
     first = weigh(columns, Conversations.read(sample), 1.0)
     assert {c.offset: c.objection for c in nested}[1] == "keeps its value in a flow"
     assert {c.offset: c.objection for c in first}[1] == ""

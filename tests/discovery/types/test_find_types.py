@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from qbitel.discovery.batch import MessageBatch
 from qbitel.discovery.sample import Sample
 from qbitel.discovery.settings import DiscoverySettings
-from qbitel.discovery.spec import Evidence, MessageType, ProtocolSpec
+from qbitel.discovery.spec import Evidence, MessageType, ProtocolSpec, ValueGuard
 from qbitel.discovery.statistics import StatisticalAnalyzer
 from qbitel.discovery.types import TypeModel, find_types
 
@@ -179,3 +179,21 @@ def test_hostile_words_make_valid_names(words: list[str], tail: bytes) -> None:
     for t in find_types(sample_of(payloads), SETTINGS).types:
         made = MessageType(name=t.name, label=t.label, guards=t.guards)
         assert made.label.isascii() and made.label.isprintable() and len(made.label) <= 120
+
+
+@pytest.mark.parametrize(("kind_shift", "mask"), [(5, 0xE0), (4, 0xF0), (0, 0x07)])
+def test_bits_of_noise_beside_the_kind_do_not_divide_types(kind_shift: int, mask: int) -> None:
+    """A kind that shares its byte with a sequence number makes as many types as there are kinds, by a mask."""
+    draw = random.Random(kind_shift)
+    bodies = [lambda: bytes(8), lambda: b"\xff" * 4 + draw.randbytes(4), lambda: draw.randbytes(8), lambda: b"quiet..."]
+    payloads = []
+    for number in range(600):
+        kind = number * 7 % 4
+        noise = draw.randrange(256) & ~mask
+        payloads.append(bytes([noise | kind << kind_shift]) + bodies[kind]() + draw.randbytes(3))
+    model = find_types(sample_of(payloads), SETTINGS)
+    assert len(model.types) == 5  # four kinds and what is left
+    guard = model.types[0].guards[0]
+    assert isinstance(guard, ValueGuard) and guard.mask == bytes([mask])
+    assigned = model.assign(MessageBatch.from_payloads(payloads).view())
+    assert len({(int(found), payload[0] & mask) for found, payload in zip(assigned, payloads, strict=True)}) == 4
