@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from ..spec import DelimiterFraming, FixedFraming, LengthFraming, ProtocolSpec
+from ..spec import (
+    DelimiterFraming,
+    DirectedFraming,
+    FixedFraming,
+    Framing,
+    HeaderFraming,
+    LengthFraming,
+    ProtocolSpec,
+)
 from .tables import Call, lower_spec
 
 WIDTH = 110
@@ -27,22 +35,29 @@ def to_wireshark(spec: ProtocolSpec) -> str:
         "-- TCP segments out of order are put right by Wireshark only with -o tcp.reassemble_out_of_order:TRUE.",
         f"local PROTOCOL = {literal(spec.protocol)}",
         f"local CARRIER = {render(None if carrier is None else {'kind': carrier.kind, 'number': carrier.number}, 0)}",
-        f"local FRAMING = {render(_framing(spec), 0)}",
+        f"local FRAMING = {render(_framing(spec.framing), 0)}",
         f"local GROUPS = {render(groups, 0)}",
         f"local TYPES = {render(types, 0)}",
     ]
     return "\n".join(tables) + "\n\n" + runtime
 
 
-def _framing(spec: ProtocolSpec) -> dict[str, object]:
-    framing = spec.framing
+def _framing(framing: Framing) -> dict[str, object]:
+    if isinstance(framing, DirectedFraming):
+        return {
+            "kind": "directed", "client": _framing(framing.client_to_server),
+            "server": _framing(framing.server_to_client),
+        }  # fmt: skip
     if isinstance(framing, LengthFraming):
         return {
             "kind": "length", "offset": framing.offset, "width": framing.width, "scale": framing.scale,
-            "bias": framing.bias, "little": framing.endianness == "little",
+            "bias": framing.bias, "little": framing.endianness == "little", "encoding": framing.encoding,
+            "mask": framing.mask if framing.mask >= 0 else None,
         }  # fmt: skip
     if isinstance(framing, DelimiterFraming):
-        return {"kind": "delimiter", "delimiter": framing.delimiter}
+        return {"kind": "delimiter", "delimiter": framing.delimiter, "opening": framing.opening}
+    if isinstance(framing, HeaderFraming):
+        return {"kind": "header", "stop": framing.end, "name": framing.name.lower()}
     if isinstance(framing, FixedFraming):
         return {"kind": "fixed", "size": framing.size}
     return {"kind": framing.kind}

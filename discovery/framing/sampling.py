@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ RUN_BYTES = 1 << 14
 MAX_RUNS = 256
 NARROWEST = 536
 """Bytes of payload that every link takes (RFC 879): a sender of a shorter segment had nothing more to send."""
+FEW_RUNS, PIECE_BYTES = 16, 1 << 6
+"""Fewer runs than this are taken apart, into pieces of at least so many bytes."""
 _SCAN = 4096
 
 
@@ -33,6 +36,7 @@ class Sample:
         segment: uint8, likewise: whether a segment starts there.
         marks_before: int64, likewise: marks up to and including that place.
         closed: uint8, per run: whether its end is a mark.
+        greeting: bytes that most streams send at first; 0 where they differ.
     """
 
     data: NDArray[np.uint8]
@@ -42,6 +46,7 @@ class Sample:
     segment: NDArray[np.uint8]
     marks_before: NDArray[np.int64]
     closed: NDArray[np.uint8]
+    greeting: int = 0
 
     @property
     def trials(self) -> int:
@@ -50,44 +55,78 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class _Run:
+class Run:
+    """
+    Bytes without a gap, of a stream or of a piece of it.
+
+    Attributes:
+        data: uint8; marks, segments: int64, where messages are expected to end, and where segments start, inside it.
+        closed: whether its end is a mark; direction: of its stream, as in ``MessageBatch``.
+    """
+
     data: NDArray[np.uint8]
     marks: NDArray[np.int64]
     segments: NDArray[np.int64]
     closed: bool
+    direction: int
 
 
-def _cap(streams: StreamSet, first: int, begin: int, end: int) -> int:
-    """Return where to stop reading a run: its end, or a segment start near the bound on a run's bytes."""
-    if end - begin <= RUN_BYTES:
-        return end
-    last = int(np.searchsorted(streams.segment_start, begin + RUN_BYTES, side="right")) - 1
-    return int(streams.segment_start[last]) if last > first else begin + RUN_BYTES
+def runs_in(sets: Sequence[StreamSet]) -> list[Run]:
+    """
+    Return the runs of streams with the places where their senders stopped.
+
+    Where there are few runs they are taken apart, at such places, so that a single long connection can be proposed on
+    in one part and falsified on in another.
+    """
+    found = [(streams, *run) for streams in sets if len(streams) for run in _bounds(streams)]
+    size = RUN_BYTES
+    if len(found) < FEW_RUNS:
+        total = sum(end - begin for _, begin, end in found)
+        size = min(max(total // (2 * FEW_RUNS), PIECE_BYTES), RUN_BYTES)
+    pieces: list[Run] = []
+    for streams, begin, end in found:
+        whole = _run(streams, begin, end)
+        pieces += _pieces(whole, size, 2 * MAX_RUNS if len(found) < FEW_RUNS else 1)
+    return pieces
 
 
-def _runs(streams: StreamSet) -> list[_Run]:
+def _bounds(streams: StreamSet) -> list[tuple[int, int]]:
     starts, ends, _ = runs_of(streams)
-    sizes = np.diff(np.concatenate((streams.segment_start, [len(streams.data)])))
-    return [_run(streams, sizes, int(a), int(b)) for a, b in zip(starts[:_SCAN], ends[:_SCAN], strict=True)]
+    return list(zip(starts[:_SCAN].tolist(), ends[:_SCAN].tolist(), strict=True))
 
 
-def _run(streams: StreamSet, sizes: NDArray[np.int64], begin: int, end: int) -> _Run:
-    """Return a run, cut to its bound, with the places where its sender stopped."""
+def _run(streams: StreamSet, begin: int, end: int) -> Run:
+    """Return a run with the places where its sender stopped."""
     stream = int(np.searchsorted(streams.bounds, begin, side="right")) - 1
     first = int(np.searchsorted(streams.segment_start, begin))
-    stop = _cap(streams, first, begin, end)
-    borders = streams.segment_start[first + 1 : int(np.searchsorted(streams.segment_start, stop))]
-    before, after = sizes[first : first + len(borders)], sizes[first + 1 : first + 1 + len(borders)]
-    full = sizes[streams.segment_bounds[stream] : streams.segment_bounds[stream + 1]].max()
-    pushed = (before < full) | (after <= full // 2) | (before < NARROWEST)
-    if stop == end:
-        closed = end == streams.bounds[stream + 1] and streams.tail_gap[stream] == 0
-    else:
-        closed = stop in streams.segment_start[first : first + 2 + len(borders)]
-    return _Run(streams.data[begin:stop], borders[pushed] - begin, borders - begin, bool(closed))
+    borders = streams.segment_start[first : int(np.searchsorted(streams.segment_start, end))]
+    sizes = np.diff(np.append(borders, end))
+    mine = slice(int(streams.segment_bounds[stream]), int(streams.segment_bounds[stream + 1]))
+    full = int(np.diff(np.append(streams.segment_start[mine], streams.bounds[stream + 1])).max())
+    before = sizes[:-1]
+    pushed = (before < full) | (before < NARROWEST)
+    closed = end == streams.bounds[stream + 1] and streams.tail_gap[stream] == 0
+    inner = borders[1:] - begin
+    return Run(streams.data[begin:end], inner[pushed], inner, bool(closed), int(streams.direction[stream]))
 
 
-def _lay(runs: Sequence[_Run]) -> Sample:
+def _pieces(run: Run, size: int, most: int) -> list[Run]:
+    """Return the first ``most`` pieces of about ``size`` bytes; each but the last ends at a mark, or is just cut."""
+    pieces: list[Run] = []
+    begin, length = 0, len(run.data)
+    while begin < length and len(pieces) < most:
+        later = run.marks[np.searchsorted(run.marks, begin + size) :]
+        end = int(later[0]) if len(later) else length
+        closed = True if len(later) else run.closed
+        if end - begin > 2 * RUN_BYTES:
+            end, closed = begin + RUN_BYTES, False
+        inside = [places[(places > begin) & (places < end)] - begin for places in (run.marks, run.segments)]
+        pieces.append(Run(run.data[begin:end], inside[0], inside[1], closed, run.direction))
+        begin = end
+    return pieces
+
+
+def _lay(runs: Sequence[Run]) -> Sample:
     lengths = np.array([len(run.data) for run in runs], np.int64)
     end = np.cumsum(lengths)
     start = end - lengths
@@ -100,22 +139,28 @@ def _lay(runs: Sequence[_Run]) -> Sample:
         segment[begin] = 1
     data = np.concatenate([run.data for run in runs]) if runs else np.zeros(0, np.uint8)
     closed = np.array([run.closed for run in runs], np.uint8)
-    return Sample(data, start, end, mark, segment, np.cumsum(mark, dtype=np.int64), closed)
+    return Sample(data, start, end, mark, segment, np.cumsum(mark, dtype=np.int64), closed, _greeting(runs))
 
 
-def split_streams(sets: Sequence[StreamSet]) -> tuple[Sample, Sample]:
+def _greeting(runs: Sequence[Run]) -> int:
+    """Return the commonest size of a first segment, if at least a quarter of the runs have it."""
+    firsts = Counter(int(run.segments[0]) for run in runs if len(run.segments))
+    size, count = min(firsts.items(), key=lambda item: (-item[1], item[0]), default=(0, 0))
+    return size if 4 * count >= len(runs) else 0
+
+
+def halves(runs: Sequence[Run]) -> tuple[Sample, Sample]:
     """
     Return the sample to propose on and the one to falsify on, of about equal size.
 
-    The runs of all sets go to the two in turn, those with the most segments first; both have bounded bytes and runs.
+    The runs go to the two in turn, those with the most segments first; both have bounded bytes and runs.
     """
-    runs = [run for streams in sets if len(streams) for run in _runs(streams)]
     order = sorted(range(len(runs)), key=lambda i: (-min(len(runs[i].segments), 64), i))
-    halves: tuple[list[_Run], list[_Run]] = ([], [])
+    parts: tuple[list[Run], list[Run]] = ([], [])
     room = [SAMPLE_BYTES, SAMPLE_BYTES]
     for place, index in enumerate(order):
         side = place & 1
-        if len(runs[index].data) <= room[side] and len(halves[side]) < MAX_RUNS:
-            halves[side].append(runs[index])
+        if len(runs[index].data) <= room[side] and len(parts[side]) < MAX_RUNS:
+            parts[side].append(runs[index])
             room[side] -= len(runs[index].data)
-    return _lay(halves[0]), _lay(halves[1])
+    return _lay(parts[0]), _lay(parts[1])

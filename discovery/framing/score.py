@@ -6,15 +6,18 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from .cut import MAX_MESSAGE, read_length
 from .sampling import Sample
+from .sizes import COLUMNS, INNER, MAX_MESSAGE, Rule, size_at
 
-MESSAGES, HITS, BREAKS, REACHED, LENGTHS, SHAPE = range(6)
-"""Columns of a score: messages, marks met, absurd lengths, marks passed, set of lengths (bits), hash of borders."""
+MESSAGES, HITS, BREAKS, REACHED, LENGTHS, SHAPE, LOST = range(7)
+"""
+Columns of a score: messages, marks met, absurd lengths, marks passed, set of lengths (bits), hash of borders, and
+absurd lengths that are neither the first nor in the last segment of a run: there a greeting or a cut may explain them.
+"""
 _RESTARTS = 4
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def _next_segment(segment, at, end):  # type: ignore[no-untyped-def]
     at += 1
     while at < end and not segment[at]:
@@ -22,25 +25,18 @@ def _next_segment(segment, at, end):  # type: ignore[no-untyped-def]
     return at
 
 
-@njit(cache=True, nogil=True)
-def _step(data, at, end, rule):  # type: ignore[no-untyped-def]
-    """Return the length of the message at a place, 0 if it is absurd or runs over the end."""
-    if end - at < rule[0] + rule[1]:
-        return 0
-    length = read_length(data, at + rule[0], rule[1], rule[2] == 1) + rule[3]
-    return 0 if length < rule[0] + rule[1] or length > MAX_MESSAGE or length > end - at else length
-
-
-@njit(cache=True, nogil=True)
-def _walk_run(data, begin, end, closed, mark, segment, rule, score):  # type: ignore[no-untyped-def]
-    """Walk one run; after an absurd length go on at the next segment, a few times."""
+@njit(**INNER)
+def _walk_run(data, begin, end, closed, mark, segment, rule, stop, name, greeting, score):  # type: ignore[no-untyped-def]
+    """Walk one run; after an absurd length go on behind the greeting, or at the next segment, a few times."""
     at, restarts = begin, 0
     while at < end and restarts < _RESTARTS:
-        length = _step(data, at, end, rule)
-        if not length:
+        length = size_at(data, at, end, rule, stop, name, MAX_MESSAGE)
+        if length <= 0 or length > end - at:
             score[BREAKS] += 1
             restarts += 1
-            at = _next_segment(segment, at, end)
+            score[LOST] += at > begin and _next_segment(segment, at, end) < end
+            greeted = begin + greeting if at == begin and greeting else end
+            at = greeted if greeted < end else _next_segment(segment, at, end)
             continue
         at += length
         score[MESSAGES] += 1
@@ -52,19 +48,19 @@ def _walk_run(data, begin, end, closed, mark, segment, rule, score):  # type: ig
             score[HITS] += closed
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def _hopeless(score):  # type: ignore[no-untyped-def]
     """Whether a hypothesis misses so many marks, or makes so many messages, that the rest need not be walked."""
     return score[REACHED] >= 16 and (score[HITS] * 4 < score[REACHED] or score[MESSAGES] > 64 + 64 * score[REACHED])
 
 
 @njit(cache=True, nogil=True)
-def _score_lengths(data, start, end, closed, mark, segment, marks_before, rules, scores, budget):  # type: ignore[no-untyped-def]
-    """Score length hypotheses (offset, width, big, bias) until the budget of messages is spent; return how many."""
+def _score(data, start, end, closed, mark, segment, marks_before, rules, stop, name, greeting, scores, budget):  # type: ignore[no-untyped-def]
+    """Score hypotheses until the budget of messages is spent; return how many."""
     for which in range(len(rules)):
         score = scores[which]
         for run in range(len(start)):
-            _walk_run(data, start[run], end[run], closed[run], mark, segment, rules[which], score)
+            _walk_run(data, start[run], end[run], closed[run], mark, segment, rules[which], stop, name, greeting, score)
             score[REACHED] += marks_before[max(end[run] - 1, 0)] - marks_before[start[run]] + closed[run]
             if _hopeless(score):
                 break
@@ -79,16 +75,29 @@ def score_lengths(sample: Sample, rules: NDArray[np.int64], budget: int = 1 << 2
     Score length framings.
 
     Args:
-        rules: int64 (n, 4): offset, width, big-endian, bias; scale is 1.
+        rules: int64 (n, 7), see the columns in ``sizes``.
         budget: messages to walk in all; hypotheses behind it keep a score of zeros.
 
     Returns:
-        int64 (n, 6), see the column names of this module.
+        int64 (n, 7), see the column names of this module.
     """
-    scores = np.zeros((len(rules), 6), np.int64)
-    _score_lengths(
+    nothing = np.frombuffer(b"", np.uint8)
+    return _scored(sample, np.ascontiguousarray(rules.reshape(-1, COLUMNS)), nothing, nothing, budget)
+
+
+def score_rule(sample: Sample, rule: Rule) -> NDArray[np.int64]:
+    """Score one framing, of lengths or of headers; int64 (7,)."""
+    scores = _scored(sample, rule.numbers.reshape(1, COLUMNS), rule.end, rule.name, 1 << 25)
+    return np.asarray(scores[0])
+
+
+def _scored(
+    sample: Sample, rules: NDArray[np.int64], stop: NDArray[np.uint8], name: NDArray[np.uint8], budget: int
+) -> NDArray[np.int64]:
+    scores = np.zeros((len(rules), 7), np.int64)
+    _score(
         sample.data, sample.start, sample.end, sample.closed, sample.mark, sample.segment, sample.marks_before,
-        rules, scores, budget,
+        rules, stop, name, sample.greeting, scores, budget,
     )  # fmt: skip
     return scores
 

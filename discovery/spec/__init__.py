@@ -19,7 +19,17 @@ from .constraints import (
     Timestamp,
 )  # fmt: skip
 from .evidence import Evidence, MessageRef, Rival
-from .framing import DatagramFraming, DelimiterFraming, FixedFraming, Framing, LengthFraming, SegmentFraming
+from .framing import (
+    SELF_DELIMITED,
+    DatagramFraming,
+    DelimiterFraming,
+    DirectedFraming,
+    FixedFraming,
+    Framing,
+    HeaderFraming,
+    LengthFraming,
+    SegmentFraming,
+)
 from .grammar import Grammar, GrammarRule, SequenceModel, Transition
 from .guards import Guard, LengthGuard, TextGuard, TokenGuard, ValueGuard
 from .layout import (
@@ -55,6 +65,7 @@ from .model import (
 )  # fmt: skip
 
 __all__ = [
+    "SELF_DELIMITED",
     "Address",
     "Capture",
     "Carrier",
@@ -67,6 +78,7 @@ __all__ = [
     "DatagramFraming",
     "Delimited",
     "DelimiterFraming",
+    "DirectedFraming",
     "Echo",
     "Element",
     "Encoding",
@@ -81,6 +93,7 @@ __all__ = [
     "Grammar",
     "GrammarRule",
     "Guard",
+    "HeaderFraming",
     "HexBytes",
     "KeyField",
     "Length",

@@ -5,19 +5,24 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..batch import MessageView
+from ..batch import SERVER_TO_CLIENT, MessageView
+from ..framing.sizes import Rule, rule_of, sizes_of
 from ..parser.arrays import frozen
-from ..parser.gather import copy_numbers
-from ..parser.numbers import UINT
-from ..spec import DelimiterFraming, FixedFraming, Framing, LengthFraming
+from ..spec import DelimiterFraming, DirectedFraming, FixedFraming, Framing, HeaderFraming, LengthFraming
 
 FAR = 1 << 45  # longer than any message, short enough to be scaled
 
 
 def misframed(view: MessageView, framing: Framing) -> tuple[NDArray[np.bool_], str]:
     """Return which messages (bool) are not framed as said, and the end of the sentence that says so."""
-    if isinstance(framing, LengthFraming):
-        return ~_says_its_length(view, framing), "does not hold its own length"
+    if isinstance(framing, DirectedFraming):
+        server = view.direction == SERVER_TO_CLIENT
+        client_broken, how = misframed(view, framing.client_to_server)
+        server_broken, other = misframed(view, framing.server_to_client)
+        told = f"{how or 'is framed'} from the client, or {other or 'is framed'} from the server"
+        return np.where(server, server_broken, client_broken), told
+    if isinstance(framing, (LengthFraming, HeaderFraming)):
+        return ~_says_its_length(view, rule_of(framing)), "does not hold its own length"
     if isinstance(framing, DelimiterFraming):
         return ~_ends_with(view, framing.delimiter), f"does not end with 0x{framing.delimiter.hex()}"
     if isinstance(framing, FixedFraming):
@@ -25,16 +30,9 @@ def misframed(view: MessageView, framing: Framing) -> tuple[NDArray[np.bool_], s
     return np.zeros(len(view), np.bool_), ""
 
 
-def _says_its_length(view: MessageView, framing: LengthFraming) -> NDArray[np.bool_]:
-    whole = np.flatnonzero(view.lengths >= framing.offset + framing.width)
-    values, read = np.zeros(8 * len(view), np.uint8), np.zeros(len(view), np.bool_)
-    copy_numbers(
-        frozen(view.data), view.starts[whole] + framing.offset, np.full(len(whole), framing.width), whole,
-        UINT, framing.endianness == "little", 8, values, read,
-    )  # fmt: skip
-    told = np.minimum(values.view("<u8"), FAR).astype(np.int64) * framing.scale + framing.bias
-    holds: NDArray[np.bool_] = read & (told == view.lengths)
-    return holds & _begins_with(view, framing.magic)
+def _says_its_length(view: MessageView, rule: Rule) -> NDArray[np.bool_]:
+    told = sizes_of(frozen(view.data), view.starts, view.lengths, rule)
+    return np.asarray((told == view.lengths) & _begins_with(view, rule.magic.tobytes()))
 
 
 def _begins_with(view: MessageView, magic: bytes) -> NDArray[np.bool_]:

@@ -10,14 +10,17 @@ from qbitel.discovery.parser import ParseTree, Skipped, StreamParser
 from qbitel.discovery.spec import (
     DatagramFraming,
     DelimiterFraming,
+    DirectedFraming,
     Field,
     Fixed,
     FixedFraming,
     Framing,
     FromLength,
+    HeaderFraming,
     LengthFraming,
     MessageType,
     ProtocolSpec,
+    SegmentFraming,
 )
 
 MAGIC = b"\xaa\x01"
@@ -54,13 +57,42 @@ def read(
 
 BODIES = st.lists(st.binary(max_size=20), max_size=8)
 PIECES = st.lists(st.integers(1, 40), min_size=1, max_size=5)
-SNIPPETS = st.sampled_from([b"\xaa", b"\x01", MAGIC, b"\x00", b"\x00\x03", b"\r", b"\n", b"\r\n", b"xyz", frame(b"ok")])
+SNIPPETS = st.sampled_from(
+    [
+        b"Size: 3",
+        b"\r\n\r\n",
+        b"12",
+        b"0a",
+        b"\x81\x02",
+        b"\x02",
+        b"\xaa",
+        b"\x01",
+        MAGIC,
+        b"\x00",
+        b"\x00\x03",
+        b"\r",
+        b"\n",
+        b"\r\n",
+        b"xyz",
+        frame(b"ok"),
+    ]
+)
 FRAMINGS = [
     LENGTH,
     LengthFraming(offset=0, width=1, endianness="big", bias=1),
     DelimiterFraming(delimiter=b"\r\n"),
     DelimiterFraming(delimiter=b"\x00"),
+    DelimiterFraming(delimiter=b"\r\n", opening=b"\r\n"),
+    DelimiterFraming(delimiter=b"\x01", opening=b"\xaa\x01"),
     FixedFraming(size=5),
+    LengthFraming(offset=1, width=5, endianness="big", bias=1, encoding="leb128"),
+    LengthFraming(offset=1, width=5, endianness="big", bias=0, encoding="ber"),
+    LengthFraming(offset=1, width=5, endianness="big", bias=0, encoding="vlq"),
+    LengthFraming(offset=0, width=9, endianness="big", bias=1, encoding="digits"),
+    LengthFraming(offset=0, width=2, endianness="big", bias=2, encoding="hex"),
+    LengthFraming(offset=0, width=2, endianness="little", scale=2, bias=2, mask=0xFFF),
+    HeaderFraming(end=b"\r\n\r\n", name=b"size:"),
+    DirectedFraming(client_to_server=LENGTH, server_to_client=SegmentFraming()),
 ]
 
 
@@ -128,3 +160,43 @@ def test_datagrams_are_messages_as_they_are_fed() -> None:
         frame(b"a"),
         frame(b"bc"),
     ]
+
+
+def pieces_of(data: bytes, size: int) -> list[bytes]:
+    return [data[i : i + size] for i in range(0, len(data), size)]
+
+
+BODY = b"\x7f" + b"payload" * 3
+RESYNC = [
+    (LengthFraming(offset=1, width=5, endianness="big", bias=0, encoding="leb128"), b"\x30\x16" + BODY),
+    (LengthFraming(offset=1, width=5, endianness="big", bias=0, encoding="ber"), b"\x30\x16" + BODY),
+    (LengthFraming(offset=0, width=9, endianness="big", bias=2, encoding="digits"), b"22:" + BODY + b","),
+    (LengthFraming(offset=0, width=4, endianness="big", bias=0, encoding="hex"), b"001a" + BODY),
+    (LengthFraming(offset=0, width=4, endianness="big", bias=4, mask=0x7FFFFFFF), b"\x80\0\0\x16" + BODY),
+    (HeaderFraming(end=b"\r\n\r\n", name=b"size:"), b"GET\r\nSize: 22\r\n\r\n" + BODY),
+    (DelimiterFraming(delimiter=b"\x7e", opening=b"\x7e"), b"\x7e" + BODY + b"\x7e"),
+    (DelimiterFraming(delimiter=b"\r\n"), BODY + b"\r\n"),
+    (FixedFraming(size=22), BODY),
+]
+
+
+@pytest.mark.parametrize(("framing", "message"), RESYNC, ids=lambda value: getattr(value, "encoding", None))
+def test_every_framing_reads_on_behind_damage(framing: Framing, message: bytes) -> None:
+    """Whole messages before and after bytes that begin none; what was skipped is told; no byte is lost."""
+    damage = b"\0" + b"\xff" * 6
+    parser = StreamParser(spec(framing))
+    stream = message * 5 + damage + message * 6
+    trees = [tree for piece in pieces_of(stream, 7) for tree in parser.feed(piece)] + parser.finish()
+    assert [tree.message for tree in trees[:5]] == [message] * 5
+    if isinstance(framing, (LengthFraming, HeaderFraming)):
+        assert [tree.message for tree in trees[5:]] == [message] * 6
+        assert parser.events == [Skipped(5 * len(message), len(damage))]
+    assert parser.skipped + sum(len(tree.message) for tree in trees) == len(stream)
+
+
+def test_each_direction_is_read_by_its_own_framing() -> None:
+    """The client's lines and the server's counted answers, told by the direction that is given."""
+    counted = LengthFraming(offset=0, width=1, endianness="big", bias=1)
+    framing = DirectedFraming(client_to_server=DelimiterFraming(delimiter=b"\n"), server_to_client=counted)
+    assert [t.message for t in StreamParser(spec(framing), direction=1).feed(b"ab\nc\n")] == [b"ab\n", b"c\n"]
+    assert [t.message for t in StreamParser(spec(framing), direction=2).feed(b"\2ab\0")] == [b"\2ab", b"\0"]

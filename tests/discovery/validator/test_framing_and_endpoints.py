@@ -11,10 +11,12 @@ from qbitel.discovery.spec import (
     Address,
     Constraint,
     DelimiterFraming,
+    DirectedFraming,
     Field,
     Fixed,
     FixedFraming,
     Framing,
+    HeaderFraming,
     LengthFraming,
     MessageType,
     ProtocolSpec,
@@ -40,6 +42,14 @@ def spec_with(*elements: Field, framing: Framing | None = None) -> ProtocolSpec:
         (LENGTH, [b"\xaa\x02\x00ab", b"\xaa\x00\x00"], [b"\xaa\x02\x00abc", b"\xaa\x02", b"", b"\xab\x02\x00ab"]),
         (DelimiterFraming(delimiter=b"\r\n"), [b"x\r\n", b"\r\n"], [b"x\r", b"\n", b""]),
         (FixedFraming(size=3), [b"abc"], [b"ab", b"abcd"]),
+        (LengthFraming(offset=0, width=5, endianness="big", encoding="ber"), [b"\x81\x02ab"], [b"\x82\0", b"\x03ab"]),
+        (LengthFraming(offset=0, width=2, endianness="big", mask=0xFF), [b"\x91\x03c"], [b"\x91\x04c"]),
+        (HeaderFraming(end=b"\n\n", name=b"size="), [b"SIZE=1\n\nx", b"a\n\n"], [b"size=1\n\n", b"a\n"]),
+        (
+            DirectedFraming(client_to_server=FixedFraming(size=3), server_to_client=FixedFraming(size=2)),
+            [b"abc"],
+            [b"ab"],
+        ),
     ],
 )
 def test_basic_holds_messages_to_their_framing(framing: Framing, good: list[bytes], bad: list[bytes]) -> None:
