@@ -216,7 +216,7 @@ def test_stream_judges_batch_after_batch() -> None:
     assert [r.valid.tolist() for r in MessageValidator(SPEC, "strict").stream(batches)] == [[True], [False, True]]
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.lists(st.integers(1, 30), min_size=1, max_size=12), st.booleans())
 def test_a_stream_is_judged_as_one_batch(seed: int, sizes: list[int], timed: bool) -> None:
     """Counters, echoes and sequences see across the batches of a stream, wherever it is cut, with times or without."""
