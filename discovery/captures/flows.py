@@ -135,15 +135,15 @@ def _same(a, b, side_a, side_b):  # type: ignore[no-untyped-def]
 def _learn_base(p, side, flow, base, known):  # type: ignore[no-untyped-def]
     """Note the initial sequence number of the sender, and of the other side from what the sender acknowledges."""
     if not known[flow, side]:
-        known[flow, side], base[flow, side] = True, p.seq if p.flags & SYN else p.seq - np.uint32(1)
-    if p.flags & ACK and not known[flow, 1 - side]:
+        known[flow, side], base[flow, side] = True, p.seq if p.control & SYN else p.seq - np.uint32(1)
+    if p.control & ACK and not known[flow, 1 - side]:
         known[flow, 1 - side], base[flow, 1 - side] = True, p.ack - np.uint32(1)
 
 
 @njit(cache=True, nogil=True)
 def _reused(p, side, flow, base, known):  # type: ignore[no-untyped-def]
     """Whether a SYN starts a new connection on old endpoints: this side began with another sequence number."""
-    return p.flags & SYN != 0 and known[flow, side] and base[flow, side] != p.seq
+    return p.control & SYN != 0 and known[flow, side] and base[flow, side] != p.seq
 
 
 @njit(cache=True, nogil=True)
@@ -163,8 +163,8 @@ def _find_slot(packets, row, side, sides, digest, table, first):  # type: ignore
 def _learn(p, side, flow, opener, base, known):  # type: ignore[no-untyped-def]
     """Note what a TCP packet tells about its flow: initial sequence numbers and who opened it."""
     _learn_base(p, side, flow, base, known)
-    if p.flags & SYN and opener[flow] < 0:
-        opener[flow] = 1 - side if p.flags & ACK else side
+    if p.control & SYN and opener[flow] < 0:
+        opener[flow] = 1 - side if p.control & ACK else side
 
 
 @njit(cache=True, nogil=True)

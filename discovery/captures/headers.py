@@ -11,37 +11,34 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from .packets import PacketIndex, u16, u32
+from .packets import PacketIndex, record_type, u16, u32
 
 # What a packet turned out to be.
 IGNORED, LINK, LLC, ETHER, IP, UDP, TCP, FRAGMENT = range(8)
 # Why it was ignored: the number of an ignored packet.
 DAMAGED, NO_DATA, ENCRYPTED, FRAGMENT_PART, FRAGMENT_LOST = 1, 2, 3, 4, 5
 
-PACKET = np.dtype(
-    [
-        ("at", np.int64),  # payload: data[at:stop], of which wire - stop more bytes were sent and not captured
-        ("stop", np.int64),
-        ("wire", np.int64),
-        ("src0", np.uint64),  # address, high and low half
-        ("src1", np.uint64),
-        ("dst0", np.uint64),
-        ("dst1", np.uint64),
-        ("seq", np.uint32),
-        ("ack", np.uint32),
-        ("ident", np.uint32),
-        ("offset", np.int32),  # of a fragment, in bytes
-        ("number", np.int32),  # EtherType, IP protocol, DSAP, LINKTYPE, or why it was ignored
-        ("sport", np.int32),
-        ("dport", np.int32),
-        ("kind", np.uint8),
-        ("width", np.uint8),  # bytes of an address: 4, 6, 16, or 0
-        ("flags", np.uint8),  # of TCP
-        ("more", np.uint8),  # fragments follow
-        ("extra", np.uint8),  # the payload lies in the buffer of reassembled datagrams
-    ],
-    align=True,
-)
+PACKET = record_type([
+    ("at", np.int64),  # payload: data[at:stop], of which wire - stop more bytes were sent and not captured
+    ("stop", np.int64),
+    ("wire", np.int64),
+    ("src0", np.uint64),  # address, high and low half
+    ("src1", np.uint64),
+    ("dst0", np.uint64),
+    ("dst1", np.uint64),
+    ("seq", np.uint32),
+    ("ack", np.uint32),
+    ("ident", np.uint32),
+    ("offset", np.int32),  # of a fragment, in bytes
+    ("number", np.int32),  # EtherType, IP protocol, DSAP, LINKTYPE, or why it was ignored
+    ("sport", np.int32),
+    ("dport", np.int32),
+    ("kind", np.uint8),
+    ("width", np.uint8),  # bytes of an address: 4, 6, 16, or 0
+    ("control", np.uint8),  # control bits of TCP
+    ("more", np.uint8),  # fragments follow
+    ("extra", np.uint8),  # the payload lies in the buffer of reassembled datagrams
+])  # fmt: skip
 Packets = NDArray[np.void]
 
 # What lies at the cursor when a link header has been read; other values are EtherTypes.
@@ -216,7 +213,7 @@ def _tcp(data, p):  # type: ignore[no-untyped-def]
         return _ignore(p, DAMAGED)
     p.kind = TCP
     p.sport, p.dport = u16(data, p.at, True), u16(data, p.at + 2, True)
-    p.seq, p.ack, p.flags = u32(data, p.at + 4, True), u32(data, p.at + 8, True), data[p.at + 13]
+    p.seq, p.ack, p.control = u32(data, p.at + 4, True), u32(data, p.at + 8, True), data[p.at + 13]
     p.at += header
     p.stop = max(p.at, p.stop)
     return _DONE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -27,6 +28,11 @@ MAGICS = {  # first four bytes -> (big-endian, nanoseconds in a tick, bytes of a
     b"\x34\xcd\xb2\xa1": (False, 1000, 24),  # Kuznetzov's modified format
     b"\xa1\xb2\xcd\x34": (True, 1000, 24),
 }
+
+
+def record_type(fields: list[tuple[str, type]]) -> np.dtype[Any]:
+    """Return an aligned type of records whose fields are attributes, also where kernels run without being compiled."""
+    return np.dtype((np.record, np.dtype(fields, align=True)))
 
 
 @dataclass(frozen=True)

@@ -17,30 +17,25 @@ from numpy.typing import NDArray
 
 from .flows import ACK, SYN
 from .headers import Packets
+from .packets import record_type
 
-PIECE = np.dtype(
-    [
-        ("stream", np.int64),  # 2 * flow + side
-        ("row", np.int64),  # the packet
-        ("at", np.int64),  # where its new bytes lie
-        ("length", np.int64),
-        ("gap", np.int64),  # bytes missing right before it
-    ],
-    align=True,
-)
-_SIDE = np.dtype(
-    [
-        ("started", np.int64),
-        ("first", np.uint32),  # sequence number at which the stream starts
-        ("expected", np.uint32),  # next sequence number
-        ("gap", np.int64),  # bytes missing since the last piece
-        ("head", np.int64),  # waiting rows are waiting[side, head:tail], in order of arrival, -1 where taken
-        ("tail", np.int64),
-        ("alive", np.int64),
-        ("lowest", np.uint32),  # lowest sequence number that waits
-    ],
-    align=True,
-)
+PIECE = record_type([
+    ("stream", np.int64),  # 2 * flow + side
+    ("row", np.int64),  # the packet
+    ("at", np.int64),  # where its new bytes lie
+    ("length", np.int64),
+    ("gap", np.int64),  # bytes missing right before it
+])  # fmt: skip
+_SIDE = record_type([
+    ("started", np.int64),
+    ("first", np.uint32),  # sequence number at which the stream starts
+    ("expected", np.uint32),  # next sequence number
+    ("gap", np.int64),  # bytes missing since the last piece
+    ("head", np.int64),  # waiting rows are waiting[side, head:tail], in order of arrival, -1 where taken
+    ("tail", np.int64),
+    ("alive", np.int64),
+    ("lowest", np.uint32),  # lowest sequence number that waits
+])  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,7 +64,7 @@ def _ahead(a, b):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _first(p):  # type: ignore[no-untyped-def]
-    return np.uint32(p.seq + np.uint32(1)) if p.flags & SYN else p.seq
+    return np.uint32(p.seq + np.uint32(1)) if p.control & SYN else p.seq
 
 
 @njit(cache=True, nogil=True)
@@ -193,7 +188,7 @@ def _reassemble(packets, rows, flow_of, side_of, states, waiting, pieces, tail_g
         flow, side, p = flow_of[row], side_of[row], packets[row]
         if at and flow != flow_of[rows[at - 1]]:
             _finish(packets, flow_of[rows[at - 1]], states, waiting, pieces, totals, tail_gap)
-        if p.flags & ACK:
+        if p.control & ACK:
             _acknowledge(packets, p.ack, 2 * flow + 1 - side, states[1 - side], waiting[1 - side], pieces, totals)
         room = most if totals[2] < budget else 64
         _receive(packets, row, 2 * flow + side, states[side], waiting[side], pieces, totals, room)

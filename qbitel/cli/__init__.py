@@ -9,8 +9,10 @@ installed; 130 interrupted.
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -42,6 +44,17 @@ COMMANDS = {
 
 class LazyGroup(click.Group):
     """A group whose commands are imported when they run, and listed without being imported."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; where the reader of its output goes away (``qbitel fields … | head``), end well."""
+        try:
+            answer = super().invoke(ctx)
+            sys.stdout.flush()
+            return answer
+        except BrokenPipeError:
+            # Nothing is left to say; what Python still flushes at its end goes nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
@@ -86,10 +99,6 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("qbitel: interrupted", err=True)
         sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of our output has gone (`qbitel fields … | head`): nothing is left to say.
-        sys.stderr.close()
-        sys.exit(0)
     except QbitelError as error:
         click.echo(f"qbitel: {error}", err=True)
         sys.exit(EXIT_CODES.get(error.code, 1))

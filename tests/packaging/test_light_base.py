@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import venv
@@ -18,8 +19,6 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-
-from qbitel import read_capture
 
 ROOT = Path(__file__).parents[2]
 ABSENT = ("ray", "torch", "fastapi", "sqlalchemy", "pydantic_settings", "httpx", "pandas", "scapy", "hypothesis")
@@ -81,17 +80,25 @@ def test_base_holds_nothing_of_the_extras(base_python: Path, tmp_path: Path) -> 
     assert json.loads(run(base_python, "-c", code, cwd=tmp_path)) == []
 
 
-def test_base_discovers_a_capture(base_python: Path, tmp_path: Path, example_captures: Path) -> None:
-    """The command of an installed wheel discovers messages and writes parser and dissector, with the base alone."""
-    capture = tmp_path / "plant.hex"
-    messages = read_capture(example_captures / "plant.pcapng").groups[0].batch.slice(0, 120).payloads()
-    capture.write_text("".join(f"{message.hex()}\n" for message in messages), encoding="utf-8")
-    out = tmp_path / "out"
-    told = run(base_python, "-m", "qbitel.cli", "discover", str(capture), "--out", str(out), "--json", cwd=tmp_path)
-    (protocol,) = json.loads(told)["protocols"]
-    assert protocol["partial"] == []
-    assert protocol["types"]
-    assert (out / protocol["protocol"] / "dissector.lua").stat().st_size > 1000
+def first_packets(capture: Path, count: int) -> bytes:
+    """Return the first packets of a little-endian pcap file."""
+    content, at = capture.read_bytes(), 24
+    for _ in range(count):
+        at += 16 + struct.unpack_from("<I", content, at + 8)[0]
+    return content[:at]
+
+
+@pytest.mark.parametrize(("name", "protocol"), [("dns.pcap", "udp_53"), ("modbus.pcap", "tcp_502")])
+def test_base_discovers_a_capture(
+    name: str, protocol: str, base_python: Path, tmp_path: Path, example_captures: Path
+) -> None:
+    """The command of an installed wheel reads packets, UDP and TCP, and writes parser and dissector from them."""
+    (tmp_path / name).write_bytes(first_packets(example_captures / name, 100))
+    told = run(base_python, "-m", "qbitel.cli", "discover", name, "--out", "out", "--json", cwd=tmp_path)
+    (found,) = json.loads(told)["protocols"]
+    assert (found["protocol"], found["partial"]) == (protocol, [])
+    assert found["types"]
+    assert (tmp_path / "out" / protocol / "dissector.lua").stat().st_size > 1000
 
 
 def test_serving_without_the_extra_says_what_to_install(base_python: Path, tmp_path: Path) -> None:

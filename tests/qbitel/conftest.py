@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import subprocess
 import sys
 import zlib
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+from qbitel.cli import main
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -61,15 +66,20 @@ def plant_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def run() -> Run:
-    """Run ``qbitel`` in its own process."""
+    """Run ``qbitel`` as its entry point does, in this process: arguments in; output and exit code out."""
 
-    def run_command(
-        *arguments: str | Path, expect: int = 0, stdin: str | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "qbitel.cli", *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, input=stdin, timeout=300)
-        assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done
+    def run_command(*arguments: str | Path, expect: int = 0) -> subprocess.CompletedProcess[str]:
+        command = ["qbitel", *map(str, arguments)]
+        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+        code: object = 0
+        with redirect_stdout(out), redirect_stderr(err), mock.patch.object(sys, "argv", command):
+            try:
+                main()
+            except SystemExit as stop:
+                code = stop.code or 0
+        told, complained = (stream.buffer.getvalue().decode("utf-8", "replace") for stream in (out, err))
+        assert code == expect, f"exit {code}\n{told}\n{complained}"
+        return subprocess.CompletedProcess(command, expect, told, complained)
 
     return run_command
 

@@ -41,6 +41,21 @@ def test_help_lists_every_command_and_loads_nothing_heavy(run: Run) -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_the_command_runs_as_a_process(plant: Path, plant_file: Path) -> None:
+    """A process of its own ends with the documented exit code, also where the reader of its output goes away."""
+    command = [sys.executable, "-m", "qbitel.cli"]
+    gone = subprocess.run([*command, "show", "nowhere"], capture_output=True, text=True, check=False)
+    assert (gone.returncode, len(gone.stderr.splitlines())) == (3, 1)
+    with subprocess.Popen(
+        [*command, "fields", plant, plant_file], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as fields:
+        assert fields.stdout is not None and fields.stderr is not None
+        fields.stdout.readline()
+        fields.stdout.close()
+        assert fields.stderr.read() == b""
+        assert fields.wait(60) == 0
+
+
 def test_discover_writes_a_folder_that_other_commands_read(plant: Path) -> None:
     """The index lists the protocol, and its folder holds the specification, the exports and the evidence."""
     index = json.loads((plant / "index.json").read_text())
