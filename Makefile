@@ -77,6 +77,7 @@ figures: warm
 	$(BIN)/qbitel bench speed --full --plot $(FIGURES)/growth.svg > $(FIGURES)/speed.md
 	$(BIN)/python -m benchmarks.parse > $(FIGURES)/parse.md
 	$(BIN)/python -m benchmarks.captures > $(FIGURES)/captures.md
+	$(BIN)/python -m benchmarks.service > $(FIGURES)/service.md
 	$(BIN)/python -m benchmarks.message_statistics > $(FIGURES)/statistics.md
 	$(BIN)/python -m benchmarks.grammar > $(FIGURES)/grammar.md
 	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.dissectors --messages 100 --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/dissectors.md

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import lru_cache
+from time import monotonic
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
@@ -22,6 +23,8 @@ from .problems import problem
 logger = logging.getLogger("qbitel.service")
 
 CACHED_PARSERS = 64
+# Documents have hundreds of kilobytes: a request reads them from the catalog no more often than that.
+FRESH_S = 1.0
 
 
 def _task_name(job: str) -> str:
@@ -41,6 +44,7 @@ class Service:
         self.catalog = catalog
         self._start = start
         self._tasks: set[asyncio.Task[None]] = set()
+        self._looked_up: dict[str, tuple[float, StoredSpecification | None]] = {}
         # By digest of the document: a specification that has grown gets a new parser, an old one falls out.
         self.parser = lru_cache(CACHED_PARSERS)(self._parser)
         self.validator = lru_cache(CACHED_PARSERS)(self._validator)
@@ -91,14 +95,21 @@ class Service:
 
     def specification(self, spec_id: str) -> StoredSpecification:
         """
-        Return the newest document of a specification.
+        Return the newest document of a specification, as the catalog had it at most ``FRESH_S`` seconds ago.
 
         Raises:
             NotFoundError: there is none with that id.
         """
-        found = self.catalog.specification(spec_id)
+        now = monotonic()
+        looked, found = self._looked_up.get(spec_id, (-FRESH_S, None))
+        if now - looked >= FRESH_S:
+            found = self.catalog.specification(spec_id)
         if found is None:
             raise NotFoundError(f"no protocol '{spec_id[:64]}'", hint="GET /v1/protocols lists those that are known")
+        if now - looked >= FRESH_S:
+            if len(self._looked_up) >= CACHED_PARSERS:
+                self._looked_up.clear()
+            self._looked_up[spec_id] = (now, found)
         return found
 
     def _parser(self, digest: str, document: bytes) -> Parser:

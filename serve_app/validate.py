@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Query, Request, Response
@@ -9,13 +10,13 @@ from fastapi.responses import JSONResponse
 
 from ..cluster.catalog import StoredSpecification
 from ..discovery.batch import MessageBatch
-from ..discovery.validator import rules_from
+from ..discovery.validator import MessageValidator, ValidationResult, rules_from
 from .bodies import ARROW_TYPE, JSON_TYPE, decode_messages, media_type, read_arrow, read_json, request_body
 from .models import Level, Rule, Rules, ValidateRequest, ValidateResponse
 from .parse import ProtocolQuery, needed
 from .problems import problem_responses
 from .service import Service, ServiceOf
-from .work import Steps, within
+from .work import CHUNK, Steps, within
 
 router = APIRouter(prefix="/v1/validate", tags=["use"])
 
@@ -40,7 +41,7 @@ def judge(
     if asked.rules:
         validator = validator.with_rules(rules_from(asked.rules, validator.parser.symbols))
     verdicts: list[dict[str, Any]] = []
-    for result in validator.stream(steps.chunks(batch)):
+    for result in _results(validator, batch, steps):
         broken: dict[int, list[dict[str, Any]]] = {}
         for row, violation in result.violations():
             broken.setdefault(row, []).append(vars(violation))
@@ -52,6 +53,12 @@ def judge(
     valid = sum(verdict["valid"] for verdict in verdicts)
     head = {"protocol": found.id, "digest": found.digest, "level": asked.level, "valid": valid}
     return {**head, "messages": verdicts}
+
+
+def _results(validator: MessageValidator, batch: MessageBatch, steps: Steps) -> Iterable[ValidationResult]:
+    if len(batch) <= CHUNK:
+        return [validator.validate_batch(batch)]  # nothing has to be remembered from part to part
+    return validator.stream(steps.chunks(batch))
 
 
 @router.post(
