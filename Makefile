@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export RAY_AUTH_MODE ?= disabled
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: figures venv venv-train warm demo serve test lint unit test-cluster bench docs clean
+.PHONY: figures venv venv-train warm demo serve test lint unit test-cluster bench docs pictures clean
 
 venv: $(VENV)/.installed
 
@@ -63,6 +63,10 @@ bench: venv
 docs: venv
 	$(BIN)/pdoc --docformat google --output-directory build/docs/api qbitel qbitel.discovery qbitel.cluster qbitel.serve_app
 	@echo "API reference: build/docs/api/index.html"
+
+# The pictures of docs/, which are kept in the tree: drawn anew where what they show has changed. Needs graphviz.
+pictures: warm
+	$(BIN)/python -m examples.pictures
 
 clean:
 	rm -rf build dist demo-out .pytest_cache .mypy_cache .ruff_cache .coverage
