@@ -86,8 +86,8 @@ class StoredSpecification:
     document: bytes
 
 
-def open_catalog(path: Path) -> Catalog:
-    """Open (or create) the catalog in an SQLite file."""
+def open_engine(path: Path) -> Engine:
+    """Open (or create) the SQLite file of all tables; those of modules not imported yet are made by a later call."""
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
 
@@ -97,7 +97,12 @@ def open_catalog(path: Path) -> Catalog:
             connection.execute(f"PRAGMA {pragma}")
 
     Base.metadata.create_all(engine)
-    return Catalog(engine)
+    return engine
+
+
+def open_catalog(path: Path) -> Catalog:
+    """Open (or create) the catalog in an SQLite file."""
+    return Catalog(open_engine(path))
 
 
 class Catalog:
@@ -224,17 +229,17 @@ class Catalog:
 
 def _job(row: _Job) -> Job:
     return Job(
-        id=row.id, status=row.status, created=_aware(row.created), updated=_aware(row.updated), cancel=row.cancel,
+        id=row.id, status=row.status, created=aware(row.created), updated=aware(row.updated), cancel=row.cancel,
         attempts=row.attempts,
         request=row.request, progress=row.progress, results=row.results, warnings=row.warnings, problem=row.problem,
     )  # fmt: skip
 
 
 def _specification(row: _Specification) -> StoredSpecification:
-    stored = _aware(row.stored)
+    stored = aware(row.stored)
     return StoredSpecification(row.id, row.digest, row.protocol, row.messages, stored, row.document)
 
 
-def _aware(moment: datetime) -> datetime:
-    # SQLite keeps no time zone; everything that was written is UTC.
+def aware(moment: datetime) -> datetime:
+    """Return the moment with its zone: SQLite keeps none, and everything that was written is UTC."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

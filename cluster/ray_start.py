@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..discovery.errors import InputError
+from ..discovery.errors import InputError, LimitError
 from .settings import ServiceSettings
 
 # Chosen before Ray is imported: without the first, a local Ray turns tokens on and writes one to the home folder.
@@ -54,6 +54,27 @@ def usable_port(host: str, port: int) -> int:
     except OSError as error:
         hint = "port 0 takes a free one"
         raise InputError(f"cannot listen: {error.strerror}", where=f"{host}:{port}", hint=hint) from error
+
+
+def need_cores(cores: float, what: str) -> None:
+    """
+    Refuse what the Ray that this process is connected to can never start.
+
+    Args:
+        cores: logical ones, as Ray counts them. what: needs them.
+
+    Raises:
+        LimitError: Ray would wait for them for ever, without a word.
+    """
+    import ray
+
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    there = resources.get("CPU", 0.0)
+    if there < cores:
+        raise LimitError(
+            f"{what} needs {cores:g} logical cores, and this Ray has {there:g}",
+            hint="fewer workers or smaller shares of a core; or QBITEL_RAY_CPUS, or more nodes",
+        )
 
 
 @contextmanager

@@ -1,0 +1,131 @@
+"""Files under a URI: a folder of this machine, or any file system of pyarrow or fsspec (``s3://``, ``gs://``, …)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pyarrow import ArrowInvalid, fs
+
+from ..discovery.errors import InputError, NotFoundError
+
+
+class Storage:
+    """
+    Reads and writes whole files by their path below a URI.
+
+    A file is seen whole or not at all: in a folder it is written beside, flushed to the disk and renamed; an object
+    store shows an object when it is complete.
+
+    Attributes:
+        uri: where it begins; a folder's absolute path where no scheme is given.
+
+    Raises:
+        InputError: nothing can open the URI, or a file cannot be read or written.
+    """
+
+    def __init__(self, uri: str | Path) -> None:
+        self._filesystem, self._root = _open(str(uri))
+        self._local = isinstance(self._filesystem, fs.LocalFileSystem)
+        self.uri = self._root if self._local else str(uri).rstrip("/")
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file, in place of the one that was there."""
+        there = self._at(path)
+        try:
+            if self._local:
+                _replace(Path(there), data)
+                return
+            self._filesystem.create_dir(str(PurePosixPath(there).parent), recursive=True)
+            with self._filesystem.open_output_stream(there) as stream:
+                stream.write(data)
+        except OSError as error:
+            raise InputError(f"cannot be written: {error}", where=self.place(path)) from error
+
+    def read(self, path: str, limit: int = 1 << 30) -> bytes:
+        """
+        Return the bytes of a file.
+
+        Raises:
+            NotFoundError: there is none. InputError: it is larger than ``limit`` bytes.
+        """
+        try:
+            with self._filesystem.open_input_file(self._at(path)) as file:
+                if file.size() > limit:
+                    raise InputError(f"larger than {limit} bytes", where=self.place(path))
+                data: bytes = file.read()
+                return data
+        except FileNotFoundError:
+            raise NotFoundError("does not exist", where=self.place(path)) from None
+        except OSError as error:
+            raise InputError(f"cannot be read: {error}", where=self.place(path)) from error
+
+    def exists(self, path: str) -> bool:
+        """Say whether there is a file of that path."""
+        (info,) = self._filesystem.get_file_info([self._at(path)])
+        return bool(info.type == fs.FileType.File)
+
+    def names(self, folder: str = "") -> list[str]:
+        """Return the names of files and folders right below a folder, in order; none where it does not exist."""
+        chosen = fs.FileSelector(self._at(folder), allow_not_found=True)
+        names = [info.base_name for info in self._filesystem.get_file_info(chosen)]
+        return sorted(name for name in names if name and not name.endswith(".partial"))
+
+    def delete(self, path: str) -> None:
+        """Delete a file, or a folder with all below it; nothing happens where there is none."""
+        there = self._at(path)
+        if there == self._root:
+            raise InputError("the whole storage is not deleted", where=self.uri)
+        (info,) = self._filesystem.get_file_info([there])
+        if info.type == fs.FileType.Directory:
+            self._filesystem.delete_dir(there)
+        elif info.type == fs.FileType.File:
+            self._filesystem.delete_file(there)
+
+    def place(self, path: str) -> str:
+        """Return the full address of a path, for people and for other programs."""
+        return f"{self.uri}/{path}" if path else self.uri
+
+    def _at(self, path: str) -> str:
+        parts = PurePosixPath(path).parts
+        if path.startswith("/") or ".." in parts:
+            raise InputError("not a path below the storage", where=path)
+        return "/".join([self._root, *parts])
+
+
+def _open(uri: str) -> tuple[Any, str]:
+    if "://" not in uri:
+        return fs.LocalFileSystem(), str(Path(uri).resolve())
+    try:
+        filesystem, root = fs.FileSystem.from_uri(uri)
+        return filesystem, root.rstrip("/")
+    except ArrowInvalid:
+        return _open_fsspec(uri)
+    except OSError as error:
+        raise InputError(f"cannot be opened: {error}", where=uri) from error
+
+
+def _open_fsspec(uri: str) -> tuple[Any, str]:
+    try:
+        import fsspec
+
+        filesystem, root = fsspec.core.url_to_fs(uri)
+    except (ImportError, ValueError) as error:
+        raise InputError(f"no file system for this URI: {error}", where=uri) from error
+    return fs.PyFileSystem(fs.FSSpecHandler(filesystem)), str(root).rstrip("/")
+
+
+def _replace(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    with partial.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # or the name may be lost with the power, though the bytes are not
+    finally:
+        os.close(folder)

@@ -1,0 +1,90 @@
+"""``qbitel train``, ``runs`` and ``models``, one after the other as a user would."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+pytest.importorskip("torch")
+pytest.importorskip("safetensors")
+
+from qbitel.cli import cli
+from qbitel.discovery.errors import QbitelError
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
+    """Run ``qbitel`` in this process, on a storage of its own."""
+    storage = tmp_path_factory.mktemp("kept")
+
+    def run(*arguments: str, expect: int = 0) -> Result:
+        done = CliRunner().invoke(cli, [*arguments, "--storage", str(storage)], env={"COLUMNS": "200"})
+        assert done.exit_code == expect, f"{done.output}\n{done.exception!r}"
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def trained(command: Command) -> str:
+    """Return the names of two runs that differ in their seed, joined by a space."""
+    for name, seed in (("one", "1"), ("two", "2")):
+        few = ("--examples", "8", "--epochs", "2", "--held-out", "3")
+        command("train", "segmenter", "--run", name, "--seed", seed, *few)
+    return "one two"
+
+
+def test_runs_are_listed_and_shown(command: Command, trained: str) -> None:
+    """Both runs are listed; one is shown with its settings, data, code, epochs and the place of its curve."""
+    assert {record["id"] for record in json.loads(command("runs", "list", "--json").output)} == {"one", "two"}
+    assert "2/2" in command("runs", "list").output
+    shown = command("runs", "show", "one").output
+    for part in ("examples 8", "sources", "machine", "curve.svg"):
+        assert part in shown
+    record = json.loads(command("runs", "show", "one", "--json").output)
+    assert Path(shown.split("curve ")[1].strip()).is_file()
+    assert record["status"] == "done"
+
+
+def test_runs_are_compared(command: Command, trained: str) -> None:
+    """The comparison names the seed that differs and gives each score's difference with its interval."""
+    found = json.loads(command("runs", "compare", "one", "two", "--json").output)
+    assert found["settings"] == {"seed": [1, 2]}
+    assert {row["name"] for row in found["scores"]} >= {"loss"}
+    assert "cpu seconds" in command("runs", "compare", "one", "two").output
+
+
+def test_models_are_registered_with_lineage_and_aliased(command: Command, trained: str, tmp_path: Path) -> None:
+    """A run becomes a version with its lineage; its weights come back by alias as they were registered."""
+    assert "segmenter@1 (champion)" in command("models", "register", "one", "--alias", "champion").output
+    command("models", "register", "two")
+    command("models", "alias", "segmenter@2", "challenger")
+    versions = {v["number"]: v for v in json.loads(command("models", "list", "--json").output)}
+    assert [versions[n]["aliases"] for n in (1, 2)] == [["champion"], ["challenger"]]
+    assert versions[1]["lineage"]["run"] == "one"
+    assert len(versions[1]["lineage"]["data"]) == 64
+    command("models", "get", "segmenter@challenger", "--out", str(tmp_path / "w"))
+    assert sha256((tmp_path / "w").read_bytes()).hexdigest() == versions[2]["digest"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("train", "nothing"), ("runs", "show", "nobody"), ("models", "get", "segmenter@99", "--out", "x")]
+)
+def test_what_does_not_exist_is_told(command: Command, arguments: tuple[str, ...]) -> None:
+    """An unknown network, run or version is an error of the engine with the code for it."""
+    done = command(*arguments, expect=1)
+    assert isinstance(done.exception, QbitelError)
+    assert done.exception.code == "not-found"
+
+
+def test_settings_out_of_range_are_wrong_usage(command: Command) -> None:
+    """A setting that cannot work is refused before anything is trained."""
+    assert "examples" in command("train", "segmenter", "--examples", "0", expect=2).output
+    assert "epochs" in command("train", "segmenter", "--examples", "9", "--epochs", "9", expect=2).output
