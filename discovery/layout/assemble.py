@@ -11,18 +11,19 @@ import numpy as np
 from ..falsification import refuted, violation_lower_bound
 from ..settings import DiscoverySettings
 from ..spec import Case, Element, Evidence, Field, Repeat, Rest, Switch, ToEnd, quantise
-from . import ber, chains, domain_names, prefixed, records
+from . import ber, chains, domain_names, prefixed, records, strings
 from .branches import best_branch
 from .columns import columns_of
 from .consensus import column_chance, cut
 from .fields import Endianness, Names, as_number, field_of, plain
 from .hypothesis import Hypothesis
+from .padded import with_padded
 from .table import NO_SPANS, Bools, Ints, Spans, Table
 from .text import Style, is_text, text_elements
 
 Family = Callable[[Table, DiscoverySettings], Sequence[Hypothesis]]
 FAMILIES: tuple[Family, ...] = (
-    chains.propose, ber.propose, domain_names.propose, prefixed.propose, records.propose,
+    chains.propose, ber.propose, domain_names.propose, prefixed.propose, records.propose, strings.propose,
 )  # fmt: skip
 DEPTH = 4
 MIN_REGIONS = 8  # fewer regions support no structure
@@ -121,7 +122,7 @@ class Assembler:
         return self._cut(table, 0, width, self._boundaries(table, width, spans))
 
     def _boundaries(self, table: Table, width: int, spans: Spans) -> list[int]:
-        return cut(column_chance(table.take(slice(0, READERS)), width), spans)
+        return cut(with_padded(column_chance(table.take(slice(0, READERS)), width), table), spans)
 
     def _cut(self, table: Table, start: int, stop: int, boundaries: list[int]) -> list[Element]:
         """Return the fields between ``start`` and ``stop`` of the regions."""

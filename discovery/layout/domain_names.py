@@ -33,12 +33,12 @@ class DomainName:
 
     def fits(self, table: Table) -> Bools:
         """Return for each region whether a well-formed name stands there."""
-        ends, _ = _names(table, self.offset)
+        ends, _ = names_at(table, self.offset)
         return ends >= 0
 
     def build(self, builder: Builder, front: list[Element], table: Table, depth: int) -> list[Element]:
         """Return the name and the layout of what follows it."""
-        ends, _ = _names(table, 0)
+        ends, _ = names_at(table, 0)
         name = plain(builder.names.next("name"), SelfDelimiting(form="labels"), semantic="text")
         return [name, *builder.region(table.between(ends, table.end), depth + 1)]
 
@@ -90,9 +90,9 @@ def propose(table: Table, settings: DiscoverySettings) -> list[DomainName | Sect
     few = table.take(np.arange(len(table)) < allowed + 4)
     found: list[DomainName | Sections] = []
     for offset in range(span):
-        if int((_names(few, offset)[0] < 0).sum()) > allowed:
+        if int((names_at(few, offset)[0] < 0).sum()) > allowed:
             continue
-        ends, labels = _names(table, offset)
+        ends, labels = names_at(table, offset)
         fits = ends >= 0
         kinds = np.unique((ends - table.start)[fits] * 64 + labels[fits], return_index=True)[1]
         bits = LABEL_BITS * float(labels[fits][kinds].sum()) - 4.0 * int((~fits).sum())
@@ -115,7 +115,7 @@ def _counted(table: Table, few: Table, offset: int, bits: float, allowed: int) -
     return []
 
 
-def _names(table: Table, offset: int) -> tuple[Ints, Ints]:
+def names_at(table: Table, offset: int) -> tuple[Ints, Ints]:
     """Return where the name ``offset`` bytes into each region ends (-1: no name), and how many labels it has."""
     ends, labels = np.zeros(len(table), np.int64), np.zeros(len(table), np.int64)
     _scan_names(table.data, table.start + offset, table.end, ends, labels)

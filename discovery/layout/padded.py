@@ -1,0 +1,108 @@
+"""Fields of fixed width that hold text and then zeros or blanks: what they say about boundaries in columns."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .hypothesis import ACCEPTED
+from .runs import BYTES, ZEROS, runs_of
+from .strings import CHARACTER_BITS, COUNTED, MEAN
+from .table import Ints, Table
+
+ROWS = 256
+COLUMNS = 512
+LEAST = 6  # bytes of a padded field
+FILLED = 0.5  # share of regions in which it is not empty
+SURE, NEAR = 0.4, 5  # chance of a boundary that is believed; bytes of others that may pass for text before it
+CERTAIN = 63 / 64
+_BLANK = 32
+
+
+def with_padded(chance: NDArray[np.float64], table: Table) -> NDArray[np.float64]:
+    """
+    Return the chance of a boundary before each column, certain around padded text and none inside it.
+
+    Text that ends at different places, and nothing but zeros from there to one column in all regions, is a field up to
+    that column or, where the zeros may belong to what follows, up to the likeliest width before it. Runs of blanks that
+    end at one column in most regions show a boundary there.
+    """
+    few = table.take(slice(0, ROWS))
+    width = min(len(chance), COLUMNS, int(few.sizes.min())) if len(few) else 0
+    if width < LEAST:
+        return chance
+    window, _ = few.window(width)
+    firm = chance.copy()
+    zeros = _zero_padded(few, window, chance)
+    for start, stop in zeros + _blank_padded(window):
+        firm[start + 1 : stop] = 0.0
+        firm[stop : stop + 1] = CERTAIN
+    firm[[start for start, _ in zeros]] = CERTAIN
+    return firm
+
+
+def _zero_padded(table: Table, window: NDArray[np.uint8], chance: NDArray[np.float64]) -> list[tuple[int, int]]:
+    """Return (start, stop) of fields of text and zeros, none over another."""
+    width = window.shape[1]
+    runs = runs_of(table, width + 1)
+    text, zeros = np.minimum(runs[BYTES], width - np.arange(width + 1)), runs[ZEROS]
+    zeros = np.minimum(zeros, width - np.arange(width + 1))
+    likely = (text.mean(axis=0) >= MEAN) & ((text > 0).mean(axis=0) >= FILLED)
+    found: list[tuple[int, int]] = []
+    for at in np.flatnonzero(likely).tolist():
+        if at + LEAST <= width and (not found or at >= found[-1][1]):
+            start = _start(at, likely, chance)
+            stop = _stop(window, text[:, start], zeros, start, chance)
+            found += [(start, stop)] if stop else []
+    return found
+
+
+def _start(at: int, likely: NDArray[np.bool_], chance: NDArray[np.float64]) -> int:
+    """Return where text starts: here, or a little further, where a boundary is likely behind what passes for text."""
+    if chance[at] >= SURE:
+        return at
+    near = [place for place in range(at, min(at + NEAR, len(likely) - LEAST)) if likely[place]]
+    return max(near, key=lambda place: float(chance[place]), default=at)
+
+
+def _stop(window: NDArray[np.uint8], run: Ints, zeros: Ints, at: int, chance: NDArray[np.float64]) -> int:
+    """Return where the padded field that starts here ends, 0 where none does."""
+    reach = int((run + zeros[np.arange(len(run)), at + run]).min())
+    longest = int(run.max())
+    strings = np.unique(window[:, at : at + min(reach, 4 * COUNTED)], axis=0)
+    shown = np.minimum((strings != 0).sum(axis=1), COUNTED)
+    if reach < max(LEAST, longest) or reach == longest == int(run.min()) or CHARACTER_BITS * shown.sum() < ACCEPTED:
+        return 0
+    if int((run < longest).sum()) * 4 < len(run):
+        return 0
+    widths = np.arange(max(longest, LEAST), reach + 1)
+    scores = [_usual(int(size)) + (0.5 if size == reach else 0.0) + _said(chance, at + int(size)) for size in widths]
+    return at + int(widths[int(np.argmax(scores))])
+
+
+def _usual(size: int) -> float:
+    """Return how usual a width of strings is: powers of two, then multiples of 8, 4 and 10, then even ones."""
+    if size >= 8 and size & (size - 1) == 0:
+        return 2.0
+    return next((score for step, score in ((8, 1.5), (4, 1.0), (10, 0.8), (2, 0.3)) if size % step == 0), 0.0)
+
+
+def _said(chance: NDArray[np.float64], at: int) -> float:
+    return float(chance[at]) if at < len(chance) else 1.0
+
+
+def _blank_padded(window: NDArray[np.uint8]) -> list[tuple[int, int]]:
+    """Return (first blank column, stop) of the columns at which runs of blanks of different lengths end."""
+    blank = window == _BLANK
+    if 4 * int(blank.sum(axis=0).max()) < len(window):
+        return []
+    runs = np.zeros(window.shape, np.int64)
+    for column in range(window.shape[1]):
+        runs[:, column] = np.where(blank[:, column], (runs[:, column - 1] if column else 0) + 1, 0)
+    found = []
+    for stop in range(LEAST, window.shape[1]):
+        ended = (runs[:, stop - 1] > 0) & ~blank[:, stop]
+        lengths = runs[ended, stop - 1]
+        if 2 * len(lengths) > len(window) and len(np.unique(lengths)) > 2 and int(lengths.max()) > 2:
+            found.append((stop - int(lengths.max()), stop))
+    return found
