@@ -15,6 +15,7 @@ from .confirmation import Confirmation, Confirmer
 from .errors import CancelledError, QbitelError
 from .grammar import learn_grammar
 from .proposal import propose
+from .rivals import with_rivals
 from .sample import Sample
 from .settings import DiscoverySettings
 from .spec import Capture, Carrier, DatagramFraming, Evidence, Framing, ProtocolSpec, walk
@@ -282,6 +283,7 @@ class ProtocolDiscoveryOrchestrator:
             if wider is None:
                 break
             sample = wider
+        spec = runner.keep(with_rivals(spec, sample))
         with runner.stage("grammar") as report:
             spec = learn_grammar(spec, sample, self.settings)
             report.message = f"{len(spec.grammar.rules)} rules"

@@ -62,6 +62,8 @@ def claim_lines(spec: ProtocolSpec, claim: str) -> Iterator[str]:
     yield f"  held out      {_share_of_type(evidence) if claim.startswith('type:') else _held_out(evidence)}"
     if evidence.confirmed_trials:
         yield f"  all messages  {_share(evidence.confirmed_support, evidence.confirmed_trials)}"
+    elif claim.partition(":")[0] in _BETWEEN_MESSAGES:
+        yield "  all messages  not counted: it is between messages of a flow, and flows are read in the sample only"
     if evidence.bits_saved:
         yield f"  saves         {evidence.bits_saved:.1f} bits"
     if evidence.examples:
@@ -72,6 +74,9 @@ def claim_lines(spec: ProtocolSpec, claim: str) -> Iterator[str]:
         share = f" ({_share(rival.support, rival.trials)})" if rival.trials else ""
         by = f", refuted by message {rival.refuted_by.place}" if rival.refuted_by else ""
         yield f"  rival         {rival.claim}: {rival.reason}{share}{by}"
+
+
+_BETWEEN_MESSAGES = frozenset({"counter", "echo"})
 
 
 def plural(count: int, noun: str) -> str:

@@ -10,13 +10,13 @@ grammars using the inside-outside algorithm", Computer Speech and Language 4, 19
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ..errors import LimitError, SpecError
+from ..errors import LimitError
+from .binarise import NO_RULE, binarise
 from .rules import Rule
 
 MAX_TOKENS = 128
@@ -24,81 +24,7 @@ MOST_BITS = 960  # of the largest factor that inside values carry; a double ends
 BUILT_LEAST, BUILT_FOR_SQUARE = 1 << 11, 4  # edges built for n tokens: 2048 + 4 n * n; repeats need about n * n
 EDGES_EACH, EDGES_LEAST, EDGES_MOST = 1 << 7, 1 << 14, 1 << 19  # edges kept: so many a sequence, least and most in all
 BUILT_FOR_KEPT = 16
-_NO_RULE = -1
 _NOT_DERIVED, _NOT_READ = -1, -2
-
-
-@dataclass(frozen=True)
-class Binarised:
-    """
-    Rules of at most two symbols on the right; symbols are terminals, then non-terminals, then suffixes.
-
-    Attributes:
-        start: symbol; terminals, symbols: how many there are.
-        unary: (head, rule) by child, ``unary_first[c] : unary_first[c + 1]``; rank: children below their heads.
-        binary: (head, right, rule) by left child, likewise; rule -1 is a suffix's own, of probability 1.
-    """
-
-    start: int
-    terminals: int
-    symbols: int
-    rank: NDArray[np.int64]
-    unary_first: NDArray[np.int64]
-    unary: NDArray[np.int64]
-    binary_first: NDArray[np.int64]
-    binary: NDArray[np.int64]
-
-
-def binarise(rules: Sequence[Rule], lefts: int, terminals: int) -> Binarised:
-    """
-    Split right sides of more than two symbols by suffixes, which rules share.
-
-    Raises:
-        SpecError: a unary rule leads back to its left side, or a right side is empty.
-    """
-    suffixes: dict[tuple[int, ...], int] = {}
-    unary: list[tuple[int, int, int]] = []
-    binary: list[tuple[int, int, int, int]] = []
-
-    def symbol_of(right: tuple[int, ...]) -> int:
-        if len(right) == 1:
-            return right[0]
-        if right not in suffixes:
-            suffixes[right] = terminals + lefts + len(suffixes)
-            binary.append((right[0], suffixes[right], symbol_of(right[1:]), _NO_RULE))
-        return suffixes[right]
-
-    for number, (left, right) in enumerate(rules):
-        symbols = tuple(s if s >= 0 else terminals + ~s for s in right)
-        if not symbols:
-            raise SpecError("a rule has an empty right side", where="grammar")
-        if len(symbols) == 1:
-            unary.append((symbols[0], terminals + left, number))
-        else:
-            binary.append((symbols[0], terminals + left, symbol_of(symbols[1:]), number))
-    count = terminals + lefts + len(suffixes)
-    unary_first, unary_rows = _by_first(unary, 3, count)
-    binary_first, binary_rows = _by_first(binary, 4, count)
-    rank = _ranks(unary, count)
-    return Binarised(terminals, terminals, count, rank, unary_first, unary_rows, binary_first, binary_rows)
-
-
-def _by_first(rows: Sequence[tuple[int, ...]], width: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    table = np.array(sorted(rows), np.int64).reshape(len(rows), width)
-    return np.searchsorted(table[:, 0], np.arange(count + 1)), np.ascontiguousarray(table[:, 1:])
-
-
-def _ranks(unary: Sequence[tuple[int, int, int]], count: int) -> NDArray[np.int64]:
-    rank = np.zeros(count, np.int64)
-    for _ in range(len(unary) + 1):
-        raised = False
-        for child, head, _ in unary:
-            if rank[head] <= rank[child]:
-                rank[head] = rank[child] + 1
-                raised = True
-        if not raised:
-            return rank
-    raise SpecError("a unary rule leads back to its own left side", where="grammar")
 
 
 @njit(cache=True, nogil=True)
@@ -371,7 +297,7 @@ class Forests:
                 break
             room *= 4
         self._edge, self._leaf = self._edge[:edges], self._node[:nodes, 0] < terminals
-        self._edge[self._edge[:, 1] == _NO_RULE, 1] = self._rules  # one place past the rules: probability 1
+        self._edge[self._edge[:, 1] == NO_RULE, 1] = self._rules  # one place past the rules: probability 1
         self._inside, self._outside = np.zeros(nodes), np.zeros(nodes)
         # Each token multiplies by this: long products do not vanish, and likely ones stay finite.
         longest = max(int(self._lengths.max(initial=0)), 1)
