@@ -56,17 +56,22 @@ def with_rivals(spec: ProtocolSpec, sample: Sample) -> ProtocolSpec:
     rows = np.flatnonzero(~sample.held_out)[:MESSAGES]
     if not len(rows) or not spec.evidence:
         return spec
+    found = {**dict(_of_types(spec)), **_of_fields(spec, sample, rows)}
+    lacking = {claim: rivals for claim, rivals in found.items() if not spec.evidence[claim].rivals and rivals}
+    told = {claim: spec.evidence[claim].model_copy(update={"rivals": rivals}) for claim, rivals in lacking.items()}
+    return spec.model_copy(update={"evidence": {**spec.evidence, **told}})
+
+
+def _of_fields(spec: ProtocolSpec, sample: Sample, rows: NDArray[np.int64]) -> dict[str, list[Rival]]:
     parser = Parser(spec)
-    found = dict(_of_types(spec))
+    found: dict[str, list[Rival]] = {}
     for leaves, owner in _columns(parser.parse_batch(sample.view.take(rows))):
         found.update(_of_constraints(leaves, owner, spec, sample.capture_hashes, _OTHERS))
         found.update(_of_cut(leaves, owner, spec))
     if any(claim.startswith("counter:") for claim in spec.evidence):
         for leaves, owner in _columns(parser.parse_batch(sample.flows.view.take(slice(0, IN_FLOWS)))):
             found.update(_of_constraints(leaves, owner, spec, sample.capture_hashes, _IN_FLOWS))
-    lacking = {claim: rivals for claim, rivals in found.items() if not spec.evidence[claim].rivals and rivals}
-    told = {claim: spec.evidence[claim].model_copy(update={"rivals": rivals}) for claim, rivals in lacking.items()}
-    return spec.model_copy(update={"evidence": {**spec.evidence, **told}})
+    return found
 
 
 def _columns(parsed: ParsedBatch) -> Iterator[tuple[Leaves, str]]:

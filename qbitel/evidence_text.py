@@ -60,10 +60,7 @@ def claim_lines(spec: ProtocolSpec, claim: str) -> Iterator[str]:
     yield f"  found by      {evidence.detector}"
     yield f"  proposing     {_share(evidence.support, evidence.trials)}"
     yield f"  held out      {_share_of_type(evidence) if claim.startswith('type:') else _held_out(evidence)}"
-    if evidence.confirmed_trials:
-        yield f"  all messages  {_share(evidence.confirmed_support, evidence.confirmed_trials)}"
-    elif claim.partition(":")[0] in _BETWEEN_MESSAGES:
-        yield "  all messages  not counted: it is between messages of a flow, and flows are read in the sample only"
+    yield from _confirmed(claim, evidence)
     if evidence.bits_saved:
         yield f"  saves         {evidence.bits_saved:.1f} bits"
     if evidence.examples:
@@ -77,6 +74,13 @@ def claim_lines(spec: ProtocolSpec, claim: str) -> Iterator[str]:
 
 
 _BETWEEN_MESSAGES = frozenset({"counter", "echo"})
+
+
+def _confirmed(claim: str, evidence: Evidence) -> Iterator[str]:
+    if evidence.confirmed_trials:
+        yield f"  all messages  {_share(evidence.confirmed_support, evidence.confirmed_trials)}"
+    elif claim.partition(":")[0] in _BETWEEN_MESSAGES:
+        yield "  all messages  not counted: it is between messages of a flow, and flows are read in the sample only"
 
 
 def plural(count: int, noun: str) -> str:
