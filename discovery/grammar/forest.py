@@ -10,6 +10,7 @@ grammars using the inside-outside algorithm", Computer Speech and Language 4, 19
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -17,9 +18,10 @@ from numpy.typing import NDArray
 
 from ..errors import LimitError
 from .binarise import NO_RULE, binarise
+from .expectation import MAX_SCALED, inside_outside
 from .rules import Rule
 
-MAX_TOKENS = 128
+MAX_TOKENS = 512
 MOST_BITS = 960  # of the largest factor that inside values carry; a double ends at 2**1024
 BUILT_LEAST, BUILT_FOR_SQUARE = 1 << 11, 4  # edges built for n tokens: 2048 + 4 n * n; repeats need about n * n
 EDGES_EACH, EDGES_LEAST, EDGES_MOST = 1 << 7, 1 << 14, 1 << 19  # edges kept: so many a sequence, least and most in all
@@ -193,7 +195,8 @@ def _parse_all(tokens, first, root, grammar, budget, table, node, edge, roots, e
     work = np.empty(2 * table.shape[1] + 4, np.int64)
     for s in range(len(first) - 1):
         first_node, first_edge = size[0], size[1]
-        size[2] = first_edge + BUILT_LEAST + BUILT_FOR_SQUARE * (first[s + 1] - first[s]) ** 2
+        count = first[s + 1] - first[s]
+        size[2] = first_edge + BUILT_LEAST + BUILT_FOR_SQUARE * count * min(count, MAX_SCALED)
         roots[s] = _NOT_READ
         if first_edge < budget and built < BUILT_FOR_KEPT * budget:
             roots[s] = _parse(tokens[first[s] : first[s + 1]], root, grammar, chart, size, work)
@@ -208,64 +211,20 @@ def _parse_all(tokens, first, root, grammar, budget, table, node, edge, roots, e
     return size[0], size[1]
 
 
-@njit(cache=True, nogil=True)
-def _inside(edge, low, high, leaf, probability, scale, inside, outside):  # type: ignore[no-untyped-def]
-    for e in range(low, high):
-        for k in (0, 2, 3):
-            n = edge[e, k]
-            if n >= 0:
-                inside[n] = scale if leaf[n] else 0.0
-                outside[n] = 0.0
-    for e in range(low, high):
-        value = probability[edge[e, 1]] * inside[edge[e, 2]]
-        if edge[e, 3] >= 0:
-            value *= inside[edge[e, 3]]
-        inside[edge[e, 0]] += value
-
-
-@njit(cache=True, nogil=True)
-def _outside(edge, low, high, probability, inside, outside, counts):  # type: ignore[no-untyped-def]
-    for back in range(high - low):
-        e = high - 1 - back
-        share = outside[edge[e, 0]] * probability[edge[e, 1]]
-        left, right = edge[e, 2], edge[e, 3]
-        beside = inside[right] if right >= 0 else 1.0
-        counts[edge[e, 1]] += share * inside[left] * beside
-        outside[left] += share * beside
-        if right >= 0:
-            outside[right] += share * inside[left]
-
-
-@njit(cache=True, nogil=True)
-def _inside_outside(edge, edge_first, roots, leaf, probability, weights, scale, values, counts, totals):  # type: ignore[no-untyped-def]
-    """Fill ``totals`` with the scaled inside value of each sequence, and add expected rule counts by weight."""
-    inside, outside = values
-    for s in range(len(roots)):
-        totals[s] = 0.0
-        if roots[s] < 0:
-            continue
-        low, high = edge_first[s], edge_first[s + 1]
-        _inside(edge, low, high, leaf, probability, scale, inside, outside)
-        totals[s] = inside[roots[s]]
-        if totals[s] > 0.0 and weights[s] > 0.0:
-            outside[roots[s]] = weights[s] / totals[s]
-            _outside(edge, low, high, probability, inside, outside, counts)
-
-
 class Forests:
     """
     The derivations of sequences under the structure of a grammar, for any probabilities of its rules.
 
     Args:
         rules, lefts, terminals: the grammar's structure, as in ``RuleSet``; tokens are below ``terminals``.
-        sequences: int64 arrays of at most 128 tokens.
+        sequences: int64 arrays of at most 512 tokens.
 
-    A sequence of n tokens that takes more than 2048 + 4 n * n edges to build is not read, nor are those that follow
-    once the budget is spent: 128 edges a sequence that stay (in all 16,384 at least, 524,288 at most), and 16 times
-    that built.
+    A sequence of n tokens that takes more than 2048 + 4 n * min(n, 128) edges to build is not read, nor are those that
+    follow once the budget is spent: 128 edges a sequence that stay (in all 16,384 at least, 524,288 at most), and 16
+    times that built.
 
     Raises:
-        SpecError: the rules have a unary cycle; LimitError: a sequence has more than 128 tokens.
+        SpecError: the rules have a unary cycle; LimitError: a sequence has more than 512 tokens.
     """
 
     def __init__(
@@ -273,10 +232,14 @@ class Forests:
     ) -> None:
         grammar = binarise(rules, lefts, terminals)
         self._rules = len(rules)
-        self._lengths = np.array([len(s) for s in sequences], np.int64)
+        lengths = np.array([len(s) for s in sequences], np.int64)
+        # Short sequences first: a long one that takes much must not keep them from being read.
+        self._order = np.argsort(lengths > MAX_SCALED, kind="stable")
+        self._lengths = lengths[self._order]
         if len(sequences) and self._lengths.max() > MAX_TOKENS:
             raise LimitError(f"a sequence of more than {MAX_TOKENS} tokens", where="grammar")
-        tokens = np.concatenate([np.zeros(0, np.int64), *sequences]).astype(np.int64)
+        ordered = [sequences[i] for i in self._order.tolist()]
+        tokens = np.concatenate([np.zeros(0, np.int64), *ordered]).astype(np.int64)
         first = np.concatenate([[0], np.cumsum(self._lengths)]).astype(np.int64)
         table = np.full((int(self._lengths.max(initial=0)) + 1, grammar.symbols), -1, np.int64)
         room = (1 << 14) + 8 * len(tokens) + 8 * grammar.symbols  # the kernel's work list takes 2 a symbol
@@ -300,19 +263,24 @@ class Forests:
         self._edge[self._edge[:, 1] == NO_RULE, 1] = self._rules  # one place past the rules: probability 1
         self._inside, self._outside = np.zeros(nodes), np.zeros(nodes)
         # Each token multiplies by this: long products do not vanish, and likely ones stay finite.
-        longest = max(int(self._lengths.max(initial=0)), 1)
+        longest = min(max(int(self._lengths.max(initial=0)), 1), MAX_SCALED)
         self._scale = float(1 << min(max(terminals - 1, 1).bit_length(), MOST_BITS // longest))
 
     @property
     def parsed(self) -> NDArray[np.bool_]:
         """(sequences,) bool: which have a derivation."""
-        return self._roots >= 0
+        return self._given(self._roots >= 0)
 
     @property
     def read(self) -> NDArray[np.bool_]:
         """(sequences,) bool: False where the budget did not allow to find out."""
-        read: NDArray[np.bool_] = self._roots != _NOT_READ
-        return read
+        return self._given(self._roots != _NOT_READ)
+
+    def _given(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return values of the sequences in the order in which these were given."""
+        given = np.empty_like(values)
+        given[self._order] = values
+        return given
 
     def expect(
         self, probabilities: NDArray[np.float64], weights: NDArray[np.float64]
@@ -324,9 +292,8 @@ class Forests:
             probabilities: of the rules; weights: of the sequences in the counts (0: likelihood only).
         """
         counts, totals = np.zeros(self._rules + 1), np.zeros(len(self._roots))
-        _inside_outside(
-            self._edge, self._edge_first, self._roots, self._leaf, np.append(probabilities, 1.0),
-            weights.astype(np.float64), self._scale, (self._inside, self._outside), counts, totals,
+        inside_outside(
+            self._edge, self._edge_first, self._roots, self._lengths, self._leaf, np.append(probabilities, 1.0),
+            weights[self._order].astype(np.float64), self._scale, (self._inside, self._outside), counts, totals,
         )  # fmt: skip
-        logs = np.log2(totals, out=np.full(len(totals), -np.inf), where=totals > 0)
-        return logs - self._lengths * np.log2(self._scale), counts[:-1]
+        return self._given(totals), counts[:-1]

@@ -31,7 +31,7 @@ class Corpus:
     Distinct token sequences with their weights, in a canonical order (by a hash).
 
     Attributes:
-        sequences: int64 arrays of 1 to 128 tokens.
+        sequences: int64 arrays of 1 to 512 tokens.
         proposing, held_out: float64 weights; cut: messages whose sequences were cut short.
         left_out: weight of the sequences beyond the 4,096 commonest distinct ones.
     """
@@ -51,7 +51,7 @@ def collapse(
     empty_token: int,
     keep_cut: bool = True,
 ) -> Corpus:
-    """Return the distinct sequences: long ones end in ``cut_token`` at 128 tokens, empty ones are ``empty_token``."""
+    """Return the distinct sequences: long ones end in ``cut_token`` at 512 tokens, empty ones are ``empty_token``."""
     weights: dict[bytes, list[int]] = {}
     cut = 0
     for sequence, count, held in zip(sequences, counts.tolist(), held_out.tolist(), strict=True):
@@ -90,7 +90,7 @@ class GrammarLearner:
         Return the grammar of token sequences.
 
         Args:
-            sequences: token ids below ``len(vocabulary)``; of more than 128 the first 127 are read.
+            sequences: token ids below ``len(vocabulary)``; of more than 512 the first 511 are read.
             vocabulary: names of the tokens.
             counts: how often each sequence occurs (1 each); held_out: which are kept from proposing (none).
             initial: structure to begin with; proposing sequences that it does not derive get rules of their own,

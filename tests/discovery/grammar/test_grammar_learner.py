@@ -177,13 +177,14 @@ def test_order_and_copies_do_not_matter() -> None:
 
 
 def test_long_and_empty_sequences_are_read_as_far_as_they_go() -> None:
-    """Over 128 tokens the rest is cut and counted, no tokens are a token of their own, no sequences a bare grammar."""
-    sequences = [np.zeros(500, np.int64), np.zeros(0, np.int64), np.zeros(3, np.int64)]
-    grammar = GrammarLearner().learn(sequences, ["a"])
+    """Over 512 tokens the rest is cut and counted, no tokens are a token of their own, no sequences a bare grammar."""
+    names = [f"t{i}" for i in range(700)]
+    sequences = [np.arange(700), np.zeros(0, np.int64), np.zeros(3, np.int64)]
+    grammar = GrammarLearner().learn(sequences, names)
     assert grammar.messages_cut == 1
-    corpus = collapse(sequences, np.ones(3, np.int64), np.zeros(3, np.bool_), 1, 2)
-    assert sorted(len(s) for s in corpus.sequences) == [1, 3, 128]
-    assert parses(grammar, ["a"], corpus.sequences).all()
+    corpus = collapse(sequences, np.ones(3, np.int64), np.zeros(3, np.bool_), 700, 701)
+    assert sorted(len(s) for s in corpus.sequences) == [1, 3, 512]
+    assert parses(grammar, names, corpus.sequences).all()
     assert GrammarLearner().learn([], ["a"]).rules == []
     held = GrammarLearner().learn([np.zeros(2, np.int64)], ["a"], held_out=np.array([True]))
     assert all(total == 1.0 for total in sums(held).values())

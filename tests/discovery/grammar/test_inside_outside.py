@@ -130,11 +130,11 @@ def test_quantised_probabilities_sum_to_one(weights: list[float], lefts: int) ->
 
 
 def test_long_sequences_do_not_underflow() -> None:
-    """128 tokens of probability 2**-14 each keep their likelihood."""
+    """512 tokens of probability 2**-14 each keep their likelihood, as do 128 beside them."""
     rules: list[Rule] = [(0, (t, ~0)) for t in range(8192)] + [(0, (t,)) for t in range(8192)]
-    forests = Forests(rules, 1, 8192, [np.arange(128)])
-    logs, _ = forests.expect(by_left(rules, 1, np.ones(len(rules))), np.ones(1))
-    assert logs[0] == pytest.approx(-128 * 14)
+    forests = Forests(rules, 1, 8192, [np.arange(128), np.arange(512)])
+    logs, _ = forests.expect(by_left(rules, 1, np.ones(len(rules))), np.ones(2))
+    assert logs == pytest.approx([-128 * 14, -512 * 14])
 
 
 def test_impossible_structures_are_refused() -> None:
@@ -144,7 +144,7 @@ def test_impossible_structures_are_refused() -> None:
     with pytest.raises(SpecError):
         Forests([(0, ())], 1, 1, [np.zeros(1, np.int64)])
     with pytest.raises(LimitError):
-        Forests([(0, (0,))], 1, 1, [np.zeros(129, np.int64)])
+        Forests([(0, (0,))], 1, 1, [np.zeros(513, np.int64)])
 
 
 def test_flat_grammar_knows_only_what_it_saw() -> None:
