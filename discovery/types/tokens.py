@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import numpy as np
@@ -19,6 +20,11 @@ MAX_WORD = 32
 FEWER_VALUES = 0.7  # of the word before it, for a word to be preferred: tags and senders vary more than commands
 NESTED_RECURRENCE = 0.8  # share of messages whose word recurs, for a word to divide a type further
 MESSAGES_A_VALUE = 4
+
+RECURRENCE = 0.5  # share of messages whose word recurs, for it to divide messages of the same words before it
+COMMANDS = 0.8  # share of words that look like commands, where commands stand
+_VERB = re.compile(rb"[A-Z]+|\d{3}|[A-Z]+/\d+(\.\d+)*")
+_COMMAND = re.compile(rb"[A-Z][!-~]*|\d{3}|")
 
 Rows = NDArray[np.int64]
 Words = list[list[bytes]]
@@ -65,14 +71,37 @@ def _paths(words: Words, rows: Rows) -> list[Path]:
 
 
 def _best_index(words: Words, rows: Rows) -> int:
+    """
+    Return the index of the words that recur best: the first, unless tags or senders stand there.
+
+    Letters or three digits are a command or a reply; what varies, holds digits or marks and is followed by fewer words
+    that look like commands is a tag, a sender or a priority. Words that are the same everywhere are passed over.
+    """
     best = 0
     for index in range(1, MAX_INDEX):
         before, here = Counter(_at(words[best], rows)), Counter(_at(words[index], rows))
-        if len(before) == 1 or (_share(here) >= _share(before) and _fewer(here, before)):
-            best = index
-        else:
+        if len(before) == 1:
+            best = index if len(here) > 1 and _commands(here, _COMMAND) and _share(here) >= RECURRENCE else best
+        elif _commands(before, _VERB) or (len(here) > 1 and not _better(here, before)):
             break
-    return best if len(set(_at(words[best], rows))) > 1 else 0
+        elif len(here) > 1:
+            best = index
+    return best
+
+
+def _commands(counts: Counter[bytes], form: re.Pattern[bytes]) -> bool:
+    """Return whether nearly all words have this form."""
+    return sum(n for word, n in counts.items() if form.fullmatch(word)) >= COMMANDS * counts.total()
+
+
+def _recur_often(counts: Counter[bytes]) -> bool:
+    return _share(counts) >= NESTED_RECURRENCE and len(counts) * MESSAGES_A_VALUE <= counts.total()
+
+
+def _better(here: Counter[bytes], before: Counter[bytes]) -> bool:
+    if _commands(here, _VERB) and _share(here) >= RECURRENCE:
+        return True
+    return _commands(here, _COMMAND) and _share(here) >= _share(before) and _fewer(here, before)
 
 
 def _fewer(here: Counter[bytes], before: Counter[bytes]) -> bool:
@@ -83,7 +112,7 @@ def _nested(words: Words, rows: Rows, index: int, path: Path) -> list[Path]:
     if index == MAX_INDEX:
         return []
     counts = Counter(_at(words[index], rows))
-    if len(counts) == 1 or _share(counts) < NESTED_RECURRENCE or len(counts) * MESSAGES_A_VALUE > len(rows):
+    if len(counts) == 1 or not _recur_often(counts):
         return []
     return [(*path, (index, value)) for value in sorted(_recurring(words[index], rows))]
 
