@@ -56,20 +56,22 @@ def usable_port(host: str, port: int) -> int:
         raise InputError(f"cannot listen: {error.strerror}", where=f"{host}:{port}", hint=hint) from error
 
 
-def need_cores(cores: float, what: str) -> None:
+def need_cores(cores: float, what: str, there: float | None = None) -> None:
     """
-    Refuse what the Ray that this process is connected to can never start.
+    Refuse what Ray can never start.
 
     Args:
         cores: logical ones, as Ray counts them. what: needs them.
+        there: the cores of a Ray that is not running yet; None asks the one that this process is connected to.
 
     Raises:
         LimitError: Ray would wait for them for ever, without a word.
     """
-    import ray
+    if there is None:
+        import ray
 
-    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    there = resources.get("CPU", 0.0)
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        there = resources.get("CPU", 0.0)
     if there < cores:
         raise LimitError(
             f"{what} needs {cores:g} logical cores, and this Ray has {there:g}",

@@ -28,15 +28,25 @@ def service_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def service_address(service_data: Path) -> Iterator[str]:
-    """Give the address of the service, running on a Ray of its own with four logical cores and free ports."""
+def ray_here() -> Iterator[None]:
+    """Give a connection to a Ray of the tests' own, with four logical cores."""
     pytest.importorskip("ray", reason="needs the extra [cluster]")
-    from qbitel.cluster.ray_start import free_port, ray_cluster
+    from qbitel.cluster.ray_start import ray_cluster
+    from qbitel.cluster.settings import ServiceSettings
+
+    with ray_cluster(ServiceSettings(ray_cpus=4)):
+        yield
+
+
+@pytest.fixture(scope="session")
+def service_address(ray_here: None, service_data: Path) -> Iterator[str]:
+    """Give the address of the service, running on that Ray with free ports."""
+    from qbitel.cluster.ray_start import free_port
     from qbitel.cluster.settings import ServiceSettings
     from qbitel.serve_app import running_service
 
     settings = ServiceSettings(
-        port=free_port(), data_dir=service_data, max_body_bytes=4 << 20, heartbeat_timeout_s=6, ray_cpus=4
+        port=free_port(), data_dir=service_data, max_body_bytes=4 << 20, heartbeat_timeout_s=6
     )
-    with ray_cluster(settings), running_service(settings) as address:
+    with running_service(settings) as address:
         yield address

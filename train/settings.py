@@ -81,3 +81,8 @@ class WorkerSettings(BaseModel):
     def cores(self) -> float:
         """Cores without which the training cannot start: the fewest workers and one source for each."""
         return self.fewest * (self.cpus + self.source_cpus * min(1, self.sources))
+
+    def __str__(self) -> str:
+        number = f"{self.fewest}" if self.fewest == self.most else f"{self.fewest} to {self.most}"
+        made = f" and {self.source_cpus:g} of what makes its examples" if self.sources else ""
+        return f"a training with {number} workers ({self.cpus:g} cores each{made})"

@@ -44,7 +44,7 @@ def train_on_workers(record: RunRecord, run: Run, workers: WorkerSettings, told:
     """
     if workers.most > record.settings.batch:
         raise InputError(f"{workers.most} workers cannot share a step of {record.settings.batch} examples")
-    need_cores(workers.cores, f"training with {workers.fewest} workers")
+    need_cores(workers.cores, str(workers))
     config = {"storage": run.storage.uri, "run": run.name, "workers": workers.model_dump()}
     numbers: Any = workers.fewest if workers.fewest == workers.most else (workers.fewest, workers.most)
     trainer = TorchTrainer(

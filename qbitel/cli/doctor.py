@@ -8,6 +8,7 @@ import shutil
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,21 +24,42 @@ PROGRAMS = {
 
 
 @click.command("doctor")
+@click.option("--workers", metavar="N|MIN:MAX", help="Whether a training with so many workers can start here.")
+@click.option("--cpus", type=float, help="Logical cores of each of them (1).")
+@click.option("--source-cpus", type=float, help="Logical cores of what makes examples for each (0.5).")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def doctor_command(as_json: bool) -> None:
-    """Check this installation; exit code 7 if the base is incomplete."""
+def doctor_command(as_json: bool, workers: str | None, cpus: float | None, source_cpus: float | None) -> None:
+    """Check this installation; exit code 7 if the base is incomplete, or if what was asked about cannot start."""
     checks = [*_packages(), *_programs(), *_machine()]
-    broken = [check for check in checks if check["status"] == "missing" and check["needed"]]
+    if workers:
+        checks.append(_training(workers, {"cpus": cpus, "source_cpus": source_cpus}))
+    broken = [check for check in checks if check["status"] in ("missing", "cannot") and check["needed"]]
     if as_json:
         print_json({"checks": checks, "ok": not broken})
     else:
         for check in checks:
-            colour = {"ok": "green", "missing": "red" if check["needed"] else "yellow"}.get(
+            colour = {"ok": "green", "missing": "red" if check["needed"] else "yellow", "cannot": "red"}.get(
                 str(check["status"]), "yellow"
             )
             out.print(f"[{colour}]{check['status']:8}[/]{check['name']:20}{check['detail']}", soft_wrap=True)
     if broken:
         sys.exit(EXIT_MISSING)
+
+
+def _training(workers: str, chosen: dict[str, Any]) -> dict[str, object]:
+    """Say whether a Ray that is started here has the cores without which such a training waits for ever."""
+    from ..cluster.ray_start import need_cores
+    from ..cluster.settings import ServiceSettings
+    from ..discovery.errors import LimitError
+    from .train import workers_of
+
+    team, there = workers_of(workers, chosen), ServiceSettings().ray_cpus
+    try:
+        need_cores(team.cores, str(team), there)
+    except LimitError as error:
+        return {"name": "training", "status": "cannot", "needed": True, "detail": str(error)}
+    detail = f"{team} needs {team.cores:g} of {there} logical cores"
+    return {"name": "training", "status": "ok", "needed": True, "detail": detail}
 
 
 def _packages() -> list[dict[str, object]]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +15,7 @@ from .places import open_storage, storage_option
 
 if TYPE_CHECKING:
     from ..train.record import Epoch, RunRecord
-    from ..train.settings import TrainSettings
+    from ..train.settings import TrainSettings, WorkerSettings
 
 SETTINGS: tuple[tuple[str, Any, str], ...] = (
     ("seed", int, "Draws first parameters and examples."),
@@ -32,13 +35,35 @@ def _settings_options(command: Any) -> Any:
     return command
 
 
-def workers_of(text: str) -> tuple[int, int]:
-    """Return (fewest, most) of ``2`` or ``1:4``."""
+def workers_of(text: str, chosen: dict[str, Any]) -> WorkerSettings:
+    """Return the settings of workers, their number written as ``2`` or, where it may change, ``1:4``."""
+    from pydantic import ValidationError
+
+    from ..train.settings import WorkerSettings
+
     fewest, _, most = text.partition(":")
+    given = {name: value for name, value in chosen.items() if value is not None}
     try:
-        return int(fewest), int(most or fewest)
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is neither a number nor two as 1:4", param_hint="--workers") from None
+        return WorkerSettings.model_validate({**given, "fewest": fewest, "most": most or fewest})
+    except ValidationError as error:
+        raise click.BadParameter(error.errors()[0]["msg"], param_hint="--workers") from None
+
+
+@contextmanager
+def _ray_for(workers: WorkerSettings) -> Iterator[None]:
+    """Give a connection to Ray where the training needs one."""
+    if not workers.most:
+        yield
+        return
+    from ..cluster.ray_start import need_cores, ray_cluster
+    from ..cluster.settings import ServiceSettings
+
+    settings = ServiceSettings()
+    joined = settings.ray_address or os.environ.get("RAY_ADDRESS")
+    if not joined:
+        need_cores(workers.cores, str(workers), settings.ray_cpus)
+    with ray_cluster(settings.model_copy(update={"ray_address": joined})):
+        yield
 
 
 @click.command("train")
@@ -47,22 +72,35 @@ def workers_of(text: str) -> tuple[int, int]:
 @click.option("--compile", "compiled", is_flag=True, default=None, help="Run the network through torch.compile.")
 @click.option("--run", "name", help="Name of the run; made up if not given.")
 @click.option("--resume", is_flag=True, help="Go on with the run from its newest checkpoint.")
+@click.option("--workers", default="0", metavar="N|MIN:MAX", help="Processes that train; 0: this one, without Ray.")
+@click.option("--cpus", type=float, help="Logical cores of each worker (1).")
+@click.option("--gpu", is_flag=True, default=None, help="A GPU for each worker.")
+@click.option("--sources", type=int, help="Processes that make examples, for each worker (1).")
+@click.option("--source-cpus", type=float, help="Logical cores of each of these (0.5).")
+@click.option("--submit", metavar="ADDRESS", help="Submit to the Ray cluster with this dashboard, and return at once.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
 @storage_option
 def train_command(
-    task: str, name: str | None, resume: bool, as_json: bool, storage_uri: str, **chosen: Any
-) -> None:
+    task: str, name: str | None, resume: bool, as_json: bool, storage_uri: str, workers: str, cpus: float | None,
+    gpu: bool | None, sources: int | None, source_cpus: float | None, submit: str | None, **chosen: Any,
+) -> None:  # fmt: skip
     """
     Train the network TASK (segmenter) and keep the run in a storage.
 
-    A run is resumed with the settings it was begun with; only workers may differ.
+    A run is resumed with the settings it was begun with; only workers may differ. With workers, a Ray is started here,
+    unless RAY_ADDRESS (as in a submitted job) or QBITEL_RAY_ADDRESS names one to join.
     """
     from ..train.loop import silent
     from ..train.runs import Run
-    from ..train.settings import WorkerSettings
     from ..train.start import run_name, start
 
-    storage, workers = open_storage(storage_uri), WorkerSettings()
+    team = workers_of(workers, {"cpus": cpus, "gpu": gpu, "sources": sources, "source_cpus": source_cpus})
+    if submit:
+        from ..train.submit import submit_command
+
+        out.print(submit_command(submit, sys.argv[1:]), highlight=False)
+        return
+    storage = open_storage(storage_uri)
     if resume and name is None:
         raise click.UsageError("--resume needs --run")
     name = name or run_name(task)
@@ -70,7 +108,8 @@ def train_command(
     told = silent if as_json else _print_epoch
     if not as_json:
         out.print(f"run {name}: {settings.examples:,} examples in {settings.epochs} epochs", highlight=False)
-    record = start(name, settings, storage, workers, resume=resume, told=told)
+    with _ray_for(team):
+        record = start(name, settings, storage, team, resume=resume, told=told)
     if as_json:
         print_json(record.model_dump(mode="json"))
     else:

@@ -84,6 +84,17 @@ def test_what_does_not_exist_is_told(command: Command, arguments: tuple[str, ...
     assert done.exception.code == "not-found"
 
 
+def test_doctor_refuses_workers_that_would_wait_for_ever() -> None:
+    """Two workers with their sources fit on Ray's four logical cores, three do not, and the reason is told."""
+    pytest.importorskip("pydantic_settings")
+    assert CliRunner().invoke(cli, ["doctor", "--workers", "2"]).exit_code == 0
+    refused = CliRunner().invoke(cli, ["doctor", "--workers", "3", "--json"])
+    assert refused.exit_code == 7
+    (check,) = [check for check in json.loads(refused.output)["checks"] if check["name"] == "training"]
+    assert "needs 4.5 logical cores, and this Ray has 4" in check["detail"]
+    assert CliRunner().invoke(cli, ["doctor", "--workers", "2:1"]).exit_code == 2
+
+
 def test_settings_out_of_range_are_wrong_usage(command: Command) -> None:
     """A setting that cannot work is refused before anything is trained."""
     assert "examples" in command("train", "segmenter", "--examples", "0", expect=2).output
