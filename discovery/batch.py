@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -209,6 +210,10 @@ class MessageBatch:
     def to_arrow(self) -> pa.Table:
         """Return the Arrow table."""
         return self.table
+
+    def to_pandas(self) -> Any:
+        """Return the table as a pandas DataFrame; pandas is the extra ``[pandas]``."""
+        return self.table.to_pandas()
 
     def view(self) -> MessageView:
         """Return NumPy views of the columns; payload bytes are shared with Arrow where they lie in one chunk."""

@@ -33,8 +33,10 @@ def read_batches(source: Source, limit: int) -> Iterator[pa.RecordBatch]:
         InputError: nothing of it can be read.
     """
     data = pa.py_buffer(source.data)
-    if data.slice(0, len(FILE_MAGIC)).to_pybytes() == FILE_MAGIC:
-        data = data.slice(8)
+    if not data.size:
+        raise InputError("the input is empty", where=source.name)
+    if source.head(len(FILE_MAGIC)) == FILE_MAGIC:
+        data = data.slice(min(8, data.size))
     count = 0
     try:
         expanded = sum(_expanded_bytes(message) for message in _messages(data))

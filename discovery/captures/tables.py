@@ -58,7 +58,7 @@ def _collect(batches: object, source: Source, limits: CaptureLimits) -> pa.Table
     kept: list[pa.RecordBatch] = []
     size = rows = 0
     for batch in batches:  # type: ignore[attr-defined]
-        batch = batch.select([name for name in COLUMNS if name in batch.schema.names])
+        batch = batch.select(_read_columns(batch.schema.names, source))
         size, rows = size + sum(_expanded_bytes(column) for column in batch.columns), rows + batch.num_rows
         if size > limits.expanded_bytes:
             raise LimitError(f"the table has more than {limits.expanded_bytes} bytes", where=source.name)
@@ -69,6 +69,14 @@ def _collect(batches: object, source: Source, limits: CaptureLimits) -> pa.Table
             break
         kept.append(batch)
     return pa.Table.from_batches(kept) if kept else pa.table({"payload": pa.array([], pa.binary())})
+
+
+def _read_columns(names: list[str], source: Source) -> list[str]:
+    """Return which of a table's columns are read."""
+    for name in COLUMNS:
+        if names.count(name) > 1:
+            raise InputError(f"there are {names.count(name)} columns '{name}'", where=source.name)
+    return [name for name in COLUMNS if name in names]
 
 
 def _expanded_bytes(column: pa.Array) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -115,3 +116,7 @@ class ParsedBatch:
     def to_arrow(self, every_type: bool = False) -> pa.Table:
         """Return one row a message: see ``columns.to_table``."""
         return to_table(self, every_type)
+
+    def to_pandas(self, every_type: bool = False) -> Any:
+        """Return ``to_arrow`` as a pandas DataFrame; pandas is the extra ``[pandas]``."""
+        return self.to_arrow(every_type).to_pandas()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -129,3 +130,7 @@ class ValidationResult:
                 "violations": pa.array(lists, pa.list_(item)),
             }
         )
+
+    def to_pandas(self) -> Any:
+        """Return ``to_arrow`` as a pandas DataFrame; pandas is the extra ``[pandas]``."""
+        return self.to_arrow().to_pandas()

@@ -251,6 +251,17 @@ def test_a_stream_remembers_a_bounded_number_of_messages() -> None:
     assert memory.recall(asked).view().flow.tolist() == list(range(30, 40))
 
 
+def test_results_go_to_pandas_in_one_call() -> None:
+    """Messages, parsed messages and verdicts are data frames of a row a message."""
+    pytest.importorskip("pandas", reason="needs the extra [pandas]")
+    batch = MessageBatch.from_payloads([message(), b"?"])
+    validator = MessageValidator(SPEC, "strict")
+    sources = (batch, validator.parser.parse_batch(batch), validator.validate_batch(batch))
+    frames = [source.to_pandas() for source in sources]
+    assert [len(frame) for frame in frames] == [2, 2, 2]
+    assert frames[1]["type"].tolist() == frames[2]["type"].tolist() == ["write", "unknown"]
+
+
 def test_an_unknown_level_is_named() -> None:
     """A level that does not exist lists those that do."""
     with pytest.raises(NotFoundError, match="enterprise"):
