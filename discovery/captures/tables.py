@@ -97,26 +97,19 @@ def _without_dictionaries(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _parquet(source: Source, limits: CaptureLimits) -> pa.Table:
-    """Read in batches; where dictionary pages could expand beyond the limit, columns are read as dictionaries first."""
+    """
+    Read in batches, strings as dictionaries: a value of a dictionary page, repeated in every row, would pass any limit.
+
+    The metadata of columns is not looked at: pyarrow 26 ends the process on some that is damaged.
+    """
     buffer = pa.py_buffer(source.data)
     file = pq.ParquetFile(pa.BufferReader(buffer))
     names = [name for name in COLUMNS if name in file.schema_arrow.names]
     if "payload" not in names:
         listed = ", ".join(file.schema_arrow.names[:8])[:200]
         raise InputError("no binary column 'payload'", where=source.name, hint=f"the columns are: {listed}")
-    if _may_expand(file.metadata, limits.expanded_bytes):
-        file = pq.ParquetFile(pa.BufferReader(buffer), read_dictionary=names)
+    file = pq.ParquetFile(pa.BufferReader(buffer), read_dictionary=names)
     return _collect(file.iter_batches(batch_size=4096, columns=names), source, limits)
-
-
-def _may_expand(metadata: pq.FileMetaData, limit: int) -> bool:
-    """Whether a value of some dictionary page, repeated in every row of a batch, would pass the limit."""
-    for group in range(metadata.num_row_groups):
-        for index in range(metadata.num_columns):
-            column = metadata.row_group(group).column(index)
-            if min(column.num_values, 4096) * column.total_uncompressed_size > limit:
-                return True
-    return False
 
 
 @dataclass(frozen=True)
@@ -143,7 +136,7 @@ def group_table(table: pa.Table, source: Source, port: int | None, group: Groupi
     total = len(rows.batch)
     nulls = table.column("payload").null_count
     if nulls:
-        source.warnings.append(f"{nulls} rows have no payload: they are messages of no bytes")
+        source.warnings.append(f"rows without a payload are messages of no bytes: {nulls} of {total}")
     if port is not None:
         ends = [_ports(rows.batch.to_arrow(), name) for name in ("sport", "dport")]
         rows = rows.take(np.flatnonzero((ends[0] == port) | (ends[1] == port)).astype(np.int64))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import random
 import struct
 from pathlib import Path
 from types import ModuleType
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -83,6 +86,33 @@ SEEDS = {
     "parser": SPEC.to_bytes() + b"\xff\x00\xff" + b"\x01\x02\x30\x04\x02\x02\x05\x05rest",
     "rules": RULES,
 }
+
+
+def table_file(kind: str) -> bytes:
+    """Return a small table as a file."""
+    table = pa.table({"payload": [b"abc", b"de"] * 20, "ts": [1.0, None] * 20, "direction": ["c2s", None] * 20})
+    sink = pa.BufferOutputStream()
+    if kind == "parquet":
+        pq.write_table(table, sink)
+    else:
+        compressed = pa.ipc.IpcWriteOptions(compression="zstd")
+        make = pa.ipc.new_stream if kind == "stream" else pa.ipc.new_file
+        with make(sink, table.schema, options=compressed) as writer:
+            writer.write_table(table)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+@pytest.mark.parametrize("kind", ["parquet", "stream", "file"])
+def test_reader_withstands_damaged_tables(kind: str) -> None:
+    """Tables with bytes replaced, cut or not, raise nothing but the engine's errors, and do not end the process."""
+    rng, content = random.Random(1), table_file(kind)
+    TARGETS["reader"](content)
+    for _ in range(2500):
+        damaged = bytearray(content)
+        for _ in range(rng.randrange(1, 5)):
+            damaged[rng.randrange(len(damaged))] = rng.choice([0, 255, 127, 128, rng.randrange(256)])
+        TARGETS["reader"](bytes(damaged[: rng.choice([len(damaged)] * 4 + [rng.randrange(len(damaged))])]))
 
 
 @pytest.mark.parametrize("name", sorted(TARGETS))

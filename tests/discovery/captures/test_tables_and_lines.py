@@ -158,7 +158,7 @@ def test_wrong_base64_is_left_out_with_its_line() -> None:
         (parquet(pa.table({"payload": ["text"]})), "payload"),
         (parquet(pa.table({"payload": pa.array([], pa.binary())})), "no rows"),
         (parquet(pa.table({"payload": [b"x"]}))[:-9], "cannot read the table"),
-        (arrow(pa.Table.from_arrays([pa.array([b"x"])] * 2, ["payload"] * 2), pa.ipc.new_stream), "2 columns 'payload'"),
+        (arrow(pa.Table.from_arrays([pa.array([b"x"])] * 2, ["payload"] * 2), pa.ipc.new_stream), "2 columns"),
         (b"PAR1" + bytes(50), "cannot read the table"),
         (b"ARROW1", "cannot read the table"),
         (b"ARROW1" + bytes(50), "cannot read the table"),
