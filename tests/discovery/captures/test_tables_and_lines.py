@@ -77,7 +77,7 @@ def test_rows_stay_messages_in_order(encoding: str, tmp_path: Path) -> None:
     assert [row["number"] for row in rows] == [0, 1, 2, 3, 4]
     assert len({row["flow"] for row in rows[:3]}) == 3
     assert (rows[3]["flow"], rows[4]["flow"]) == (0, 0)
-    assert any("no payload" in warning for warning in capture.warnings)
+    assert any("without a payload" in warning for warning in capture.warnings)
     assert any("no address" in warning for warning in capture.warnings)
 
 
