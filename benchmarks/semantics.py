@@ -1,11 +1,13 @@
 """
 Precision and recall of field labels on a labelled corpus.
 
-    python -m benchmarks.semantics --corpus DIR [--protocol NAME ...]
+    python -m benchmarks.semantics --corpus DIR [--protocol NAME ...] [--detail]
 
 ``DIR`` holds one Parquet file a protocol with the columns payload, ts, stream, src, dst, sport, dport, direction,
-is_dup and semantics (start, length, label). A label counts as found where a leaf of the same bytes has a label of its
-class; macro figures are means over the protocols in which a class occurs in truth or result.
+is_dup, msg_type, field_names, field_starts, field_lengths, field_types and semantics (start, length, label). Only what
+the truth can refute is judged (``label_truth``). A true label counts as found where a leaf of the same bytes has a
+label of its class: the first three figures therefore hold boundaries and labels together. The last two are of labels
+alone: of true fields whose bytes are a leaf of ours. Both are pooled over the fields of all protocols.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import contextlib
 import ipaddress
 import platform
 import statistics
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -30,21 +33,11 @@ from qbitel.discovery.proposal import propose
 from qbitel.discovery.settings import DiscoverySettings
 from qbitel.discovery.spec import ProtocolSpec
 from qbitel.discovery.statistics import MessageStatistics
+from qbitel.train.evaluation.machine import processor
 
-# class → (labels of the truth, labels of the specification); labels of the truth outside a class are not judged
-CLASSES: dict[str, tuple[set[str], set[str]]] = {
-    "length": ({"length"}, {"length"}),
-    "checksum": ({"checksum"}, {"checksum"}),
-    "identifier": ({"transaction_id", "sequence"}, {"identifier", "counter", "echo"}),
-    "timestamp": ({"timestamp"}, {"timestamp"}),
-    "text": ({"string"}, {"text"}),
-    "constant": ({"constant", "magic", "version", "padding"}, {"constant", "magic", "version", "padding"}),
-    "address": ({"address"}, {"address"}),
-    "type": ({"type"}, {"type"}),
-    "flags": ({"flags"}, {"flags"}),
-    "count": ({"count"}, {"count"}),
-}
-_OUTCOMES = ("hit", "missed", "wrong", "misplaced", "unjudged")
+from .label_truth import CLASSES, EXPLANATION, Place, Truth, truths
+
+_OUTCOMES = ("hit", "missed", "mislabelled", "wrong", "misplaced", "unjudged")
 _DIRECTIONS = {"c2s": 1, "s2c": 2}
 
 
@@ -59,8 +52,8 @@ def address_bytes(text: str | None) -> bytes | None:
     return None
 
 
-def read(path: Path) -> tuple[MessageBatch, list[dict[tuple[int, int], str]]]:
-    """Return a protocol's messages and the true labels of each, by (start, length)."""
+def read(path: Path) -> tuple[MessageBatch, list[Truth]]:
+    """Return a protocol's messages and what the truth says of each; nothing of one that repeats an earlier payload."""
     columns = pq.read_table(path).to_pydict()
     flows = {stream: i + 1 for i, stream in enumerate(dict.fromkeys(columns["stream"]))}
     batch = MessageBatch.from_payloads(
@@ -73,11 +66,7 @@ def read(path: Path) -> tuple[MessageBatch, list[dict[tuple[int, int], str]]]:
         sport=columns["sport"],
         dport=columns["dport"],
     )
-    truth = [
-        {} if duplicate else {(item["start"], item["length"]): item["label"] for item in labels}
-        for labels, duplicate in zip(columns["semantics"], columns["is_dup"], strict=True)
-    ]
-    return batch, truth
+    return batch, truths(columns)
 
 
 @contextlib.contextmanager
@@ -85,7 +74,7 @@ def _stage(_name: str) -> Iterator[Any]:
     yield argparse.Namespace(message="")
 
 
-def labelled(batch: MessageBatch, settings: DiscoverySettings) -> list[dict[tuple[int, int], str]]:
+def labelled(batch: MessageBatch, settings: DiscoverySettings) -> list[dict[Place, str]]:
     """Discover a specification from the messages and return the label of each of their fields."""
     gathered = MessageStatistics(settings)
     gathered.update(batch, "00" * 8)
@@ -93,7 +82,7 @@ def labelled(batch: MessageBatch, settings: DiscoverySettings) -> list[dict[tupl
     parser = Parser(spec)
     parsed = parser.parse_batch(batch.view())
     names = [symbol.semantic for symbol in parser.symbols] + ["unknown"]
-    found: list[dict[tuple[int, int], str]] = [{} for _ in range(len(batch))]
+    found: list[dict[Place, str]] = [{} for _ in range(len(batch))]
     for row, start, length, symbol in zip(
         parsed.leaf_row.tolist(), parsed.leaf_start.tolist(), parsed.leaf_length.tolist(),
         parsed.leaf_symbol.tolist(), strict=True,
@@ -102,36 +91,56 @@ def labelled(batch: MessageBatch, settings: DiscoverySettings) -> list[dict[tupl
     return found
 
 
-def score(truth: list[dict[tuple[int, int], str]], found: list[dict[tuple[int, int], str]]) -> Counter[tuple[str, str]]:
+def score(truth: list[Truth], found: list[dict[Place, str]]) -> Counter[tuple[str, str]]:
     """
-    Return counts by (class, what): ``hit``, ``missed``, ``wrong`` (these bytes have another label in the truth),
-    ``misplaced`` (they share only some bytes with a labelled field) and ``unjudged`` (the truth has no label there).
+    Return counts by (class, what).
+
+    ``hit``; ``missed`` (no leaf has these bytes); ``mislabelled`` (a leaf has them, with another label); ``wrong``
+    (a label that the truth refutes); ``misplaced`` (it shares only some bytes with a labelled field); ``unjudged``.
     """
     counts: Counter[tuple[str, str]] = Counter()
     for true, got in zip(truth, found, strict=True):
-        covered = {byte for start, length in true for byte in range(start, start + length)}
-        for name, (wanted, ours) in CLASSES.items() if true else ():
-            for place, label in true.items():
-                if label in wanted:
-                    counts[name, "hit" if got.get(place) in ours else "missed"] += 1
+        for name, (_, ours) in CLASSES.items() if true.fields else ():
+            for place in true.wanted[name]:
+                counts[name, "hit" if got.get(place) in ours else "mislabelled" if place in got else "missed"] += 1
             for place, label in got.items():
-                if label in ours and true.get(place) not in wanted:
-                    inside = any(byte in covered for byte in range(place[0], sum(place)))
-                    counts[name, "wrong" if place in true else "misplaced" if inside else "unjudged"] += 1
+                if label in ours and place not in true.wanted[name]:
+                    counts[name, true.verdict(name, place)] += 1
     return counts
 
 
-def _rates(counts: Counter[tuple[str, str]], name: str) -> tuple[float, float, float] | None:
-    hit, missed = counts[name, "hit"], counts[name, "missed"]
-    wrong = counts[name, "wrong"] + counts[name, "misplaced"]
-    if not hit + missed + wrong:
+def rates(counts: Counter[tuple[str, str]], name: str) -> tuple[float, ...] | None:
+    """Return precision, recall and F1 of fields, then precision and recall of labels; None where nothing is judged."""
+    hit, missed, mislabelled = (counts[name, what] for what in ("hit", "missed", "mislabelled"))
+    wrong = counts[name, "wrong"]
+    astray = wrong + counts[name, "misplaced"]
+    true = hit + missed + mislabelled
+    if not true + astray:
         return None
-    precision, recall = hit / max(hit + wrong, 1), hit / max(hit + missed, 1)
-    return precision, recall, 2 * hit / max(2 * hit + missed + wrong, 1)
+    fields = hit / max(hit + astray, 1), hit / max(true, 1), 2 * hit / max(true + hit + astray, 1)
+    return *fields, hit / max(hit + wrong, 1), hit / max(hit + mislabelled, 1)
+
+
+def report(results: dict[str, Counter[tuple[str, str]]], detail: bool) -> Iterator[str]:
+    """Yield the lines of the page: a table of the classes; with ``detail`` also the protocols of each."""
+    yield "| label | protocols | true fields | P | R | F1 | P, field found | R, field found | F1, macro |"
+    yield "|---|--:|--:|--:|--:|--:|--:|--:|--:|"
+    for name in CLASSES:
+        single = {protocol: r for protocol, counts in results.items() if (r := rates(counts, name)) is not None}
+        pooled = sum(results.values(), Counter())
+        total = rates(pooled, name)
+        if total is None:
+            continue
+        true = sum(pooled[name, what] for what in ("hit", "missed", "mislabelled"))
+        figures = " | ".join(f"{value:.2f}" for value in (*total, statistics.mean(r[2] for r in single.values())))
+        yield f"| {name} | {len(single)} | {true:,} | {figures} |"
+        for protocol, figures_of in sorted(single.items()) if detail else ():
+            numbers = " ".join(f"{what} {results[protocol][name, what]}" for what in _OUTCOMES)
+            yield f"    {protocol:<14} P {figures_of[0]:.2f} R {figures_of[1]:.2f} F1 {figures_of[2]:.2f}  {numbers}"
 
 
 def main() -> None:
-    """Measure and print one line a class."""
+    """Measure and print the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--protocol", nargs="*", default=[])
@@ -140,6 +149,7 @@ def main() -> None:
     settings = DiscoverySettings()
     results: dict[str, Counter[tuple[str, str]]] = {}
     started = time.perf_counter()
+    print("# Labels of fields\n")
     for path in sorted(arguments.corpus.glob("*.parquet")):
         if not arguments.protocol or path.stem in arguments.protocol:
             batch, truth = read(path)
@@ -147,21 +157,11 @@ def main() -> None:
                 results[path.stem] = score(truth, labelled(batch, settings))
             except (ValueError, ArithmeticError) as error:  # counted: one fault does not hide the others
                 print(f"FAILED {path.stem}: {str(error).splitlines()[0]}")
-    print(f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}")
-    print(f"{len(results)} protocols in {time.perf_counter() - started:.0f} s")
-    print(f"{'class':<11} protocols  macro P   macro R   macro F1  | pooled P  pooled R  pooled F1")
-    for name in CLASSES:
-        rates = {protocol: r for protocol, counts in results.items() if (r := _rates(counts, name)) is not None}
-        if not rates:
-            continue
-        macro = [statistics.mean(r[i] for r in rates.values()) for i in range(3)]
-        pooled = _rates(sum(results.values(), Counter()), name) or (0.0, 0.0, 0.0)
-        columns = ["".join(f"{value:<10.3f}" for value in part) for part in (macro, pooled)]
-        print(f"{name:<11} {len(rates):>9}  {' | '.join(columns)}")
-        for protocol, (precision, recall, f1) in sorted(rates.items()) if arguments.detail else ():
-            counts = results[protocol]
-            numbers = " ".join(f"{what} {counts[name, what]}" for what in _OUTCOMES)
-            print(f"    {protocol:<14} P {precision:.2f} R {recall:.2f} F1 {f1:.2f}  {numbers}")
+    print(f"{processor()}, Python {platform.python_version()}, NumPy {np.__version__}.")
+    print(f"`{' '.join(['python -m benchmarks.semantics', *sys.argv[1:]])}`:", end=" ")
+    print(f"{len(results)} protocols in {time.perf_counter() - started:.0f} s; the same input gives the same figures.\n")
+    print("\n".join(report(results, arguments.detail)))
+    print(f"\n{EXPLANATION}")
 
 
 if __name__ == "__main__":
