@@ -12,7 +12,7 @@ from ..findings import Finding
 from ..spec import Counter
 from .claims import stands, tolerated
 from .columns import FRONT, Columns, numbers
-from .flows import Pairs, consecutive, flow_groups, pair_evidence, steps_agree
+from .flows import Pairs, consecutive, flow_groups, in_runs, pair_evidence, steps_agree
 
 _DETECTOR = "counter"
 _SHAPES = [(1, False), (2, False), (2, True), (4, False), (4, True), (8, False), (8, True)]
@@ -54,7 +54,7 @@ def _proposed(columns: Columns, types: tuple[int, ...], pairs: Pairs, per_direct
     view = columns.sample.flows.view
     proposing = ~pairs.held
     earlier, later = pairs.earlier[proposing], pairs.later[proposing]
-    if len(later) < _FEWEST_PAIRS or _in_runs(earlier, later) < _FEWEST_RUNS:
+    if len(later) < _FEWEST_PAIRS or in_runs(earlier, later) < _FEWEST_RUNS:
         return []
     places = min(FRONT, int(view.lengths[later].min()))
     limit = tolerated(len(later), columns.settings)
@@ -68,13 +68,6 @@ def _proposed(columns: Columns, types: tuple[int, ...], pairs: Pairs, per_direct
         if abs(step) < 1 << 16 and (width == 1 or step % 256 != 0):
             rising.append(candidate)
     return sorted(rising, key=lambda r: (-r.width, r.start))
-
-
-def _in_runs(earlier: NDArray[np.int64], later: NDArray[np.int64]) -> int:
-    """Return how many pairs continue another one: a value that rises twice in a row."""
-    continued = np.zeros(1 + max(int(earlier.max()), int(later.max())), np.bool_)
-    continued[later] = True
-    return int(np.count_nonzero(continued[earlier]))
 
 
 def _proven(front: NDArray[np.uint8], earlier: NDArray[np.int64], later: NDArray[np.int64], rising: _Rising) -> bool:

@@ -17,6 +17,7 @@ from .constant import find_constants
 from .counter import find_counters
 from .echo import find_echoes
 from .length import find_lengths
+from .rising import find_rising
 from .timestamp import find_timestamps
 
 Detector = Callable[[Columns], list[Finding]]
@@ -26,6 +27,7 @@ DETECTORS: tuple[Detector, ...] = (
     find_checksums,
     find_timestamps,
     find_counters,
+    find_rising,
     find_echoes,
     find_addresses,
     find_constants,

@@ -87,6 +87,13 @@ def types_of_flow_rows(columns: Columns, rows: NDArray[np.int64]) -> tuple[int, 
     return tuple(int(t) for t in found if t >= 0)
 
 
+def in_runs(earlier: NDArray[np.int64], later: NDArray[np.int64]) -> int:
+    """Return how many pairs continue another one: a value that rises twice in a row."""
+    continued = np.zeros(1 + max(int(earlier.max()), int(later.max())), np.bool_)
+    continued[later] = True
+    return int(np.count_nonzero(continued[earlier]))
+
+
 def flow_groups(columns: Columns) -> Sequence[tuple[tuple[int, ...], NDArray[np.int64]]]:
     """Return all typed rows of the flow sample, then those of each type with at least eight, at most 32 groups."""
     types = columns.flow_types
