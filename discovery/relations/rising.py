@@ -87,24 +87,30 @@ def _proposed(columns: Columns, pairs: Pairs) -> list[_Rising]:
     ordered = sorted(proven, key=lambda r: (r.width > 1 and r.little != bool(little), -r.width, r.start, r.little))
     kept: list[_Rising] = []
     for rising in ordered:
-        fine = _varied(columns, rising, later) and _is_closed(columns, rising, earlier, later)
-        if fine and not any(rising.overlaps(other) for other in kept):
+        if _varied(columns, rising, later) and not any(rising.overlaps(other) for other in kept):
             kept.append(rising)
-    return kept
+    return [
+        rising
+        for rising in kept
+        if _is_closed(columns, rising, earlier, later)
+        and (rising.width > 1 or _is_closed(columns, _Rising(rising.start, 1, not rising.little), earlier, later))
+    ]
 
 
 def _is_closed(columns: Columns, rising: _Rising, earlier: NDArray[np.int64], later: NDArray[np.int64]) -> bool:
     """
     Return whether the number ends with its highest byte.
 
-    It was seen to wrap around, or the next byte changes at other times, or takes few values in all messages: one that
-    differs between flows and stays within each may be higher still.
+    It is zero, or the next byte is seen to stay when it wraps around, or changes at other times, or takes few values in
+    all messages: one that differs between flows and stays within each may be higher still.
     """
     front, place = columns.flow_front, rising.high + (1 if rising.little else -1)
     before, after = (numbers(front[rows], rising.start, rising.width, rising.little) for rows in (earlier, later))
-    if (after < before).sum() >= 2 or place < 0:
+    moved, wrapped = front[earlier, place] != front[later, place], after < before
+    if place < 0 or not front[later, rising.high].any():
         return True
-    moved = front[earlier, place] != front[later, place]
+    if wrapped.sum() >= 2:
+        return bool(2 * (moved & wrapped).sum() < wrapped.sum())
     return bool(moved.mean() > 0.01 or len(_values(columns.front, np.arange(len(columns.front)), place)) <= _FEW)
 
 
@@ -137,6 +143,8 @@ def _proven(
     before, after = (
         numbers(front[rows], rising.start, rising.width, rising.little).astype(np.uint64) for rows in (earlier, later)
     )
+    rises = (after > before) | (after < before // np.uint64(16))  # the others say nothing of carries
+    before, after = before[rises], after[rises]
     if ((before ^ after) & np.uint64(255) > 0).mean() < 0.5:
         return []
     proven = 1

@@ -1,7 +1,7 @@
 """
 Detectors: what the values of one field may mean, the surest meaning first.
 
-Each takes a ``Context`` and returns a proposal or None; ``DETECTORS`` is their order. A proposal that the messages
+Each takes a ``Context`` and returns a proposal or None; ``PLAIN``, then ``DETECTORS`` is their order. A proposal that the messages
 refute makes way for the next detector.
 """
 
@@ -306,6 +306,5 @@ def rest(context: Context) -> Proposal | None:
     return Proposal("payload", "payload") if isinstance(context.field.width, Rest) else None
 
 
-DETECTORS: tuple[Detector, ...] = (
-    constant, padding, text, address, real, bcd, flags, enum, opaque, identifier, integer, rest,
-)  # fmt: skip
+PLAIN: tuple[Detector, ...] = (constant, padding, text, address)  # before what flows say
+DETECTORS: tuple[Detector, ...] = (real, bcd, flags, enum, opaque, identifier, integer, rest)

@@ -13,17 +13,20 @@ from ..parser import Parser
 from ..parser.symbols import Symbol
 from ..sample import Sample
 from ..settings import DiscoverySettings
-from ..spec import Element, Evidence, Field, ProtocolSpec, Repeat, Switch
+from ..spec import Echo, Element, Evidence, Field, Fixed, ProtocolSpec, Repeat, Switch
 from .byteorder import joint, order_of
 from .columns import Column, columns_of, table_of
-from .detectors import DETECTORS, Context
+from .detectors import DETECTORS, PLAIN, Context, Detector
 from .judge import Proposal, judge
 from .profile import Profile, _hash
+from .sequences import Sequences
 from .structure import Role, roles_of
 
 _OPEN = frozenset({"unknown", "payload"})
 _FEWEST = 3
 _VAGUE = frozenset({"integer", "payload", "identifier"})
+_REPEATED = frozenset({"identifier", "counter", "integer"})
+_TRIED = 16
 
 
 @dataclass
@@ -35,6 +38,7 @@ class _Labels:
     settings: DiscoverySettings
     symbols: list[Symbol]
     roles: dict[tuple[str, str], Role]
+    sequences: Sequences
     little: bool | None = None
     fields: dict[int, Field] = attribute(default_factory=dict)
     evidence: dict[str, Evidence] = attribute(default_factory=dict)
@@ -58,18 +62,18 @@ class _Labels:
         self.fields[id(old)] = old.model_copy(update=update)
         return True
 
-    def label(self, symbol: Symbol, proposal: Proposal, evidence: Evidence, profile: Profile) -> None:
-        """Write one label into a field."""
-        old = symbol.field
-        assert old is not None
+    def label(self, symbol: Symbol, proposal: Proposal, evidence: Evidence, profile: Profile | None = None) -> None:
+        """Write one label into a field; ``profile`` shows the byte order of a number."""
+        assert symbol.field is not None
+        key, old = id(symbol.field), self.fields.get(id(symbol.field), symbol.field)
         update: dict[str, Any] = {"semantic": proposal.semantic, **proposal.update}
         if proposal.constraint is not None:
             update["constraints"] = [*old.constraints, proposal.constraint]
-        if "encoding" not in update and proposal.semantic in ("integer", "enum", "flags", "identifier", "constant"):
+        if profile is not None and "encoding" not in update and proposal.semantic in ("integer", "enum", "flags", "identifier", "constant"):
             update |= self._number(old, profile)
         kind = proposal.constraint.kind if proposal.constraint is not None else "field"
         self.evidence[f"{kind}:{symbol.type or symbol.group}.{old.name}"] = evidence
-        self.fields[id(old)] = old.model_copy(update=update)
+        self.fields[key] = old.model_copy(update=update)
 
     def _number(self, old: Field, profile: Profile) -> dict[str, Any]:
         if profile.width not in (1, 2, 3, 4, 8) or old.encoding not in ("uint", "bytes"):
@@ -85,11 +89,45 @@ class _Labels:
         if profile.count("n") < _FEWEST:
             return None
         context = Context(first, profile, column.offset, column.last, self.little, addresses)
-        for detector in DETECTORS:
+        return (
+            self._first(PLAIN, context)
+            or self.sequences.meaning(column.symbols, profile.width, self.little)
+            or self._first(DETECTORS, context)
+        )
+
+    def _first(self, detectors: tuple[Detector, ...], context: Context) -> tuple[Proposal, Evidence] | None:
+        for detector in detectors:
             proposal = detector(context)
-            evidence = judge(proposal, profile, self.sample, self.settings) if proposal is not None else None
+            evidence = judge(proposal, context.profile, self.sample, self.settings) if proposal is not None else None
             if proposal is not None and evidence is not None:
                 return proposal, evidence
+        return None
+
+    def echo(self) -> None:
+        """Say of answers' identifiers which field of the request they repeat."""
+        index = {t.name: i for i, t in enumerate(self.spec.types)}
+        requests = {(index[s.type], s.path): k for k, s in enumerate(self.symbols) if s.type and not s.repeated}
+        for k, symbol in enumerate(self.symbols):
+            field = self.fields.get(id(symbol.field), symbol.field)
+            asked = self.sequences.requests.get(index.get(symbol.type, -1))
+            if field is None or asked is None or field.semantic not in _REPEATED or "." in symbol.path:
+                continue
+            found = self._echo(k, asked, requests, field)
+            if found is not None:
+                self.label(symbol, *found)
+
+    def _echo(
+        self, answer: int, asked: int, fields: dict[tuple[int, str], int], field: Field
+    ) -> tuple[Proposal, Evidence] | None:
+        """Return the claim that it repeats a field of the request of the same width, the one of its name first."""
+        type_name = self.spec.types[asked].name
+        names = [name for (t, name) in fields if t == asked and "." not in name]
+        for name in sorted(names, key=lambda name: name != field.name)[:_TRIED]:
+            other = self.symbols[fields[asked, name]].field
+            if other is not None and other.width == field.width and isinstance(field.width, Fixed):
+                found = self.sequences.echo(answer, fields[asked, name], Echo(type=type_name, field=name))
+                if found is not None:
+                    return found
         return None
 
     def vote(self, columns: list[Column], profiles: list[Profile]) -> None:
@@ -129,7 +167,7 @@ def label_fields(spec: ProtocolSpec, sample: Sample, settings: DiscoverySettings
     parser = Parser(spec)
     fields = [symbol.field for symbol in parser.symbols]
     table = table_of(parser.parse_batch(sample.view), sample, fields)
-    labels = _Labels(spec, sample, settings, parser.symbols, roles_of(spec))
+    labels = _Labels(spec, sample, settings, parser.symbols, roles_of(spec), Sequences(parser, sample, settings))
     addresses = _endpoints(sample)
     for pooled in (True, False):
         leaves, columns = columns_of(table, fields, pooled)
@@ -138,6 +176,7 @@ def label_fields(spec: ProtocolSpec, sample: Sample, settings: DiscoverySettings
             labels.vote(columns, profiles)
         for column, profile in zip(columns, profiles, strict=True):
             labels.write(column, profile, addresses, pooled)
+    labels.echo()
     return _rewritten(spec, labels)
 
 

@@ -1,0 +1,185 @@
+"""What the messages of a flow, one after the other, say of a field: sequence numbers, sessions, echoed requests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..batch import CLIENT_TO_SERVER, SERVER_TO_CLIENT
+from ..falsification import violation_lower_bound
+from ..parser import Parser
+from ..sample import Sample
+from ..settings import DiscoverySettings
+from ..spec import Echo, Evidence, MessageRef
+from .judge import EXAMPLES, Proposal
+from .profile import WIDEST_NUMBER, _hash, _words
+
+_FEWEST = 16  # pairs of neighbours of a flow
+_FLOWS = 8
+_OTHERS = 0.1  # neighbours that are no evidence: messages sent again, out of order, or of another sender
+_ANSWERS = 8
+
+
+@dataclass(frozen=True)
+class _Lane:
+    """Leaves of one column in the sampled flows: their rows, values and hashes, by flow and direction, in order."""
+
+    row: NDArray[np.int64]
+    lane: NDArray[np.uint64]
+    length: NDArray[np.int64]
+    value: NDArray[np.uint64]
+    hashes: NDArray[np.uint64]
+
+    @cached_property
+    def same(self) -> NDArray[np.bool_]:
+        """Whether each leaf but the first follows another one of its lane, in another message."""
+        same: NDArray[np.bool_] = (self.lane[1:] == self.lane[:-1]) & (self.row[1:] != self.row[:-1])
+        return same
+
+
+class Sequences:
+    """
+    The messages of the sampled flows, parsed.
+
+    Each method returns a meaning of the fields of some symbols with its evidence, or None.
+    """
+
+    def __init__(self, parser: Parser, sample: Sample, settings: DiscoverySettings) -> None:
+        self.view, self.settings, self.captures = sample.flows.view, settings, sample.capture_hashes
+        parsed = parser.parse_batch(self.view)
+        order = np.argsort(parsed.leaf_symbol, kind="stable")
+        self.row = parsed.leaf_row[order].astype(np.int64)
+        self.start = self.view.starts[self.row] + parsed.leaf_start[order]
+        self.length = parsed.leaf_length[order].astype(np.int64)
+        symbols = parsed.leaf_symbol[order]
+        count = len(parser.symbols)
+        self.first = np.searchsorted(symbols, np.arange(count + 1))
+        self.type_of_row = parsed.type_index
+        self.flow = self.view.flow
+        index = np.unique(self.flow, return_inverse=True)[1] if len(self.flow) else np.zeros(0, np.int64)
+        few = not len(index) or int(index.max()) < 4
+        last_quarter = np.arange(len(index)) * 4 >= 3 * len(index)
+        self.held = last_quarter if few else index % 4 == 3  # by flow, or the last quarter where these are few
+
+    def meaning(self, symbols: Sequence[int], width: int, little: bool | None) -> tuple[Proposal, Evidence] | None:
+        """Return whether the fields (of ``width`` bytes) are a sequence number or a session's number."""
+        if not 1 <= width <= 16 or not len(self.row):
+            return None
+        lane = self._lane(symbols, width)
+        if len(lane.row) <= _FEWEST:
+            return None
+        rising = self._rising(lane, width, little) if width <= WIDEST_NUMBER else None
+        return rising or self._session(lane, width)
+
+    def _lane(self, symbols: Sequence[int], width: int) -> _Lane:
+        leaves = np.concatenate([np.arange(self.first[s], self.first[s + 1]) for s in symbols])
+        leaves = leaves[(self.length[leaves] == width) & (self.flow[self.row[leaves]] != 0)]
+        lanes = self.flow[self.row[leaves]] * np.uint64(3) + self.view.direction[self.row[leaves]].astype(np.uint64)
+        order = np.lexsort((self.row[leaves], lanes))
+        leaves, lanes = leaves[order], lanes[order]
+        start, length = self.start[leaves], self.length[leaves]
+        value, hashes = _words(self.view.data, start, length), _hash(self.view.data, start, length)
+        return _Lane(self.row[leaves], lanes, length, value, hashes)
+
+    def _rising(self, lane: _Lane, width: int, little: bool | None) -> tuple[Proposal, Evidence] | None:
+        """Numbers that rise by small steps from message to message of a flow and direction, in nine of ten pairs."""
+        same = lane.same
+        later = lane.row[1:][same]
+        for turned in (False,) if width == 1 else (bool(little), not little):
+            values = _turned(lane.value, width) if turned else lane.value
+            full = np.uint64((1 << (8 * width)) - 1)
+            rise = (values[1:] - values[:-1])[same] & full
+            largest = np.uint64(4 if width == 1 else 1 << (8 * width - (5 if width == 2 else 8)))
+            distinct = len(np.unique(values[1:][same]))
+            if len(later) < _FEWEST or distinct < min(max(12, len(later) // 3), 96):
+                continue
+            statement = "rises in its flow and direction"
+            evidence = self._evidence("sequence", later, (rise > 0) & (rise <= largest), statement)
+            if evidence is not None:
+                order = {"endianness": "little" if turned else "big"} if width > 1 else {}
+                return Proposal("sequence", "counter", None, None, encoding="uint", **order), evidence
+        return None
+
+    def _session(self, lane: _Lane, width: int) -> tuple[Proposal, Evidence] | None:
+        """Two bytes and more that stay in a flow and direction and differ from flow to flow."""
+        same = lane.same
+        fresh = np.flatnonzero(np.concatenate([[True], lane.lane[1:] != lane.lane[:-1]]))
+        values = lane.hashes[fresh]
+        if width < 2 or len(np.unique(self.flow[lane.row])) < _FLOWS or same.sum() < _FEWEST:
+            return None
+        flows = len(np.unique(self.flow[lane.row[fresh]]))
+        if len(np.unique(values)) < 0.7 * flows:
+            return None
+        stays = (lane.hashes[1:] == lane.hashes[:-1])[same]
+        evidence = self._evidence("session", lane.row[1:][same], stays, "stays in its flow, differs between flows")
+        return (Proposal("session", "identifier"), evidence) if evidence is not None else None
+
+    def _evidence(
+        self, detector: str, rows: NDArray[np.int64], holds: NDArray[np.bool_], statement: str, wrong: float = _OTHERS
+    ) -> Evidence | None:
+        """Return the evidence of a claim about messages of flows; None where more than ``wrong`` of them refute it."""
+        held = self.held[rows]
+        trials, support = int((~held).sum()), int((holds & ~held).sum())
+        held_trials, held_support = int(held.sum()), int((holds & held).sum())
+        bound = violation_lower_bound(held_trials - held_support, held_trials, self.settings.confidence)
+        if trials < _ANSWERS or trials - support > wrong * trials or bound > wrong:
+            return None
+        return Evidence(
+            detector=detector, statement=statement, support=support, trials=trials, held_out_support=held_support,
+            held_out_trials=held_trials, violation_bound=bound,
+            examples=self._references(rows[holds][:EXAMPLES]), counter_examples=self._references(rows[~holds][:EXAMPLES]),
+        )  # fmt: skip
+
+    def _references(self, rows: NDArray[np.int64]) -> list[MessageRef]:
+        view, captures = self.view, self.captures
+        return [
+            MessageRef(capture=captures[int(view.source[r])] if captures else "", number=int(view.number[r]))
+            for r in rows
+        ]
+
+    @cached_property
+    def requests(self) -> dict[int, int]:
+        """For each type of answers the type of messages to the server that mostly comes before it in its flow."""
+        found: dict[int, int] = {}
+        direction, types = self.view.direction, self.type_of_row
+        rows = np.arange(len(self.flow))
+        asked = np.maximum.accumulate(np.where(direction == CLIENT_TO_SERVER, rows, -1)) if len(rows) else rows
+        usable = (direction == SERVER_TO_CLIENT) & (asked >= 0) & (self.flow != 0) & (types >= 0)
+        usable[usable] = self.flow[asked[usable]] == self.flow[usable]
+        for answer in np.unique(types[usable]):
+            before = types[asked[usable & (types == answer)]]
+            before = before[before >= 0]
+            if len(before) >= _ANSWERS:
+                found[int(answer)] = int(np.bincount(before).argmax())
+        return found
+
+    def echo(self, answer: int, request: int, constraint: Echo) -> tuple[Proposal, Evidence] | None:
+        """Return whether the values of one symbol are those of the latest request before, of many values."""
+        ours, asked = self._of(answer), self._of(request)
+        if len(ours) < _ANSWERS or len(asked) < _ANSWERS:
+            return None
+        before = np.searchsorted(self.row[asked], self.row[ours]) - 1
+        known = before >= 0
+        known[known] = self.flow[self.row[asked[before[known]]]] == self.flow[self.row[ours[known]]]
+        ours, asked = ours[known], asked[before[known]]
+        hashes = [_hash(self.view.data, self.start[leaves], self.length[leaves]) for leaves in (ours, asked)]
+        if len(ours) < _ANSWERS or len(np.unique(hashes[0])) < max(_ANSWERS // 2, len(ours) // 8):
+            return None
+        statement = f"repeats {constraint.type}.{constraint.field} of the request"
+        wrong = self.settings.epsilon
+        evidence = self._evidence("echo", self.row[ours], hashes[0] == hashes[1], statement, wrong)
+        return (Proposal("echo", "echo", constraint), evidence) if evidence is not None else None
+
+    def _of(self, symbol: int) -> NDArray[np.int64]:
+        leaves = np.arange(self.first[symbol], self.first[symbol + 1])
+        return leaves[self.flow[self.row[leaves]] != 0]
+
+
+def _turned(values: NDArray[np.uint64], width: int) -> NDArray[np.uint64]:
+    """Return numbers of so many bytes read from the other end."""
+    turned: NDArray[np.uint64] = values.byteswap() >> np.uint64(64 - 8 * width)
+    return turned
