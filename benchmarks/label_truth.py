@@ -122,7 +122,9 @@ def _occurrences(columns: dict[str, list[Any]]) -> Iterator[_Occurrence]:
         for name, start, length, kind in zip(*parts, strict=True):
             value = (payload or b"")[start : start + length]
             message_type = columns["msg_type"][row] or ""
-            yield _Occurrence(row, (start, length), name, kind or "", labels.get((start, length), ""), value, message_type)
+            yield _Occurrence(
+                row, (start, length), name, kind or "", labels.get((start, length), ""), value, message_type
+            )
 
 
 def _shown(name: str, one: _Occurrence, different: int, in_type: int) -> bool:

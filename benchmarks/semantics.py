@@ -159,7 +159,9 @@ def main() -> None:
                 print(f"FAILED {path.stem}: {str(error).splitlines()[0]}")
     print(f"{processor()}, Python {platform.python_version()}, NumPy {np.__version__}.")
     print(f"`{' '.join(['python -m benchmarks.semantics', *sys.argv[1:]])}`:", end=" ")
-    print(f"{len(results)} protocols in {time.perf_counter() - started:.0f} s; the same input gives the same figures.\n")
+    print(
+        f"{len(results)} protocols in {time.perf_counter() - started:.0f} s; the same input gives the same figures.\n"
+    )
     print("\n".join(report(results, arguments.detail)))
     print(f"\n{EXPLANATION}")
 

@@ -57,9 +57,7 @@ def _split(earlier: NDArray[np.int64], later: NDArray[np.int64], flow: NDArray[n
     return Pairs(earlier, later, held.astype(np.bool_))
 
 
-def pair_evidence(
-    columns: Columns, pairs: Pairs, holds: NDArray[np.bool_], detector: str, statement: str
-) -> Evidence:
+def pair_evidence(columns: Columns, pairs: Pairs, holds: NDArray[np.bool_], detector: str, statement: str) -> Evidence:
     """Return the numbers and messages for and against a relation of pairs."""
     held = pairs.held
     failed = int((held & ~holds).sum())

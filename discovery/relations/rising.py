@@ -18,7 +18,9 @@ _SHAPES = [(1, False), *((w, e) for w in (2, 3, 4, 6, 8) for e in (False, True))
 _WIDTHS = np.array([w for w, _ in _SHAPES], np.int64)
 _ORDERS = np.array([e for _, e in _SHAPES], np.bool_)
 # The largest rise of a number of so many bytes: of random ones one in 32, 16 or 256 is no larger.
-_LARGEST = np.array([{1: 8, 2: 1 << 12, 3: 1 << 16, 4: 1 << 24, 6: 1 << 40, 8: 1 << 56}[w] for w, _ in _SHAPES], np.uint64)
+_LARGEST = np.array(
+    [{1: 8, 2: 1 << 12, 3: 1 << 16, 4: 1 << 24, 6: 1 << 40, 8: 1 << 56}[w] for w, _ in _SHAPES], np.uint64
+)
 _FEWEST = 24  # pairs: a number whose low bytes are random rises in half of them
 _OTHERS = 0.1  # pairs that do not rise: messages sent again, out of order, or of another sender
 _STEADY = 0.75  # of the steps of a clock
@@ -87,14 +89,9 @@ def _proposed(columns: Columns, pairs: Pairs) -> list[_Rising]:
     ordered = sorted(proven, key=lambda r: (r.width > 1 and r.little != bool(little), -r.width, r.start, r.little))
     kept: list[_Rising] = []
     for rising in ordered:
-        if _varied(columns, rising, later) and not any(rising.overlaps(other) for other in kept):
+        if rising.width > 1 and _varied(columns, rising, later) and not any(rising.overlaps(other) for other in kept):
             kept.append(rising)
-    return [
-        rising
-        for rising in kept
-        if _is_closed(columns, rising, earlier, later)
-        and (rising.width > 1 or _is_closed(columns, _Rising(rising.start, 1, not rising.little), earlier, later))
-    ]
+    return [rising for rising in kept if _is_closed(columns, rising, earlier, later)]
 
 
 def _is_closed(columns: Columns, rising: _Rising, earlier: NDArray[np.int64], later: NDArray[np.int64]) -> bool:
@@ -116,12 +113,12 @@ def _is_closed(columns: Columns, rising: _Rising, earlier: NDArray[np.int64], la
 
 def _shorter(one: _Rising, other: _Rising) -> bool:
     """
-    Return whether one number is the other without its lowest bytes; three bytes may be four.
+    Return whether one number is the other without its lowest bytes; three bytes may be four at a multiple of four.
 
     What rises without its lowest byte does not need that byte.
     """
-    same = one.little == other.little and one.high == other.high and one.width < other.width
-    return same and (one.width, other.width) != (3, 4)
+    same = (one.little == other.little or one.width == 1) and one.high == other.high and one.width < other.width
+    return same and not (one.width == 3 and other.width == 4 and other.start % 4 == 0)
 
 
 def _varied(columns: Columns, rising: _Rising, later: NDArray[np.int64]) -> bool:
@@ -138,7 +135,7 @@ def _proven(
 
     A byte belongs to the bytes below it where it changes with nearly all steps, or just when they wrap around; above
     those, bytes that are always zero make up a number of 2 or 4 bytes at a multiple of 2, if read in the byte order of
-    the other numbers (``little``).
+    the other numbers (``little``). Three bytes are the low ones of four.
     """
     before, after = (
         numbers(front[rows], rising.start, rising.width, rising.little).astype(np.uint64) for rows in (earlier, later)
@@ -155,7 +152,7 @@ def _proven(
         start = rising.low if rising.little else rising.low - width + 1
         above = range(start + proven, start + width) if rising.little else range(start, start + width - proven)
         fits = start >= 0 and start + width <= FRONT and (width == narrow or start % 2 == 0)
-        if width >= narrow and fits and all(_values(front, later, place) == [0] for place in above):
+        if width >= narrow and fits and (proven == 3 or all(_values(front, later, place) == [0] for place in above)):
             return [_Rising(start, width, rising.little)]
     return []
 
@@ -168,7 +165,9 @@ def _carries(before: NDArray[np.uint64], after: NDArray[np.uint64], index: int) 
     wrapped = (after & below) < (before & below)
     if changed.mean() >= 1 - _OTHERS:
         return True
-    return bool((changed & wrapped).sum() >= max(1.0, (1 - 2 * _OTHERS) * (changed | wrapped).sum()))
+    large = float(np.median(after - before)) * 16 > float(below)  # steps that change the byte without a wrap, too
+    all_of = wrapped if large else changed | wrapped
+    return bool((changed & wrapped).sum() >= max(1.0, (1 - 2 * _OTHERS) * all_of.sum()))
 
 
 def _values(front: NDArray[np.uint8], rows: NDArray[np.int64], place: int) -> list[int]:
@@ -207,9 +206,7 @@ def _finding(columns: Columns, types: tuple[int, ...], rising: _Rising, pairs: P
     return [Finding(types, rising.start, rising.width, semantic, constraint, order, evidence)]  # type: ignore[arg-type]
 
 
-def _is_clock(
-    rise: NDArray[np.uint64], seconds: NDArray[np.float64], pairs: Pairs, flow: NDArray[np.uint64]
-) -> bool:
+def _is_clock(rise: NDArray[np.uint64], seconds: NDArray[np.float64], pairs: Pairs, flow: NDArray[np.uint64]) -> bool:
     """Return whether most steps, in each half of the pairs, are the flow's usual rate times the seconds between."""
     known = ~np.isnan(seconds) & (seconds > 1e-6) & (rise > 0)
     rates = np.where(known, rise.astype(np.float64) / np.where(known, seconds, 1.0), 0.0)

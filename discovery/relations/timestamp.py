@@ -22,6 +22,7 @@ NEAR = 86400.0  # seconds from the capture's own time
 CLUSTER = 30 * 86400.0  # width of the window where captures have no time
 EARLIEST, LATEST = 631152000.0, 2208988800.0  # 1990 and 2040
 _DOS_EPOCH = 315532800
+_TAI = 37  # leap seconds that TAI is ahead of UTC since 2017
 
 
 class Form(NamedTuple):
@@ -44,6 +45,8 @@ FORMS = (
     Form("unix_ms", 6, 0, 1e3),
     Form("unix_s", 4, 0, 1.0),
     Form("ntp_s", 4, 2208988800, 1.0),
+    Form("tai", 8, _TAI, 1.0),
+    Form("tai", 4, _TAI, 1.0),
     Form("mac_s", 4, 2082844800, 1.0),
     Form("dos", 4, -1, 1.0),
 )
@@ -196,16 +199,23 @@ def _proposed(columns: Columns, group: Group) -> list[tuple[int, Form, bool]]:
     view = columns.sample.view
     limit = len(rows) * 3 // 10
     places = min(FRONT, max(int(np.quantile(view.lengths[rows], 0.2, method="lower")) - 3, 0))
-    passed = _times(
-        columns.front, view.lengths, view.ts, rows, _WIDTHS, _EPOCHS, _RATES, _DOS, _NEAR, limit, places
-    )
+    passed = _times(columns.front, view.lengths, view.ts, rows, _WIDTHS, _EPOCHS, _RATES, _DOS, _NEAR, limit, places)
     found = []
     for start, index, little in np.argwhere(passed):
         form = FORMS[index]
         values = numbers(columns.front[rows], int(start), form.width, bool(little))
         if beyond_chance(values, view.ts[rows], form) and _follows(columns, rows, values):
-            found.append((int(start), form, bool(little)))
-    return sorted(found, key=lambda place: (-place[1].width, place[0]))
+            found.append((_distance(values, view.ts[rows], form), int(start), form, bool(little)))
+    ordered = sorted(found, key=lambda place: (-place[2].width, place[1], place[0]))
+    return [place[1:] for place in ordered]
+
+
+def _distance(values: NDArray[np.uint64], ts: NDArray[np.float64], form: Form) -> int:
+    """Return how many times four seconds the times usually lie from the capture's: UTC and TAI differ in nothing else."""
+    known = ~np.isnan(ts) & (values != 0)
+    if form.name not in ("unix_s", "tai") or not known.any():
+        return int(form.name == "tai")
+    return int(np.median(np.abs(seconds_of(values[known], form) - ts[known])) // 4)
 
 
 def _follows(columns: Columns, rows: NDArray[np.int64], values: NDArray[np.uint64]) -> bool:

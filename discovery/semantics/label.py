@@ -69,7 +69,11 @@ class _Labels:
         update: dict[str, Any] = {"semantic": proposal.semantic, **proposal.update}
         if proposal.constraint is not None:
             update["constraints"] = [*old.constraints, proposal.constraint]
-        if profile is not None and "encoding" not in update and proposal.semantic in ("integer", "enum", "flags", "identifier", "constant"):
+        if (
+            profile is not None
+            and "encoding" not in update
+            and proposal.semantic in ("integer", "enum", "flags", "identifier", "constant")
+        ):
             update |= self._number(old, profile)
         kind = proposal.constraint.kind if proposal.constraint is not None else "field"
         self.evidence[f"{kind}:{symbol.type or symbol.group}.{old.name}"] = evidence

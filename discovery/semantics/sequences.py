@@ -26,18 +26,20 @@ _ANSWERS = 8
 
 @dataclass(frozen=True)
 class _Lane:
-    """Leaves of one column in the sampled flows: their rows, values and hashes, by flow and direction, in order."""
+    """Leaves of one column in the sampled flows: their rows, values and hashes, by flow and direction, in order; ``content`` is the message's hash."""
 
     row: NDArray[np.int64]
     lane: NDArray[np.uint64]
     length: NDArray[np.int64]
     value: NDArray[np.uint64]
     hashes: NDArray[np.uint64]
+    content: NDArray[np.uint64]
 
     @cached_property
     def same(self) -> NDArray[np.bool_]:
-        """Whether each leaf but the first follows another one of its lane, in another message."""
+        """Whether each leaf but the first follows another one of its lane, in another message of other content."""
         same: NDArray[np.bool_] = (self.lane[1:] == self.lane[:-1]) & (self.row[1:] != self.row[:-1])
+        same &= self.content[1:] != self.content[:-1]
         return same
 
 
@@ -60,6 +62,7 @@ class Sequences:
         self.first = np.searchsorted(symbols, np.arange(count + 1))
         self.type_of_row = parsed.type_index
         self.flow = self.view.flow
+        self.content = _hash(self.view.data, self.view.starts, self.view.lengths)
         index = np.unique(self.flow, return_inverse=True)[1] if len(self.flow) else np.zeros(0, np.int64)
         few = not len(index) or int(index.max()) < 4
         last_quarter = np.arange(len(index)) * 4 >= 3 * len(index)
@@ -83,7 +86,7 @@ class Sequences:
         leaves, lanes = leaves[order], lanes[order]
         start, length = self.start[leaves], self.length[leaves]
         value, hashes = _words(self.view.data, start, length), _hash(self.view.data, start, length)
-        return _Lane(self.row[leaves], lanes, length, value, hashes)
+        return _Lane(self.row[leaves], lanes, length, value, hashes, self.content[self.row[leaves]])
 
     def _rising(self, lane: _Lane, width: int, little: bool | None) -> tuple[Proposal, Evidence] | None:
         """Numbers that rise by small steps from message to message of a flow and direction, in nine of ten pairs."""

@@ -156,7 +156,12 @@ def padding(leaves: Leaves, constraint: Padding) -> NDArray[np.bool_]:
 
 
 def timestamp(leaves: Leaves, constraint: Timestamp) -> NDArray[np.bool_] | None:
-    """The time is within a day of the capture's own, in plausible years where that has none, or not set (zero)."""
+    """The time is within a day of the capture's own, in plausible years where that has none, or not set (zero).
+
+    Ticks of a clock that began at an unknown time (``uptime``) are no time that one message could break.
+    """
+    if constraint.form == "uptime":
+        return None
     holds = np.ones(len(leaves), np.bool_)
     ts = leaves.parsed.view.ts[leaves.rows]
     for form in FORMS:

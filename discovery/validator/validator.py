@@ -51,6 +51,8 @@ class MessageValidator:
         self.rank = LEVELS.index(level)
         self.type_names = (*(t.name for t in spec.types), UNKNOWN_TYPE)
         self.likelihood = Likelihood(spec) if self.rank >= 3 else None
+        constraints = (c for s in self.parser.symbols if s.field is not None for c in s.field.constraints)
+        self.asked = {(c.type, c.field) for c in constraints if isinstance(c, Echo)}  # what answers repeat
 
     def with_rules(self, rules: Sequence[Rule]) -> MessageValidator:
         """Return a validator with other custom rules; what was compiled is shared."""
@@ -109,7 +111,8 @@ class MessageValidator:
     def _columns(self, parsed: ParsedBatch) -> Iterator[Leaves]:
         for index, symbol in enumerate(parsed.symbols):
             judged = self.rank >= 2 or any(rule.concerns(symbol) for rule in self.rules)
-            if judged and symbol.field is not None and (symbol.field.constraints or self.rules):
+            asked = (symbol.type, symbol.path) in self.asked
+            if judged and symbol.field is not None and (symbol.field.constraints or self.rules or asked):
                 yield Leaves(parsed, symbol, symbol.field, parsed.leaves_of(index))
 
     def likelihood_breaches(self, parsed: ParsedBatch, likelihood: Likelihood) -> list[Breach]:

@@ -245,6 +245,7 @@ def test_counter_per_direction_and_identifier() -> None:
     [
         ("unix_s", ">I", 1, 0, "big"), ("unix_ms", "<Q", 1000, 0, "little"), ("ntp", ">Q", 1 << 32, 2208988800, "big"),
         ("filetime", "<Q", 10_000_000, 11644473600, "little"), ("mac_s", ">I", 1, 2082844800, "big"),
+        ("tai", ">Q", 1, 37, "big"),
     ],
 )  # fmt: skip
 def test_timestamps_near_the_capture(form: str, pack: str, factor: int, epoch: int, order: str) -> None:
