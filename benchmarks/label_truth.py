@@ -149,7 +149,7 @@ def _is_printable(value: bytes) -> bool:
     """Return whether bytes are ASCII, UTF-8 or UTF-16 text of at least one character, zeros behind it aside."""
     narrow = value.rstrip(b"\0")
     wide = value[::2] if not any(value[1::2]) else value[1::2] if not any(value[::2]) else b""
-    if narrow and _PRINTABLE.issuperset(narrow) or wide and _PRINTABLE.issuperset(wide.rstrip(b"\0") or b"\0"):
+    if (narrow and _PRINTABLE.issuperset(narrow)) or (wide and _PRINTABLE.issuperset(wide.rstrip(b"\0") or b"\0")):
         return True
     try:
         text = narrow.decode()

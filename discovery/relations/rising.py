@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..falsification import violation_lower_bound
 from ..findings import Finding
-from ..spec import Constraint, Semantic, Timestamp
+from ..spec import Constraint, Semantic, Timestamp, quantise
 from .columns import FRONT, Columns, numbers
 from .flows import Pairs, _step, consecutive, flow_groups, in_runs, pair_evidence
 
@@ -207,7 +207,7 @@ def _finding(columns: Columns, types: tuple[int, ...], rising: _Rising, pairs: P
 
 
 def _is_clock(rise: NDArray[np.uint64], seconds: NDArray[np.float64], pairs: Pairs, flow: NDArray[np.uint64]) -> bool:
-    """Return whether most steps, in each half of the pairs, are the flow's usual rate times the seconds between."""
+    """Return whether most steps are the flow's usual rate times the seconds between, and these differ."""
     known = ~np.isnan(seconds) & (seconds > 1e-6) & (rise > 0)
     rates = np.where(known, rise.astype(np.float64) / np.where(known, seconds, 1.0), 0.0)
     steady = np.zeros(len(rise), np.bool_)
@@ -219,7 +219,7 @@ def _is_clock(rise: NDArray[np.uint64], seconds: NDArray[np.float64], pairs: Pai
         steady[members] = np.abs(rise[members] - expected) <= _SLACK * np.maximum(rise[members], expected)
     if known.sum() < _FEWEST or float(np.median(rise[known])) < _TICKS:
         return False
-    varied = float(np.std(seconds[known]) / max(np.mean(seconds[known]), 1e-9)) > _SLACK
+    varied = quantise(float(np.std(seconds[known])) / max(float(np.mean(seconds[known])), 1e-9)) > _SLACK
     return bool(varied and steady.sum() >= _STEADY * known.sum() and known.mean() >= 0.5)
 
 

@@ -211,7 +211,7 @@ def _proposed(columns: Columns, group: Group) -> list[tuple[int, Form, bool]]:
 
 
 def _distance(values: NDArray[np.uint64], ts: NDArray[np.float64], form: Form) -> int:
-    """Return how many times four seconds the times usually lie from the capture's: UTC and TAI differ in nothing else."""
+    """Return how many times four seconds the times usually lie from the capture's: it tells TAI from UTC."""
     known = ~np.isnan(ts) & (values != 0)
     if form.name not in ("unix_s", "tai") or not known.any():
         return int(form.name == "tai")

@@ -1,8 +1,8 @@
 """
 Detectors: what the values of one field may mean, the surest meaning first.
 
-Each takes a ``Context`` and returns a proposal or None; ``PLAIN``, then ``DETECTORS`` is their order. A proposal that the messages
-refute makes way for the next detector.
+Each takes a ``Context`` and returns a proposal or None; ``PLAIN``, then ``DETECTORS`` is their order. A proposal that
+the messages refute makes way for the next detector.
 """
 
 from __future__ import annotations

@@ -26,7 +26,11 @@ _ANSWERS = 8
 
 @dataclass(frozen=True)
 class _Lane:
-    """Leaves of one column in the sampled flows: their rows, values and hashes, by flow and direction, in order; ``content`` is the message's hash."""
+    """
+    Leaves of one column in the sampled flows, by flow and direction, in order.
+
+    Attributes: rows, number of the flow and direction, bytes, values and hashes; ``content`` is the message's hash.
+    """
 
     row: NDArray[np.int64]
     lane: NDArray[np.uint64]
@@ -134,7 +138,8 @@ class Sequences:
         return Evidence(
             detector=detector, statement=statement, support=support, trials=trials, held_out_support=held_support,
             held_out_trials=held_trials, violation_bound=bound,
-            examples=self._references(rows[holds][:EXAMPLES]), counter_examples=self._references(rows[~holds][:EXAMPLES]),
+            examples=self._references(rows[holds][:EXAMPLES]),
+            counter_examples=self._references(rows[~holds][:EXAMPLES]),
         )  # fmt: skip
 
     def _references(self, rows: NDArray[np.int64]) -> list[MessageRef]:
@@ -178,8 +183,9 @@ class Sequences:
         return (Proposal("echo", "echo", constraint), evidence) if evidence is not None else None
 
     def _of(self, symbol: int) -> NDArray[np.int64]:
-        leaves = np.arange(self.first[symbol], self.first[symbol + 1])
-        return leaves[self.flow[self.row[leaves]] != 0]
+        leaves: NDArray[np.int64] = np.arange(self.first[symbol], self.first[symbol + 1])
+        found: NDArray[np.int64] = leaves[self.flow[self.row[leaves]] != 0]
+        return found
 
 
 def _turned(values: NDArray[np.uint64], width: int) -> NDArray[np.uint64]:

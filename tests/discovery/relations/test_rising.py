@@ -56,8 +56,7 @@ def test_ticks_of_a_clock() -> None:
     flow, direction, ts = flows(4, 100, 6)
     start = [int(rng.integers(1 << 30)) for _ in range(4)]
     messages = [
-        bytes([rng.integers(2)]) + rng.bytes(1) + rng.bytes(2) + struct.pack(">I", start[f - 1] + int((t - 1.7e9) * 8000))
-        + rng.bytes(9)
+        rng.bytes(4) + struct.pack(">I", start[f - 1] + int((t - 1.7e9) * 8000)) + rng.bytes(9)
         for f, t in zip(flow, ts, strict=True)
     ]  # fmt: skip
     (clock,) = (f for f in found(messages, flow=flow, direction=direction, ts=ts) if f.semantic == "timestamp")
