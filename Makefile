@@ -84,4 +84,5 @@ figures: warm
 	$(BIN)/python -m benchmarks.service > $(FIGURES)/service.md
 	$(BIN)/python -m benchmarks.message_statistics > $(FIGURES)/statistics.md
 	$(BIN)/python -m benchmarks.grammar > $(FIGURES)/grammar.md
+	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.semantics --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/semantics.md
 	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.dissectors --messages 100 --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/dissectors.md

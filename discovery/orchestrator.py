@@ -71,7 +71,9 @@ class Known:
     def base(self) -> ProtocolSpec:
         """Return a specification that holds only this."""
         evidence = {} if self.framing_evidence is None else {"framing:stream": self.framing_evidence}
-        return ProtocolSpec(protocol=self.protocol, carrier=self.carrier, framing=self.framing, evidence=evidence)
+        return ProtocolSpec(
+            protocol=self.protocol, carrier=self.carrier, framing=self.framing, evidence=evidence
+        )
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numba import njit
@@ -25,6 +26,9 @@ _FEWEST = 24  # pairs: a number whose low bytes are random rises in half of them
 _OTHERS = 0.1  # pairs that do not rise: messages sent again, out of order, or of another sender
 _STEADY = 0.75  # of the steps of a clock
 _SLACK = 0.25
+_MEANING: dict[bool, tuple[Semantic, Constraint | None]] = {
+    False: ("counter", None), True: ("timestamp", Timestamp(form="uptime")),
+}  # fmt: skip
 _FEW = 4
 _TICKS = 8.0  # steps of a clock are larger than those of messages that are counted
 
@@ -83,15 +87,30 @@ def _proposed(columns: Columns, pairs: Pairs) -> list[_Rising]:
     places = min(FRONT, int(np.quantile(view.lengths[later], 0.1, method="lower")))
     marked = _rises(front, view.lengths, earlier, later, places, _WIDTHS, _ORDERS, _LARGEST, limit)
     found = [_Rising(int(start), *_SHAPES[shape]) for start, shape in np.argwhere(marked)]
-    little = _order(columns)
+    varied = [r for r in _bounded(front, earlier, later, found, _order(columns)) if _varied(columns, r, later)]
+    return [rising for rising in _apart(varied) if _is_closed(columns, rising, earlier, later)]
+
+
+def _bounded(
+    front: NDArray[np.uint8],
+    earlier: NDArray[np.int64],
+    later: NDArray[np.int64],
+    found: list[_Rising],
+    little: bool | None,
+) -> list[_Rising]:
+    """Return the numbers with their lowest and highest bytes, those in the usual byte order first, then the widest."""
     whole = [rising for rising in found if not any(_shorter(other, rising) for other in found)]
     proven = {cut for rising in whole for cut in _proven(front, earlier, later, rising, little)}
-    ordered = sorted(proven, key=lambda r: (r.width > 1 and r.little != bool(little), -r.width, r.start, r.little))
+    return sorted(proven, key=lambda r: (r.little != bool(little), -r.width, r.start))
+
+
+def _apart(ordered: list[_Rising]) -> list[_Rising]:
+    """Return those of two bytes and more that share none with one before them."""
     kept: list[_Rising] = []
     for rising in ordered:
-        if rising.width > 1 and _varied(columns, rising, later) and not any(rising.overlaps(other) for other in kept):
+        if rising.width > 1 and not any(rising.overlaps(other) for other in kept):
             kept.append(rising)
-    return [rising for rising in kept if _is_closed(columns, rising, earlier, later)]
+    return kept
 
 
 def _is_closed(columns: Columns, rising: _Rising, earlier: NDArray[np.int64], later: NDArray[np.int64]) -> bool:
@@ -142,19 +161,37 @@ def _proven(
     )
     rises = (after > before) | (after < before // np.uint64(16))  # the others say nothing of carries
     before, after = before[rises], after[rises]
-    if ((before ^ after) & np.uint64(255) > 0).mean() < 0.5:
+    if 2 * ((before ^ after) & np.uint64(255) > 0).sum() <= len(before):
         return []
     proven = 1
     while proven < rising.width and _carries(before, after, proven):
         proven += 1
+    return _natural(front, later, rising, proven, rising.little == bool(little))
+
+
+def _natural(
+    front: NDArray[np.uint8], later: NDArray[np.int64], rising: _Rising, proven: int, usual: bool
+) -> list[_Rising]:
+    """Return the number of 2, 4 or 8 bytes around the proven ones; with zeros only in the ``usual`` byte order."""
     narrow = next(w for w in (1, 2, 4, 8) if w >= proven)
-    for width in (4, 2, 1) if narrow < 4 and rising.little == bool(little) else (narrow,):
-        start = rising.low if rising.little else rising.low - width + 1
-        above = range(start + proven, start + width) if rising.little else range(start, start + width - proven)
-        fits = start >= 0 and start + width <= FRONT and (width == narrow or start % 2 == 0)
-        if width >= narrow and fits and (proven == 3 or all(_values(front, later, place) == [0] for place in above)):
-            return [_Rising(start, width, rising.little)]
+    for width in (*(w for w in (4, 2) if usual and w > narrow), narrow):
+        number = _Rising(rising.low if rising.little else rising.low - width + 1, width, rising.little)
+        if _fits(number, narrow) and (proven == 3 or not _above(front, later, number, proven).any()):
+            return [number]
     return []
+
+
+def _fits(rising: _Rising, narrow: int) -> bool:
+    """Return whether a number lies in the front, at a multiple of 2 where it is wider than needed."""
+    inside = rising.start >= 0 and rising.start + rising.width <= FRONT
+    return inside and (rising.width == narrow or rising.start % 2 == 0)
+
+
+def _above(front: NDArray[np.uint8], rows: NDArray[np.int64], rising: _Rising, proven: int) -> NDArray[np.uint8]:
+    """Return the bytes of a number above the proven ones."""
+    end = rising.start + rising.width
+    first, last = (rising.start + proven, end) if rising.little else (rising.start, end - proven)
+    return front[rows, first:last]
 
 
 def _carries(before: NDArray[np.uint64], after: NDArray[np.uint64], index: int) -> bool:
@@ -191,7 +228,7 @@ def _finding(columns: Columns, types: tuple[int, ...], rising: _Rising, pairs: P
         for rows in (pairs.earlier, pairs.later)
     )
     rise = (after - before) & full
-    largest = _LARGEST[_SHAPES.index((rising.width, rising.little if rising.width > 1 else False))]
+    largest = _LARGEST[_SHAPES.index((rising.width, rising.little))]
     reach = np.minimum(view.lengths[pairs.earlier], view.lengths[pairs.later]) >= rising.start + rising.width
     holds = reach & (rise > 0) & (rise <= largest)
     clock = rising.width >= 4 and _is_clock(rise, view.ts[pairs.later] - view.ts[pairs.earlier], pairs, view.flow)
@@ -200,10 +237,9 @@ def _finding(columns: Columns, types: tuple[int, ...], rising: _Rising, pairs: P
     held = evidence.held_out_trials
     if violation_lower_bound(held - evidence.held_out_support, held, columns.settings.confidence) > _OTHERS:
         return []
-    semantic: Semantic = "timestamp" if clock else "counter"
-    constraint: Constraint | None = Timestamp(form="uptime") if clock else None
-    order = None if rising.width == 1 else "little" if rising.little else "big"
-    return [Finding(types, rising.start, rising.width, semantic, constraint, order, evidence)]  # type: ignore[arg-type]
+    semantic, constraint = _MEANING[clock]
+    order: Literal["big", "little"] = "little" if rising.little else "big"
+    return [Finding(types, rising.start, rising.width, semantic, constraint, order, evidence)]
 
 
 def _is_clock(rise: NDArray[np.uint64], seconds: NDArray[np.float64], pairs: Pairs, flow: NDArray[np.uint64]) -> bool:

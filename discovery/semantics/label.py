@@ -112,13 +112,18 @@ class _Labels:
         index = {t.name: i for i, t in enumerate(self.spec.types)}
         requests = {(index[s.type], s.path): k for k, s in enumerate(self.symbols) if s.type and not s.repeated}
         for k, symbol in enumerate(self.symbols):
-            field = self.fields.get(id(symbol.field), symbol.field)
             asked = self.sequences.requests.get(index.get(symbol.type, -1))
-            if field is None or asked is None or field.semantic not in _REPEATED or "." in symbol.path:
-                continue
-            found = self._echo(k, asked, requests, field)
-            if found is not None:
-                self.label(symbol, *found)
+            if symbol.field is not None and asked is not None and "." not in symbol.path:
+                self._repeated(k, asked, requests)
+
+    def _repeated(self, answer: int, asked: int, fields: dict[tuple[int, str], int]) -> None:
+        """Write which field of the request an answer's identifier repeats."""
+        symbol = self.symbols[answer]
+        assert symbol.field is not None
+        field = self.fields.get(id(symbol.field), symbol.field)
+        found = self._echo(answer, asked, fields, field) if field.semantic in _REPEATED else None
+        if found is not None:
+            self.label(symbol, *found)
 
     def _echo(
         self, answer: int, asked: int, fields: dict[tuple[int, str], int], field: Field

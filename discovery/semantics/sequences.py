@@ -22,6 +22,7 @@ _FEWEST = 16  # pairs of neighbours of a flow
 _FLOWS = 8
 _OTHERS = 0.1  # neighbours that are no evidence: messages sent again, out of order, or of another sender
 _ANSWERS = 8
+_SMALL = {1: 4, 2: 1 << 11}  # the largest step of so many bytes; of wider ones a 256th of their range
 
 
 @dataclass(frozen=True)
@@ -94,22 +95,23 @@ class Sequences:
 
     def _rising(self, lane: _Lane, width: int, little: bool | None) -> tuple[Proposal, Evidence] | None:
         """Numbers that rise by small steps from message to message of a flow and direction, in nine of ten pairs."""
-        same = lane.same
-        later = lane.row[1:][same]
         for turned in (False,) if width == 1 else (bool(little), not little):
             values = _turned(lane.value, width) if turned else lane.value
-            full = np.uint64((1 << (8 * width)) - 1)
-            rise = (values[1:] - values[:-1])[same] & full
-            largest = np.uint64(4 if width == 1 else 1 << (8 * width - (5 if width == 2 else 8)))
-            distinct = len(np.unique(values[1:][same]))
-            if len(later) < _FEWEST or distinct < min(max(12, len(later) // 3), 96):
-                continue
-            statement = "rises in its flow and direction"
-            evidence = self._evidence("sequence", later, (rise > 0) & (rise <= largest), statement)
+            evidence = self._rises(lane, values, width)
             if evidence is not None:
                 order = {"endianness": "little" if turned else "big"} if width > 1 else {}
                 return Proposal("sequence", "counter", None, None, encoding="uint", **order), evidence
         return None
+
+    def _rises(self, lane: _Lane, values: NDArray[np.uint64], width: int) -> Evidence | None:
+        same = lane.same
+        later = lane.row[1:][same]
+        distinct = len(np.unique(values[1:][same]))
+        if len(later) < _FEWEST or distinct < min(max(12, len(later) // 3), 96):
+            return None
+        rise = (values[1:] - values[:-1])[same] & np.uint64((1 << (8 * width)) - 1)
+        largest = np.uint64(_SMALL.get(width, 1 << (8 * width - 8)))
+        return self._evidence("sequence", later, (rise > 0) & (rise <= largest), "rises in its flow and direction")
 
     def _session(self, lane: _Lane, width: int) -> tuple[Proposal, Evidence] | None:
         """Two bytes and more that stay in a flow and direction and differ from flow to flow."""

@@ -156,7 +156,8 @@ def padding(leaves: Leaves, constraint: Padding) -> NDArray[np.bool_]:
 
 
 def timestamp(leaves: Leaves, constraint: Timestamp) -> NDArray[np.bool_] | None:
-    """The time is within a day of the capture's own, in plausible years where that has none, or not set (zero).
+    """
+    The time is within a day of the capture's own, in plausible years where that has none, or not set (zero).
 
     Ticks of a clock that began at an unknown time (``uptime``) are no time that one message could break.
     """
