@@ -26,6 +26,7 @@ _FEWEST = 24  # pairs: a number whose low bytes are random rises in half of them
 _OTHERS = 0.1  # pairs that do not rise: messages sent again, out of order, or of another sender
 _STEADY = 0.75  # of the steps of a clock
 _SLACK = 0.25
+_WIDER = {1: (4, 2, 1), 2: (4, 2), 4: (4,), 8: (8,)}  # what zeros may make of a number
 _MEANING: dict[bool, tuple[Semantic, Constraint | None]] = {
     False: ("counter", None), True: ("timestamp", Timestamp(form="uptime")),
 }  # fmt: skip
@@ -50,6 +51,10 @@ class _Rising:
     def high(self) -> int:
         """Offset of the most significant byte."""
         return self.start + self.width - 1 if self.little else self.start
+
+    def resized(self, width: int) -> _Rising:
+        """Return the number of so many bytes with the same lowest one."""
+        return _Rising(self.low if self.little else self.low - width + 1, width, self.little)
 
     def overlaps(self, other: _Rising) -> bool:
         """Return whether they share a byte."""
@@ -174,8 +179,8 @@ def _natural(
 ) -> list[_Rising]:
     """Return the number of 2, 4 or 8 bytes around the proven ones; with zeros only in the ``usual`` byte order."""
     narrow = next(w for w in (1, 2, 4, 8) if w >= proven)
-    for width in (*(w for w in (4, 2) if usual and w > narrow), narrow):
-        number = _Rising(rising.low if rising.little else rising.low - width + 1, width, rising.little)
+    for width in _WIDER[narrow] if usual else (narrow,):
+        number = rising.resized(width)
         if _fits(number, narrow) and (proven == 3 or not _above(front, later, number, proven).any()):
             return [number]
     return []
