@@ -1,86 +1,78 @@
 """
-The boundary network in NumPy: fp32 matrix products and two gathers; its weights are package data.
+The boundary network in NumPy: fp32 matrix products and loops over positions; its weights are package data.
 
+Layers: bytes, context and column statistics; their means over like positions; a convolution; a gated recurrence along
+the message in both directions; a wider convolution; means over like positions again; a last convolution.
 Weights: ``python -m qbitel.train.boundaries.fit`` (see its docstring); arrays of ``weights.npz``, read without pickle.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from . import kernels
 from .inputs import Columns, Inputs
 
 BYTE_REACH = 3
 GROUP_REACH = 3
 OVERALL_REACH = 1
-WIDE = 3
+NEAR, WIDE, LAST = 1, 3, 1
 
 Array = NDArray[np.float32]
 
 
-@njit(cache=True, nogil=True)
-def _first(values, cell, tables, cells, out):  # type: ignore[no-untyped-def]
-    """Add the byte tables around each position and its cell to ``out``, drop what is negative, zeros in the padding."""
-    n, hidden = out.shape
-    reach = tables.shape[0] // 2
-    for p in range(n):
-        if cell[p] < 0:
-            out[p] = 0
-            continue
-        for h in range(hidden):
-            out[p, h] += cells[cell[p], h]
-        for k in range(tables.shape[0]):
-            at = p + k - reach
-            value = values[at] if 0 <= at < n else 256
-            for h in range(hidden):
-                out[p, h] += tables[k, value, h]
-        for h in range(hidden):
-            out[p, h] = max(out[p, h], np.float32(0))
+class Pools:
+    """
+    Sums of a layer over like positions: the same column of a type, of all types, from the end, the same pair of bytes.
+
+    Args:
+        known: tells the number of columns, groups and pairs; channels: of the layer.
+    """
+
+    def __init__(self, known: Columns, channels: int) -> None:
+        self.width = known.width
+        groups = len(known.by_group)
+        sizes = {"cell": groups * known.width, "tail": known.tails.shape[0] * known.tails.shape[1]}
+        sizes["gram"] = known.grams.size
+        self.sums = {name: np.zeros((size, channels), np.float32) for name, size in sizes.items()}
+        self.counts = {name: np.zeros(size, np.int64) for name, size in sizes.items()}
+
+    def add(self, x: Array, inputs: Inputs) -> None:
+        """Add the positions of some rows, in their order."""
+        for name, index in (("cell", inputs.cell), ("tail", inputs.tail), ("gram", inputs.gram)):
+            kernels.pool(x, index, self.sums[name], self.counts[name])
+
+    def mean(self, name: str) -> Array:
+        """Return (size, channels), zeros where there is no position."""
+        made: Array = self.sums[name] / np.maximum(self.counts[name], 1).astype(np.float32)[:, None]
+        return made
+
+    def by_column(self) -> Array:
+        """Return (width, channels): the means over the columns of all types together."""
+        sums = self.sums["cell"].reshape(-1, self.width, self.sums["cell"].shape[1]).sum(axis=0)
+        counts = self.counts["cell"].reshape(-1, self.width).sum(axis=0)
+        made: Array = sums / np.maximum(counts, 1).astype(np.float32)[:, None]
+        return made
 
 
-@njit(cache=True, nogil=True)
-def _pool(x, index, sums, counts):  # type: ignore[no-untyped-def]
-    """Add each position to the sum at its index, in the order of the positions; -1 is nowhere."""
-    for p in range(x.shape[0]):
-        if index[p] < 0:
-            continue
-        counts[index[p]] += 1
-        for h in range(x.shape[1]):
-            sums[index[p], h] += x[p, h]
+@dataclass(frozen=True)
+class Said:
+    """What the means over like positions add to a layer, by cell, distance from the end and pair of bytes."""
 
+    cell: Array
+    tail: Array
+    gram: Array
 
-@njit(cache=True, nogil=True)
-def _near(parts, bias, cell, row, by_cell, by_row, out):  # type: ignore[no-untyped-def]
-    """Add a position's own part, its neighbours' parts and what the pools say; drop what is negative."""
-    n, hidden = out.shape
-    for p in range(n):
-        if cell[p] < 0:  # padding: there is always one at both ends, so p - 1 and p + 1 exist below
-            out[p] = 0
-            continue
-        for h in range(hidden):
-            value = parts[p - 1, h] + parts[p, hidden + h] + parts[p + 1, 2 * hidden + h] + bias[h]
-            value += by_cell[cell[p], h] + by_row[row[p], h]
-            out[p, h] = max(value, np.float32(0))
-
-
-@njit(cache=True, nogil=True)
-def _wide(parts, bias, step, x, cell, weight, out):  # type: ignore[no-untyped-def]
-    """Add a position's own part and those ``step`` away to ``x``, drop what is negative, and sum with ``weight``."""
-    n, hidden = x.shape
-    for p in range(n):
-        if cell[p] < 0:  # padding, ``step`` or more at both ends
-            continue
-        total = np.float32(0)
-        for h in range(hidden):
-            value = parts[p - step, h] + parts[p, hidden + h] + parts[p + step, 2 * hidden + h] + bias[h]
-            total += max(value + x[p, h], np.float32(0)) * weight[h]
-        out[p] = total
+    def add_to(self, out: Array, inputs: Inputs) -> None:
+        """Add it to the positions of some rows."""
+        kernels.gather(self.cell, inputs.cell, out)
+        kernels.gather(self.tail, inputs.tail, out)
+        kernels.gather(self.gram, inputs.gram, out)
 
 
 @dataclass(frozen=True)
@@ -100,14 +92,20 @@ class Network:
         """Channels of the first layer."""
         return len(self.weights["bytes_in.bias"])
 
+    @property
+    def narrow(self) -> int:
+        """Channels of the layers after it."""
+        return len(self.weights["near.bias"])
+
     def linear(self, name: str, x: Array) -> Array:
         """Return ``x`` through the named layer."""
         made: Array = x @ self.weights[f"{name}.weight"].T
         bias = self.weights.get(f"{name}.bias")
         return made if bias is None else made + bias
 
+    @cached_property
     def byte_tables(self) -> Array:
-        """Return (2 BYTE_REACH + 1, 257, hidden): what a byte at each distance adds."""
+        """(2 BYTE_REACH + 1, 257, hidden): what a byte at each distance adds."""
         embedding = self.weights["byte.weight"]
         width = embedding.shape[1]
         parts = self.weights["bytes_in.weight"]
@@ -115,36 +113,54 @@ class Network:
         tables[BYTE_REACH] += self.weights["bytes_in.bias"]
         return np.ascontiguousarray(tables, np.float32)
 
-    def cells(self, known: Columns) -> Array:
-        """Return (groups * width, hidden): what the statistics of a column and its neighbours add."""
+    def statistics(self, known: Columns) -> Said:
+        """Return what the statistics of columns and their neighbours add to the first layer."""
         overall = self.linear("overall_in", _window(known.overall[None], OVERALL_REACH)[0])
-        made = []
+        cells = []
         for group in known.by_group:
             inside = self.linear("group_in", _window(group[None], GROUP_REACH)[0]) + overall
-            made.append(self.linear("cell_out", np.maximum(inside, 0)))
-        return np.concatenate(made)
+            cells.append(self.linear("cell_out", np.maximum(inside, 0)))
+        tails = self.linear("tail_out", np.maximum(self.linear("tail_in", _window(known.tails, GROUP_REACH)), 0))
+        nothing = np.zeros((known.grams.size, self.hidden), np.float32)
+        return Said(np.concatenate(cells), tails.reshape(-1, self.hidden), nothing)
 
-    def first(self, inputs: Inputs, cells: Array, tables: Array) -> Array:
+    def first(self, inputs: Inputs, statistics: Said) -> Array:
         """Return (positions, hidden), the first layer."""
         x = self.linear("context_in", inputs.context)
-        _first(inputs.flat.values, inputs.cell, tables, cells, x)
+        kernels.gather(statistics.cell, inputs.cell, x)
+        kernels.gather(statistics.tail, inputs.tail, x)
+        kernels.first(inputs.flat.values, inputs.flat.row, self.byte_tables, x)
         return x
 
-    def room(self, positions: int) -> tuple[Array, Array]:
-        """Return room for the layers of a block of at most so many positions, to be used block after block."""
-        narrow = len(self.weights["wide.bias"])
-        return np.empty((positions, 3 * narrow), np.float32), np.empty((positions, narrow), np.float32)
+    def said(self, name: str, pools: Pools, groups: int) -> Said:
+        """Return what the means of a layer add to the next: ``name`` is ``first`` or ``third``."""
+        cell = self.linear(f"{name}_cell", pools.mean("cell"))
+        cell += np.tile(self.linear(f"{name}_column", pools.by_column()), (groups, 1))
+        tail, gram = self.linear(f"{name}_tail", pools.mean("tail")), self.linear(f"{name}_gram", pools.mean("gram"))
+        return Said(cell, tail, gram)
 
-    def logits(self, x: Array, inputs: Inputs, pooled_cells: Array, room: tuple[Array, Array]) -> Array:
-        """Return (positions,) logits from the first layer of some rows and what the pools add by cell."""
-        by_row = self.linear("row_pool", mean_by(x, inputs.flat.row, len(inputs.flat.at)))
-        parts, second = room[0][: len(x)], room[1][: len(x)]
-        np.matmul(x, self.neighbours("near"), out=parts)
-        _near(parts, self.weights["near.bias"], inputs.cell, inputs.flat.row, pooled_cells, by_row, second)
-        np.matmul(second, self.neighbours("wide"), out=parts)
-        made = np.zeros(len(x), np.float32)
-        _wide(parts, self.weights["wide.bias"], WIDE, second, inputs.cell, self.weights["out.weight"][0], made)
-        made += self.weights["out.bias"]
+    def middle(self, x: Array, inputs: Inputs, said: Said) -> Array:
+        """Return (positions, narrow), the third layer, from the first and what its means say."""
+        row = inputs.flat.row
+        second = np.tile(self.weights["near.bias"], (len(x), 1))
+        said.add_to(second, inputs)
+        kernels.gather(self.linear("row_pool", _mean_by(x, row, len(inputs.flat.at))), row, second)
+        kernels.join(x @ self.neighbours("near"), NEAR, row, second)
+        keep = 1 / (1 + np.exp(-self.linear("scan_keep", second)))
+        state = np.empty_like(keep)
+        kernels.scan(keep, np.maximum(self.linear("scan_new", second), 0), row, state)
+        third = self.linear("scan_out", state)
+        third += second
+        third += self.weights["wide.bias"]
+        kernels.join(second @ self.neighbours("wide"), WIDE, row, third)
+        return third
+
+    def logits(self, third: Array, inputs: Inputs, said: Said) -> Array:
+        """Return (positions,) logits from the third layer and what its means say."""
+        fourth = third + self.weights["last.bias"]
+        said.add_to(fourth, inputs)
+        kernels.join(third @ self.neighbours("last"), LAST, inputs.flat.row, fourth)
+        made: Array = fourth @ self.weights["out.weight"][0] + self.weights["out.bias"]
         return made
 
     def neighbours(self, name: str) -> Array:
@@ -159,35 +175,12 @@ def _window(table: Array, reach: int) -> Array:
     return np.concatenate([padded[:, i : i + width] for i in range(2 * reach + 1)], axis=-1)
 
 
-class Mean:
-    """The mean of the first layer over the positions of each cell, added up block after block."""
-
-    def __init__(self, size: int, hidden: int) -> None:
-        self.sums = np.zeros((size, hidden), np.float32)
-        self.counts = np.zeros(size, np.int64)
-
-    def add(self, x: Array, index: NDArray[np.int32]) -> None:
-        """Add positions: ``index`` is the cell of each, -1 in the padding."""
-        _pool(x, index, self.sums, self.counts)
-
-    def folded(self, width: int) -> Mean:
-        """Return the means by column, of cells that are group * width + column."""
-        made = Mean(width, self.sums.shape[1])
-        made.sums[:] = self.sums.reshape(-1, width, self.sums.shape[1]).sum(axis=0)
-        made.counts[:] = self.counts.reshape(-1, width).sum(axis=0)
-        return made
-
-    def value(self) -> Array:
-        """Return (cells, hidden), zeros where there is no position."""
-        made: Array = self.sums / np.maximum(self.counts, 1).astype(np.float32)[:, None]
-        return made
-
-
-def mean_by(x: Array, index: NDArray[np.int32], size: int) -> Array:
-    """Return (size, hidden) means of the positions with the same index."""
-    mean = Mean(size, x.shape[1])
-    mean.add(x, index)
-    return mean.value()
+def _mean_by(x: Array, index: NDArray[np.int32], size: int) -> Array:
+    """Return (size, channels) means of the positions with the same index."""
+    sums, counts = np.zeros((size, x.shape[1]), np.float32), np.zeros(size, np.int64)
+    kernels.pool(x, index, sums, counts)
+    made: Array = sums / np.maximum(counts, 1).astype(np.float32)[:, None]
+    return made
 
 
 @cache

@@ -12,13 +12,12 @@ from threadpoolctl import ThreadpoolController
 from ..findings import Finding
 from ..sample import Sample
 from .claims import obey
-from .context import PAD
-from .inputs import MAX_OFFSETS, Inputs, read_columns, read_rows
-from .network import Mean, Network, shipped
+from .inputs import MAX_OFFSETS, Columns, Inputs, read_columns, read_rows
+from .network import Network, Pools, shipped
 from .randomness import looks_random
 
 BLOCK_BYTES = 1 << 11  # worked on at a time: the layers of a block stay in the second-level cache
-KEPT_BLOCKS = 256  # first layers held between the two passes: 80 MB
+KEPT_BLOCKS = 256  # the blocks that like positions are compared in; their layers are held meanwhile: 180 MB
 LEVELS = 256
 
 
@@ -63,28 +62,33 @@ class StatisticalSegmenter:
 
     def _predict(self, sample: Sample, type_of_row: NDArray[np.int32], made: NDArray[np.float32]) -> None:
         known, network = read_columns(sample, type_of_row), self.network
-        cells, tables = network.cells(known), network.byte_tables()
-        by_cell = Mean(len(cells), network.hidden)
-        blocks = _blocks(known.lengths)
-        kept: list[tuple[Inputs, NDArray[np.float32]]] = []
-        for rows in blocks:
+        groups, blocks = len(known.by_group), _blocks(known.lengths)
+        statistics = network.statistics(known)
+        compared = [read_rows(sample, known, rows) for rows in blocks[:KEPT_BLOCKS]]
+        kept = [network.first(inputs, statistics) for inputs in compared]
+        near = network.said("first", _pooled(known, kept, compared), groups)
+        for index, inputs in enumerate(compared):
+            kept[index] = network.middle(kept[index], inputs, near)
+        like = network.said("third", _pooled(known, kept, compared), groups)
+        for rows, inputs, third in zip(blocks, compared, kept, strict=False):
+            _write(made, rows, inputs, network.logits(third, inputs, like))
+        for rows in blocks[KEPT_BLOCKS:]:  # a sample's order is random: what the first blocks tell holds for these
             inputs = read_rows(sample, known, rows)
-            x = network.first(inputs, cells, tables)
-            by_cell.add(x, inputs.cell)
-            if len(blocks) <= KEPT_BLOCKS:
-                kept.append((inputs, x))
-        columns = network.linear("overall_pool", by_cell.folded(known.width).value())
-        pooled = network.linear("group_pool", by_cell.value()) + np.tile(columns, (len(known.by_group), 1))
-        room = network.room(max(int(known.lengths[rows].sum()) + PAD * (len(rows) + 1) for rows in blocks))
-        for index, rows in enumerate(blocks):
-            if kept:
-                inputs, x = kept[index]
-            else:  # too much to hold: cheaper to do again than to swap
-                inputs = read_rows(sample, known, rows)
-                x = network.first(inputs, cells, tables)
-            logits = network.logits(x, inputs, pooled, room)
-            inside = np.flatnonzero(inputs.flat.column > 0)
-            made[rows[inputs.flat.row[inside]], inputs.flat.column[inside]] = _quantised(logits[inside])
+            third = network.middle(network.first(inputs, statistics), inputs, near)
+            _write(made, rows, inputs, network.logits(third, inputs, like))
+
+
+def _pooled(known: Columns, layers: list[NDArray[np.float32]], blocks: list[Inputs]) -> Pools:
+    """Return the sums of a layer over like positions of the blocks."""
+    pools = Pools(known, layers[0].shape[1])
+    for x, inputs in zip(layers, blocks, strict=True):
+        pools.add(x, inputs)
+    return pools
+
+
+def _write(made: NDArray[np.float32], rows: NDArray[np.int64], inputs: Inputs, logits: NDArray[np.float32]) -> None:
+    inside = np.flatnonzero(inputs.flat.column > 0)
+    made[rows[inputs.flat.row[inside]], inputs.flat.column[inside]] = _quantised(logits[inside])
 
 
 def _blocks(lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:

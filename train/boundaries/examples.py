@@ -1,7 +1,8 @@
-"""Training examples: simulated protocols with their statistics, under true, guessed or no types."""
+"""Training examples: simulated protocols with their statistics, under true, guessed, found or no types."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
@@ -12,19 +13,35 @@ from ...discovery.boundaries.inputs import Columns, Inputs, read_columns, read_r
 from ...discovery.sample import Sample
 from ...discovery.settings import DiscoverySettings
 from ...discovery.statistics import MessageStatistics
+from ...discovery.types import find_types
 from ..simulator import SimulatedProtocol, simulate
 
 MAX_POSITIONS = 3000
+KINDS = (
+    "", "length", "count", "tag", "type", "constant", "padding", "counter", "timestamp", "address", "id", "string",
+    "payload", "float", "checksum",
+)  # fmt: skip
+SAME_KIND = {
+    "transaction_id": "id", "session_id": "id", "port": "address", "name": "string", "command": "string",
+    "status": "type",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Example:
-    """Inputs of some rows of a protocol, 0 or 1 for each position, and which positions count."""
+    """
+    Inputs of some rows of a protocol and the truth about their positions.
+
+    Attributes:
+        target: float32, 1 where a field begins; counts: bool, whether one may (inside a message, not at 0).
+        kinds: int64, index in ``KINDS`` of the field that a position lies in, -1 in the padding.
+    """
 
     columns: Columns
     inputs: Inputs
     target: NDArray[np.float32]
     counts: NDArray[np.bool_]
+    kinds: NDArray[np.int64]
 
 
 def sample_of(protocol: SimulatedProtocol) -> Sample:
@@ -44,28 +61,49 @@ def targets(inputs: Inputs, boundaries: list[list[int]]) -> tuple[NDArray[np.flo
     return made, counts
 
 
+def kinds(inputs: Inputs, semantics: list[list[tuple[int, int, str]]]) -> NDArray[np.int64]:
+    """Return per position of ``inputs`` what the field means that it lies in, -1 in the padding."""
+    made = np.where(inputs.flat.row >= 0, 0, -1)
+    for at, found in zip(inputs.flat.at.tolist(), semantics, strict=True):
+        for start, length, label in found:
+            made[at + start : at + min(start + length, 512)] = KINDS.index(SAME_KIND.get(label, label))
+    made[inputs.flat.row < 0] = -1
+    return made
+
+
 def example(seed: int) -> Example:
     """Return the example that ``seed`` draws."""
     rng = Random(~seed)
     protocol = simulate(seed)
     sample = sample_of(protocol)
-    truth = dict(zip(protocol.messages, zip(protocol.boundaries, protocol.types, strict=True), strict=True))
-    payloads = [sample.view.payload(row) for row in range(len(sample.view))]
-    columns = read_columns(sample, _types(rng, payloads, [truth[payload][1] for payload in payloads]))
+    truth = dict(
+        zip(protocol.messages, zip(protocol.boundaries, protocol.types, protocol.semantics, strict=True), strict=True)
+    )
+    told = [truth[sample.view.payload(row)] for row in range(len(sample.view))]
+    columns = read_columns(sample, _types(rng, sample, [kind for _, kind, _ in told]))
     ends = np.cumsum(columns.lengths)
-    rows = np.arange(max(1, int(np.searchsorted(ends, MAX_POSITIONS))))[: len(payloads)]
+    rows = np.arange(max(1, int(np.searchsorted(ends, MAX_POSITIONS))))[: len(told)]
     inputs = read_rows(sample, columns, rows)
-    target, counts = targets(inputs, [truth[payloads[row]][0] for row in rows])
-    return Example(columns, inputs, target, counts)
+    target, counts = targets(inputs, [told[row][0] for row in rows])
+    return Example(columns, inputs, target, counts, kinds(inputs, [told[row][2] for row in rows]))
 
 
-def _types(rng: Random, payloads: list[bytes], true: list[int]) -> NDArray[np.int32]:
-    """Return true types, none, those of one byte of the front, or true types with some joined."""
+def examples(first: int, count: int) -> Iterator[Example]:
+    """Yield the examples of ``count`` seeds from ``first`` on."""
+    for seed in range(first, first + count):
+        yield example(seed)
+
+
+def _types(rng: Random, sample: Sample, true: list[int]) -> NDArray[np.int32]:
+    """Return found types (half of the time), none, those of one byte of the front, or true types, some joined."""
     kind = rng.random()
-    if kind < 0.25:
-        return np.zeros(len(payloads), np.int32)
-    if kind < 0.4:
+    if kind < 0.5:
+        return find_types(sample, DiscoverySettings()).assign(sample.view)
+    if kind < 0.65:
+        return np.zeros(len(true), np.int32)
+    if kind < 0.75:
         at = rng.randrange(4)
+        payloads = (sample.view.payload(row) for row in range(len(true)))
         return np.array([payload[at] if at < len(payload) else -1 for payload in payloads], np.int32)
     joined = rng.choice([100, 100, 3])
     return np.array([value % joined for value in true], np.int32)

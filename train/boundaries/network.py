@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from ...discovery.boundaries.columns import FEATURES as COLUMN_FEATURES
 from ...discovery.boundaries.columns import FLOW_FEATURES
-from ...discovery.boundaries.context import FEATURES as CONTEXT_FEATURES
-from ...discovery.boundaries.network import BYTE_REACH, GROUP_REACH, OVERALL_REACH, WIDE
+from ...discovery.boundaries.inputs import FEATURES as CONTEXT_FEATURES
+from ...discovery.boundaries.network import BYTE_REACH, GROUP_REACH, LAST, NEAR, OVERALL_REACH, WIDE
+from .examples import KINDS, Example
+from .scan import Scan
 
 BYTES, EMBEDDING = 257, 8
+PARTS = ("statistics", "tails", "pairs", "likeness", "recurrence", "agreement", "semantics")
 
 
 class BoundaryNetwork(nn.Module):
@@ -19,50 +25,114 @@ class BoundaryNetwork(nn.Module):
 
     Args:
         hidden, narrow: channels of the first layer and of those after it; cells: hidden units of the part that reads
-            column statistics.
+            column statistics; states: channels of the recurrence, half in each direction.
+        without: names of ``PARTS`` whose output is held at zero (ablation).
     """
 
-    def __init__(self, hidden: int = 32, narrow: int = 32, cells: int = 64) -> None:
+    def __init__(
+        self, hidden: int = 32, narrow: int = 40, cells: int = 64, states: int = 48, without: Collection[str] = ()
+    ) -> None:
         super().__init__()
+        self.without = frozenset(without)
         group_window, overall_window = 2 * GROUP_REACH + 1, 2 * OVERALL_REACH + 1
         self.byte = nn.Embedding(BYTES, EMBEDDING)
         self.bytes_in = nn.Linear(EMBEDDING * (2 * BYTE_REACH + 1), hidden)
         self.group_in = nn.Linear(COLUMN_FEATURES * group_window, cells)
         self.overall_in = nn.Linear((COLUMN_FEATURES + FLOW_FEATURES) * overall_window, cells, bias=False)
         self.cell_out = nn.Linear(cells, hidden, bias=False)
+        self.tail_in = nn.Linear(COLUMN_FEATURES * group_window, cells)
+        self.tail_out = nn.Linear(cells, hidden, bias=False)
         self.context_in = nn.Linear(CONTEXT_FEATURES, hidden, bias=False)
-        self.near = nn.Linear(3 * hidden, narrow)
-        self.group_pool = nn.Linear(hidden, narrow, bias=False)
-        self.overall_pool = nn.Linear(hidden, narrow, bias=False)
+        self.first_cell, self.first_column, self.first_tail, self.first_gram = _pools(hidden, narrow)
         self.row_pool = nn.Linear(hidden, narrow, bias=False)
+        self.near = nn.Linear(3 * hidden, narrow)
+        self.scan_keep, self.scan_new = nn.Linear(narrow, states), nn.Linear(narrow, states)
+        self.scan_out = nn.Linear(states, narrow, bias=False)
         self.wide = nn.Linear(3 * narrow, narrow)
+        self.third_cell, self.third_column, self.third_tail, self.third_gram = _pools(narrow, narrow)
+        self.last = nn.Linear(3 * narrow, narrow)
         self.out = nn.Linear(narrow, 1)
+        self.kind = nn.Linear(narrow, len(KINDS))
 
-    def forward(
-        self,
-        values: Tensor,
-        context: Tensor,
-        group: Tensor,
-        overall: Tensor,
-        cell: Tensor,
-        column: Tensor,
-        row: Tensor,
-    ) -> Tensor:
-        """Return (positions,) logits; ``group`` is (groups, width, features), ``overall`` (width, features)."""
-        inside = (row >= 0).float()[:, None]
-        cell, column, row = cell.clamp(min=0), column.clamp(min=0), row.clamp(min=0)
-        cells = self.group_in(_window(group, GROUP_REACH)) + self.overall_in(_window(overall[None], OVERALL_REACH))
-        cells = self.cell_out(torch.relu(cells)).flatten(0, 1)
-        embedded = self.bytes_in(_window(self.byte(values)[None], BYTE_REACH, outside=self.byte.weight[256])[0])
-        first = torch.relu(embedded + cells[cell] + self.context_in(context)) * inside
-        by_cell = self.group_pool(_mean(first, inside, cell, len(cells)))
-        by_column = self.overall_pool(_mean(first, inside, column, len(overall)))
-        by_row = self.row_pool(_mean(first, inside, row, int(row.max()) + 1))
-        near = self.near(_spread(first, 1)) + by_cell[cell] + by_column[column] + by_row[row]
-        second = torch.relu(near) * inside
-        third = torch.relu(second + self.wide(_spread(second, WIDE))) * inside
-        logits: Tensor = self.out(third)[:, 0]
-        return logits
+    def forward(self, example: Example) -> tuple[Tensor, Tensor]:
+        """Return (positions,) logits of a boundary and (positions, kinds) logits of what the field means."""
+        place = Place(example)
+        first = torch.relu(self._bytes(example) + self._statistics(example, place)) * place.inside
+        near = self.near(_spread(first, NEAR, place.row)) + self._like("first", first, place, "likeness")
+        near = near + self.row_pool(_mean(first, place.row, int(place.row.max()) + 1))[place.row]
+        second = torch.relu(near) * place.inside
+        wide = second + self.wide(_spread(second, WIDE, place.row))
+        if "recurrence" not in self.without:
+            keep, new = torch.sigmoid(self.scan_keep(second)), torch.relu(self.scan_new(second))
+            scan: Any = Scan.apply
+            wide = wide + self.scan_out(scan(keep, new, place.row_of))
+        third = torch.relu(wide) * place.inside
+        last = third + self.last(_spread(third, LAST, place.row)) + self._like("third", third, place, "agreement")
+        fourth = torch.relu(last) * place.inside
+        return self.out(fourth)[:, 0], self.kind(fourth)
+
+    def _bytes(self, example: Example) -> Tensor:
+        values = torch.from_numpy(example.inputs.flat.values.astype("int64"))
+        around = _window(self.byte(values)[None], BYTE_REACH, outside=self.byte.weight[256])[0]
+        context = torch.from_numpy(example.inputs.context)
+        if "pairs" in self.without:
+            context = torch.cat([context[:, :-6], torch.zeros(len(context), 6)], 1)
+        return self.bytes_in(around) + self.context_in(context)  # type: ignore[no-any-return]
+
+    def _statistics(self, example: Example, place: Place) -> Tensor:
+        known = example.columns
+        if "statistics" in self.without:
+            return torch.zeros(())
+        group, overall = torch.from_numpy(known.by_group), torch.from_numpy(known.overall)[None]
+        cells = self.group_in(_window(group, GROUP_REACH)) + self.overall_in(_window(overall, OVERALL_REACH))
+        made = _at(self.cell_out(torch.relu(cells)).flatten(0, 1), place.cell)
+        if "tails" in self.without:
+            return made
+        tails = self.tail_in(_window(torch.from_numpy(known.tails), GROUP_REACH))
+        return made + _at(self.tail_out(torch.relu(tails)).flatten(0, 1), place.tail)
+
+    def _like(self, name: str, x: Tensor, place: Place, part: str) -> Tensor:
+        """Return what the means of a layer over like positions add to the next layer."""
+        if part in self.without:
+            return torch.zeros(())
+        made = torch.zeros(())
+        for kind, index, size in place.pools():
+            if (kind == "tail" and "tails" in self.without) or (kind == "gram" and "pairs" in self.without):
+                continue
+            made = made + _at(getattr(self, f"{name}_{kind}")(_mean(x, index, size)), index)
+        return made
+
+
+class Place:
+    """The indices of an example's positions as tensors; -1 where there is none."""
+
+    def __init__(self, example: Example) -> None:
+        inputs, self.known = example.inputs, example.columns
+        self.row_of = torch.from_numpy(inputs.flat.row)
+        self.row, self.cell, self.tail, self.gram, self.column = (
+            torch.from_numpy(index.astype("int64"))
+            for index in (inputs.flat.row, inputs.cell, inputs.tail, inputs.gram, inputs.flat.column)
+        )
+        self.inside = (self.row >= 0).float()[:, None]
+
+    def pools(self) -> list[tuple[str, Tensor, int]]:
+        """Return (name, index, size) of the kinds of likeness."""
+        groups, width = self.known.by_group.shape[:2]
+        return [
+            ("cell", self.cell, groups * width), ("column", self.column, width),
+            ("tail", self.tail, self.known.tails.shape[0] * self.known.tails.shape[1]),
+            ("gram", self.gram, self.known.grams.size),
+        ]  # fmt: skip
+
+
+def _pools(inputs: int, outputs: int) -> list[nn.Linear]:
+    return [nn.Linear(inputs, outputs, bias=False) for _ in range(4)]
+
+
+def _at(table: Tensor, index: Tensor) -> Tensor:
+    """Return the rows of a table at the index, zeros where it is -1."""
+    padded = torch.cat([table, torch.zeros(1, table.shape[1])])
+    return padded[index]
 
 
 def _window(table: Tensor, reach: int, outside: Tensor | None = None) -> Tensor:
@@ -73,13 +143,17 @@ def _window(table: Tensor, reach: int, outside: Tensor | None = None) -> Tensor:
     return torch.cat([padded[:, i : i + width] for i in range(2 * reach + 1)], -1)
 
 
-def _spread(x: Tensor, step: int) -> Tensor:
+def _spread(x: Tensor, step: int, row: Tensor) -> Tensor:
+    """Return each position with those ``step`` before and after it in its message, zeros where there are none."""
     edge = torch.zeros(step, x.shape[1])
-    padded = torch.cat([edge, x, edge])
-    return torch.cat([padded[: len(x)], x, padded[2 * step :]], 1)
+    same = (row[step:] == row[:-step]).float()[:, None]
+    return torch.cat([torch.cat([edge, x[:-step] * same]), x, torch.cat([x[step:] * same, edge])], 1)
 
 
-def _mean(x: Tensor, inside: Tensor, index: Tensor, size: int) -> Tensor:
-    total = torch.zeros(size, x.shape[1]).index_add(0, index, x * inside)
-    count = torch.zeros(size, 1).index_add(0, index, inside)
-    return total / count.clamp(min=1)
+def _mean(x: Tensor, index: Tensor, size: int) -> Tensor:
+    """Return (size, channels) means of the positions with the same index; those of -1 are left out."""
+    slot = torch.where(index < 0, size, index)
+    total = torch.zeros(size + 1, x.shape[1]).index_add(0, slot, x)
+    count = torch.zeros(size + 1).index_add(0, slot, torch.ones(len(x)))
+    made: Tensor = (total / count.clamp(min=1)[:, None])[:size]
+    return made

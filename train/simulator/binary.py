@@ -14,7 +14,7 @@ HEADER: Table = [
     (4, numbers.constant), (2, numbers.version), (3, numbers.flags), (2, identity.transaction), (2, identity.counter),
     (2, identity.session), (1, identity.timestamp), (2, numbers.zeros), (2, numbers.quantity), (1, structures.checksum),
     (1, identity.ipv4), (2, numbers.enumeration), (1, identity.mac), (1, numbers.bit_fields), (0.5, identity.uptime),
-    (0.5, numbers.sentinel), (0.3, identity.ntp_time),
+    (0.5, numbers.sentinel), (0.3, identity.ntp_time), (0.7, structures.optional), (0.4, structures.prefixed_length),
 ]  # fmt: skip
 GENERAL: Table = [
     (6, numbers.quantity), (5, numbers.enumeration), (3, numbers.zeros), (2, identity.timestamp), (2, identity.ipv4),
@@ -23,7 +23,8 @@ GENERAL: Table = [
     (2, strings.sized_opaque), (2, identity.counter), (3, numbers.flags), (2, numbers.constant), (1, structures.names),
     (1, strings.wide), (1, numbers.bit_fields), (1, numbers.signed), (1, identity.transaction), (1, numbers.walk),
     (1, identity.ntp_time), (0.5, identity.split_time), (0.5, identity.uptime), (0.5, identity.ipv6),
-    (1, numbers.sentinel), (0.7, identity.session),
+    (1, numbers.sentinel), (0.7, identity.session), (2, structures.optional), (1.5, structures.switched),
+    (0.5, structures.prefixed_length),
 ]  # fmt: skip
 INDUSTRIAL: Table = [
     (6, numbers.quantity), (4, numbers.enumeration), (5, structures.records), (2, numbers.walk), (2, numbers.floating),
@@ -40,10 +41,15 @@ REMOTE: Table = [
     (2, identity.identifier), (2, numbers.enumeration), (2, identity.session), (2, numbers.sentinel),
     (1, numbers.zeros), (1, identity.timestamp), (1, numbers.flags),
 ]  # fmt: skip
+FIXED: Table = [
+    (6, numbers.quantity), (4, numbers.enumeration), (3, numbers.zeros), (3, numbers.flags), (2, identity.counter),
+    (2, identity.timestamp), (1, identity.ipv4), (1, identity.mac), (1, numbers.bit_fields), (1, numbers.floating),
+    (1, numbers.constant), (1, identity.identifier), (1, strings.padded), (1, numbers.sentinel),
+]  # fmt: skip
 SEALED: Table = [(3, strings.opaque), (3, strings.sized_opaque), (1, identity.counter), (1, numbers.quantity)]
 VARINTS: Table = [(6, structures.keyed_varints), (1, numbers.quantity), (1, strings.opaque)]
 MIXTURE: list[tuple[float, Table]] = [
-    (5, GENERAL), (3, INDUSTRIAL), (2, OPTIONS), (1, NAMING), (2, REMOTE), (1.5, SEALED), (0.7, VARINTS),
+    (4.5, GENERAL), (3, INDUSTRIAL), (2, OPTIONS), (1, NAMING), (2, REMOTE), (5, FIXED), (1.2, SEALED), (0.7, VARINTS),
 ]  # fmt: skip
 
 
@@ -70,13 +76,13 @@ class Binary:
 def make(rng: Random, world: World) -> Binary:
     """Draw a protocol of one of the binary families."""
     body = rng.choices([table for _, table in MIXTURE], [weight for weight, _ in MIXTURE])[0]
-    n = rng.choice([1, 1, 2, 2, 3, 4, 5, 6, 8, 12])
+    n = rng.choice([1, 1, 2, 4, 5, 6, 8, 12, 20, 30])
     made = Binary(
         header=[choose(rng, HEADER)(rng, world) for _ in range(rng.choice([0, 1, 1, 2, 3, 4, 5, 6, 8]))],
         bodies=[_body(rng, world, body) for _ in range(n)],
         trailer=[structures.checksum(rng, world)] if rng.random() < 0.2 else [],
         codes=_codes(rng, n),
-        weights=[rng.gammavariate(rng.choice([0.5, 1, 3]), 1) + 1e-3 for _ in range(n)],
+        weights=[rng.gammavariate(rng.choice([0.3, 0.5, 1, 3]), 1) + 1e-3 for _ in range(n)],
     )
     if n > 1 or rng.random() < 0.5:
         width = rng.choice([1, 1, 1, 1, 2, 2, 4])
@@ -96,7 +102,7 @@ def _complete(rng: Random, world: World, made: Binary) -> None:
 
 
 def _body(rng: Random, world: World, table: Table) -> list[Emit]:
-    return [choose(rng, table)(rng, world) for _ in range(rng.choice([0, 1, 1, 2, 3, 4, 5, 6, 8, 10]))]
+    return [choose(rng, table)(rng, world) for _ in range(rng.choice([0, 1, 1, 2, 3, 4, 5, 6, 8, 14]))]
 
 
 def _codes(rng: Random, n: int) -> list[int]:

@@ -23,13 +23,13 @@ def constant(rng: Random, world: World) -> Emit:
 
 def zeros(rng: Random, world: World) -> Emit:
     """Reserved bytes."""
-    data = bytes(rng.choice([1, 1, 2, 2, 3, 4, 4, 8, 12, 16]))
+    data = bytes(rng.choice([1, 1, 1, 2, 2, 2, 3, 4, 4, 8, 16]))
     return lambda message: message.put(data, "padding")
 
 
 def enumeration(rng: Random, world: World) -> Emit:
     """One of a few codes, the first most often."""
-    width = rng.choice([1, 1, 1, 2, 2, 4])
+    width = rng.choice([1, 1, 1, 1, 2, 2, 4])
     top = rng.choice([4, 16, 255, 300])
     codes = [rng.randrange(min(top, 1 << 8 * width)) for _ in range(rng.choice([1, 2, 2, 3, 6, 12]))]
     weights = [1.0 / (1 + i) ** rng.choice([0.3, 1, 2]) for i in range(len(codes))]
@@ -79,7 +79,7 @@ def bit_fields(rng: Random, world: World) -> Emit:
 
 def quantity(rng: Random, world: World) -> Emit:
     """A count or measure, small numbers most often, sometimes the same all along."""
-    width = rng.choice([1, 2, 2, 2, 4, 4, 4, 8, 3])
+    width = rng.choice([1, 1, 1, 1, 2, 2, 2, 2, 4, 4, 4, 8, 3])
     top = min(rng.choice([3, 4, 20, 255, 1000, 70000, 1e6]), 256.0**width - 1)
     fixed = int(rng.random() ** 2 * top) if rng.random() < 0.3 else None
 

@@ -8,11 +8,11 @@ from random import Random
 from typing import Protocol
 
 from ...discovery.batch import MessageBatch
-from . import ber, binary, noise, text
+from . import ber, binary, exchange, layers, noise, packed, remote, text
 from .message import Message, World
 
-SIZES = (2, 5, 12, 25, 50, 50, 100, 100, 200)
-MAX_MESSAGE = 1024
+SIZES = (2, 5, 12, 25, 50, 100, 100, 200, 200, 400)
+MAX_MESSAGE = 1500
 
 
 class Family(Protocol):
@@ -24,7 +24,9 @@ class Family(Protocol):
 
 
 FAMILIES: dict[str, tuple[float, Callable[[Random, World], Family]]] = {
-    "binary": (10, binary.make), "ber": (1.2, ber.make), "text": (2.6, text.make), "noise": (1.8, noise.make),
+    "binary": (8, binary.make), "exchange": (1.6, exchange.make), "remote": (1.4, remote.make),
+    "layers": (3, layers.make), "ber": (1.2, ber.make), "packed": (0.8, packed.make), "text": (3, text.make),
+    "noise": (1.6, noise.make),
 }  # fmt: skip
 
 
@@ -52,9 +54,7 @@ class SimulatedProtocol:
 
     def batch(self) -> MessageBatch:
         """Return the messages with their times, flows and directions."""
-        return MessageBatch.from_payloads(
-            self.messages, ts=self.times, flow=self.flows, direction=self.directions
-        )
+        return MessageBatch.from_payloads(self.messages, ts=self.times, flow=self.flows, direction=self.directions)
 
 
 def simulate(seed: int, messages: int | None = None, family: str | None = None) -> SimulatedProtocol:

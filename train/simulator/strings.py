@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import zlib
 from collections.abc import Callable
 from random import Random
 
@@ -125,13 +126,18 @@ def _prose(rng: Random, size: int) -> bytes:
     return data[:size]
 
 
+def _deflated(rng: Random, size: int) -> bytes:
+    """Compressed words, with the header of their format."""
+    return zlib.compress(_prose(rng, 4 * size + 40), rng.choice([1, 6, 9]))[:size]
+
+
 OPAQUE: list[tuple[float, Callable[[Random, int], bytes]]] = [
     (5, lambda rng, size: rng.randbytes(size)),
     (1, lambda rng, size: bytes(rng.choices(range(32, 127), k=size))),
     (1, lambda rng, size: bytes(rng.choices(range(4), k=size))),
     (1, lambda rng, size: bytes(size)),
     (1, lambda rng, size: base64.b64encode(rng.randbytes(size))[:size]),
-    (1, _pixels), (1, _samples), (1, _prose),
+    (1, _pixels), (1, _samples), (1, _prose), (1, _deflated),
 ]  # fmt: skip
 
 
@@ -142,7 +148,7 @@ def draw_opaque(rng: Random) -> Callable[[Random, int], bytes]:
 
 def opaque(rng: Random, world: World) -> Emit:
     """Bytes without structure of their own: ciphertext, media, text, zeros; fixed or varying length."""
-    kind, top = draw_opaque(rng), rng.choice([4, 16, 40, 120, 300])
+    kind, top = draw_opaque(rng), rng.choice([4, 16, 40, 120, 300, 900])
     fixed = rng.randint(1, top) if rng.random() < 0.3 else None
 
     def emit(message: Message) -> None:

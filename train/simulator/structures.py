@@ -13,7 +13,7 @@ Factory = Callable[[Random, World], Emit]
 
 SCALARS: list[tuple[float, Factory]] = [
     (4, numbers.quantity), (2, numbers.enumeration), (1, numbers.floating), (1, identity.ipv4), (1, numbers.zeros),
-    (1, numbers.flags), (0.5, numbers.walk), (0.5, identity.mac), (0.5, numbers.signed),
+    (1, numbers.flags), (0.5, numbers.walk), (0.5, identity.mac), (0.5, numbers.signed), (0.5, numbers.bit_fields),
 ]  # fmt: skip
 VALUES: list[tuple[float, Factory]] = [
     (4, numbers.quantity), (2, identity.ipv4), (2, numbers.enumeration), (1, identity.timestamp), (1, identity.ipv6),
@@ -198,3 +198,56 @@ def _internet(data: bytes) -> int:
 
 RULES = {1: ["crc", "sum", "xor"], 2: ["crc", "sum", "internet"], 4: ["crc"]}
 CHECKSUMS: dict[str, Callable[[bytes], int]] = {"crc": zlib.crc32, "sum": sum, "xor": _xor, "internet": _internet}
+
+
+def prefixed_length(rng: Random, world: World) -> Emit:
+    """The length of what follows as a varint, or in 7 bits with 2 or 8 more bytes for more."""
+    as_varint = rng.random() < 0.6
+
+    def emit(message: Message) -> None:
+        at = message.mark() + 1
+
+        def compute(done: Message) -> bytes:
+            size = done.size(at)
+            if as_varint:
+                return varint(size)
+            return bytes([size]) if size < 126 else b"\x7e" + size.to_bytes(2, "big")
+
+        message.later(1, "length", compute)
+
+    return emit
+
+
+def optional(rng: Random, world: World) -> Emit:
+    """Flags, and for each of some bits a field that is there where it is set."""
+    width = rng.choice([1, 1, 1, 2])
+    bits = rng.sample(range(8 * width), rng.randint(1, 4))
+    shares = [rng.choice([0.1, 0.5, 0.9]) for _ in bits]
+    members = [choose(rng, SCALARS)(rng, world) for _ in bits]
+    other = rng.choice([0, 0, rng.randrange(1 << 8 * width)])
+    for bit in bits:
+        other &= ~(1 << bit)
+
+    def emit(message: Message) -> None:
+        present = [message.rng.random() < share for share in shares]
+        message.integer(other | sum(1 << bit for bit, there in zip(bits, present, strict=True) if there), width)
+        for member, there in zip(members, present, strict=True):
+            if there:
+                member(message)
+
+    return emit
+
+
+def switched(rng: Random, world: World) -> Emit:
+    """A code, and fields that depend on it."""
+    width = rng.choice([1, 1, 1, 2, 4])
+    codes = rng.sample(range(1, 40), rng.randint(2, 6))
+    cases = [[choose(rng, SCALARS)(rng, world) for _ in range(rng.randint(0, 3))] for _ in codes]
+
+    def emit(message: Message) -> None:
+        case = message.rng.randrange(len(codes))
+        message.integer(codes[case], width)
+        for member in cases[case]:
+            member(message)
+
+    return emit

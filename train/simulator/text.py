@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
@@ -14,6 +15,54 @@ REASONS = [b"OK", b"Not Found", b"ready", b"Command okay, continue", b"Service c
 
 def _words(rng: Random, count: int) -> bytes:
     return b" ".join(word_bytes(rng) for _ in range(count))
+
+
+def _host(rng: Random) -> bytes:
+    if rng.random() < 0.5:
+        return b".".join(b"%d" % rng.randrange(1, 255) for _ in range(4))
+    return ".".join(rng.choices(WORDS, k=rng.randint(2, 3))).encode()
+
+
+def _address(rng: Random) -> bytes:
+    """Return a path, an address of mail or telephony, or a whole resource locator."""
+    path = b"/" + "/".join(rng.choices(WORDS, k=rng.randint(0, 5))).encode()
+    port = b":%d" % rng.randrange(80, 60000) if rng.random() < 0.3 else b""
+    query = b"?" + _parameters(rng, b"&") if rng.random() < 0.2 else b""
+    scheme = rng.choice([b"http://", b"rtsp://", b"urn:", b"sip:"])
+    person = b"<" + word_bytes(rng, 1) + b"@" + _host(rng) + b">"
+    forms = [path + query, scheme + _host(rng) + port + path, person, b"*"]
+    return rng.choice([forms[0], *forms])
+
+
+def _parameters(rng: Random, glue: bytes) -> bytes:
+    made = []
+    for _ in range(rng.randint(1, 4)):
+        told = word_bytes(rng, 1) if rng.random() < 0.6 else rng.randbytes(5).hex().encode()
+        made.append(rng.choice(WORDS).encode() + b"=" + told)
+    return glue.join(made)
+
+
+def _date(rng: Random) -> bytes:
+    day, month, clock = rng.randint(1, 28), rng.choice(["Jan", "Mar", "Jul", "Oct"]), rng.randrange(86400)
+    time = f"{clock // 3600:02}:{clock // 60 % 60:02}:{clock % 60:02}"
+    forms = [f"Tue, {day:02} {month} 2014 {time} GMT", f"{month} {day:2} {time}", f"2014-07-{day:02}T{time}Z"]
+    return rng.choice(forms).encode()
+
+
+def value(rng: Random) -> bytes:
+    """Return what stands after a key: words, addresses, dates, numbers, parameters, codes, lists."""
+    return rng.choice(VALUES)(rng)
+
+
+VALUES: list[Callable[[Random], bytes]] = [
+    lambda rng: _words(rng, rng.choice([1, 1, 2, 4])), _address, _address, _date, _host,
+    lambda rng: b"%d" % rng.randrange(10 ** rng.randint(1, 7)),
+    lambda rng: word_bytes(rng, 1) + b";" + rng.choice([b"", b" "]) + _parameters(rng, b";"),
+    lambda rng: _parameters(rng, b", "), lambda rng: base64.b64encode(rng.randbytes(rng.randint(6, 30))),
+    lambda rng: ", ".join("/".join(rng.choices(WORDS, k=2)) for _ in range(rng.randint(1, 4))).encode(),
+    lambda rng: rng.choice(WORDS).title().encode() + b"/%d.%d (" % (rng.randrange(9), rng.randrange(20)) + _words(rng, 3) + b")",
+    lambda rng: b'"' + _words(rng, rng.randint(1, 3)) + b'"', lambda rng: rng.randbytes(16).hex().encode(),
+]  # fmt: skip
 
 
 @dataclass
@@ -29,10 +78,12 @@ class Text:
     trailer: bytes
     whole_lines: bool
     whole_arguments: bool
+    asks: float
+    body: float
 
     def emit(self, message: Message) -> int:
         """Write one message and return its type: 0 asks, 1 answers (bulk values and lines have one type)."""
-        message.world.direction = 1 + (message.rng.random() < 0.45)
+        message.world.direction = 1 + (message.rng.random() >= self.asks)
         STYLES[self.style](self, message)
         return message.world.direction - 1
 
@@ -51,7 +102,8 @@ class Text:
             return
         for _ in range(count):
             message.put(self.blank)
-            message.put(word_bytes(rng).replace(b" ", b"+"), "string")
+            argument = _address(rng) if rng.random() < self.body else word_bytes(rng)
+            message.put(argument.replace(b" ", b"+"), "string")
         message.put(self.trailer and self.blank)
         message.put(self.trailer)
 
@@ -71,15 +123,16 @@ class Text:
         for key in self.keys[: rng.randint(1, len(self.keys))]:
             self._pair(message, key)
         message.put(self.end)
-        if rng.random() < 0.3:
-            message.put(_words(rng, rng.randint(1, 12)), "payload")
+        if rng.random() < self.body:
+            glue = rng.choice([b" ", self.end])
+            message.put(glue.join(_words(rng, rng.randint(1, 6)) for _ in range(rng.choice([1, 3, 12]))), "payload")
 
     def _pair(self, message: Message, key: bytes) -> None:
-        value = _words(message.rng, message.rng.choice([1, 1, 2, 4]))
+        told = value(message.rng)
         if self.whole_lines:
-            message.put(key + self.colon + value + self.end)
+            message.put(key + self.colon + told + self.end)
             return
-        for part in (key, self.colon, value, self.end):
+        for part in (key, self.colon, told, self.end):
             message.put(part)
 
     def pairs(self, message: Message) -> None:
@@ -108,14 +161,15 @@ class Text:
 
     def lines(self, message: Message) -> None:
         """Write several commands or replies."""
-        for _ in range(message.rng.choice([1, 1, 1, 2, 3, 6])):
+        for _ in range(message.rng.choice([1, 1, 1, 2, 3, 8])):
             self.line(message)
 
     def whole(self, message: Message) -> None:
         """Write a first line of tokens and then lines that are one field each."""
         self.line(message)
-        for _ in range(message.rng.choice([0, 0, 1, 3])):
-            message.put(_words(message.rng, message.rng.randint(1, 6)) + self.end)
+        rng = message.rng
+        for _ in range(rng.choice([0, 0, 1, 3, 8])):
+            message.put((value(rng) if rng.random() < 0.5 else _words(rng, rng.randint(1, 6))) + self.end)
 
     def prose(self, message: Message) -> None:
         """Write a marker and then a line nobody takes apart, or only that line."""
@@ -123,7 +177,10 @@ class Text:
         if self.whole_arguments:
             priority = b"<%d>" % rng.randrange(192)
             message.put(priority if self.whole_lines else rng.choice(self.verbs) + self.colon, "tag")
-        words = [rng.choice([word_bytes(rng), rng.choice(self.keys) + self.colon]) for _ in range(rng.randint(3, 30))]
+        words = [
+            rng.choice([word_bytes(rng), value(rng), rng.choice(self.keys) + self.colon])
+            for _ in range(rng.randint(3, 30))
+        ]
         text = self.blank.join(words)
         message.put(text + rng.choice([b"", self.end]), "payload")
 
@@ -174,9 +231,12 @@ STYLES: dict[str, Callable[[Text, Message], None]] = {
 
 def make(rng: Random, world: World) -> Text:
     """Draw a text protocol."""
-    style = rng.choices(list(STYLES), [5, 4, 1, 1, 1, 2, 0.5, 1.2, 1, 0.6])[0]
+    style = rng.choices(list(STYLES), [5, 6, 1, 1, 1, 3, 0.5, 1.2, 1, 0.6])[0]
     case: Callable[[str], str] = rng.choice([str.upper, str.upper, str.lower, str.title])
-    keys = ["-".join(rng.choices(WORDS, k=rng.randint(1, 2))).title().encode() for _ in range(rng.randint(2, 8))]
+    keys = [
+        "-".join(rng.choices(WORDS, k=rng.randint(1, 2))).title().encode()
+        for _ in range(rng.choice([3, 6, 8, 12, 16, 24]))
+    ]
     return Text(
         style=style,
         verbs=[case(word)[: rng.randint(3, 8)].encode() for word in rng.choices(WORDS, k=8)],
@@ -187,4 +247,6 @@ def make(rng: Random, world: World) -> Text:
         trailer=rng.choice([b"", b"", b"HTTP/1.1", b"X/2"]) if style == "headers" else b"",
         whole_lines=rng.random() < 0.75,
         whole_arguments=rng.random() < 0.4,
+        asks=rng.choice([0.5, 0.55, 0.8, 0.97]),
+        body=rng.choice([0, 0.2, 0.5]),
     )
