@@ -46,6 +46,13 @@ def pool(x, index, sums, counts):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _part(parts, at, first_channel, out, p):  # type: ignore[no-untyped-def]
+    """Add the channels of position ``at`` from ``first_channel`` on to position ``p``."""
+    for h in range(out.shape[1]):
+        out[p, h] += parts[at, first_channel + h]
+
+
+@njit(cache=True, nogil=True)
 def join(parts, step, row, out):  # type: ignore[no-untyped-def]
     """Add a position's own part and those ``step`` away in its message to ``out``, drop what is negative."""
     n, hidden = out.shape
@@ -53,16 +60,21 @@ def join(parts, step, row, out):  # type: ignore[no-untyped-def]
         if row[p] < 0:
             out[p] = 0
             continue
-        for h in range(hidden):
-            out[p, h] += parts[p, hidden + h]
+        _part(parts, p, hidden, out, p)
         if p >= step and row[p - step] == row[p]:
-            for h in range(hidden):
-                out[p, h] += parts[p - step, h]
+            _part(parts, p - step, 0, out, p)
         if p + step < n and row[p + step] == row[p]:
-            for h in range(hidden):
-                out[p, h] += parts[p + step, 2 * hidden + h]
+            _part(parts, p + step, 2 * hidden, out, p)
         for h in range(hidden):
             out[p, h] = max(out[p, h], np.float32(0))
+
+
+@njit(cache=True, nogil=True)
+def _step(keep, new, p, before, low, high, out):  # type: ignore[no-untyped-def]
+    """Set the state at position ``p`` from the one at ``before``, the same ``p`` where there is none."""
+    for h in range(low, high):
+        state = np.float32(0) if before == p else out[before, h]
+        out[p, h] = new[p, h] + keep[p, h] * (state - new[p, h])
 
 
 @njit(cache=True, nogil=True)
@@ -74,13 +86,10 @@ def scan(keep, new, row, out):  # type: ignore[no-untyped-def]
     """
     n, channels = out.shape
     half = channels // 2
+    out[:] = 0
     for p in range(n):
-        fresh = p == 0 or row[p - 1] != row[p]
-        for h in range(half):
-            before = np.float32(0) if fresh else out[p - 1, h]
-            out[p, h] = new[p, h] + keep[p, h] * (before - new[p, h]) if row[p] >= 0 else np.float32(0)
+        if row[p] >= 0:
+            _step(keep, new, p, p - 1 if p > 0 and row[p - 1] == row[p] else p, 0, half, out)
     for p in range(n - 1, -1, -1):
-        fresh = p == n - 1 or row[p + 1] != row[p]
-        for h in range(half, channels):
-            before = np.float32(0) if fresh else out[p + 1, h]
-            out[p, h] = new[p, h] + keep[p, h] * (before - new[p, h]) if row[p] >= 0 else np.float32(0)
+        if row[p] >= 0:
+            _step(keep, new, p, p + 1 if p + 1 < n and row[p + 1] == row[p] else p, half, channels, out)

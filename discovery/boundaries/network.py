@@ -49,15 +49,13 @@ class Pools:
 
     def mean(self, name: str) -> Array:
         """Return (size, channels), zeros where there is no position."""
-        made: Array = self.sums[name] / np.maximum(self.counts[name], 1).astype(np.float32)[:, None]
-        return made
+        return _divided(self.sums[name], self.counts[name])
 
     def by_column(self) -> Array:
         """Return (width, channels): the means over the columns of all types together."""
         sums = self.sums["cell"].reshape(-1, self.width, self.sums["cell"].shape[1]).sum(axis=0)
         counts = self.counts["cell"].reshape(-1, self.width).sum(axis=0)
-        made: Array = sums / np.maximum(counts, 1).astype(np.float32)[:, None]
-        return made
+        return _divided(sums, counts)
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,9 @@ class Network:
         """Return ``x`` through the named layer."""
         made: Array = x @ self.weights[f"{name}.weight"].T
         bias = self.weights.get(f"{name}.bias")
-        return made if bias is None else made + bias
+        if bias is not None:
+            made += bias
+        return made
 
     @cached_property
     def byte_tables(self) -> Array:
@@ -142,30 +142,39 @@ class Network:
     def middle(self, x: Array, inputs: Inputs, said: Said) -> Array:
         """Return (positions, narrow), the third layer, from the first and what its means say."""
         row = inputs.flat.row
-        second = np.tile(self.weights["near.bias"], (len(x), 1))
+        second = np.empty((len(x), self.narrow), np.float32)
+        second[:] = self.weights["near.bias"]
         said.add_to(second, inputs)
         kernels.gather(self.linear("row_pool", _mean_by(x, row, len(inputs.flat.at))), row, second)
-        kernels.join(x @ self.neighbours("near"), NEAR, row, second)
-        keep = 1 / (1 + np.exp(-self.linear("scan_keep", second)))
+        kernels.join(x @ self.neighbours["near"], NEAR, row, second)
+        keep, new = self.linear("scan_keep", second), self.linear("scan_new", second)
+        for step in (np.negative, np.exp):
+            step(keep, out=keep)
+        keep += 1
+        np.reciprocal(keep, out=keep)
+        np.maximum(new, 0, out=new)
         state = np.empty_like(keep)
-        kernels.scan(keep, np.maximum(self.linear("scan_new", second), 0), row, state)
+        kernels.scan(keep, new, row, state)
         third = self.linear("scan_out", state)
         third += second
         third += self.weights["wide.bias"]
-        kernels.join(second @ self.neighbours("wide"), WIDE, row, third)
+        kernels.join(second @ self.neighbours["wide"], WIDE, row, third)
         return third
 
     def logits(self, third: Array, inputs: Inputs, said: Said) -> Array:
         """Return (positions,) logits from the third layer and what its means say."""
         fourth = third + self.weights["last.bias"]
         said.add_to(fourth, inputs)
-        kernels.join(third @ self.neighbours("last"), LAST, inputs.flat.row, fourth)
-        made: Array = fourth @ self.weights["out.weight"][0] + self.weights["out.bias"]
+        kernels.join(third @ self.neighbours["last"], LAST, inputs.flat.row, fourth)
+        made: Array = fourth @ self.weights["out.weight"][0]
+        made += self.weights["out.bias"]
         return made
 
-    def neighbours(self, name: str) -> Array:
-        """Return (inputs, 3 outputs): what a position adds to the one after it, itself and the one before it."""
-        return np.concatenate([part.T for part in np.split(self.weights[f"{name}.weight"], 3, axis=1)], axis=1)
+    @cached_property
+    def neighbours(self) -> dict[str, Array]:
+        """(inputs, 3 outputs) by layer: what a position adds to the one after it, itself and the one before it."""
+        split = {name: np.split(self.weights[f"{name}.weight"], 3, axis=1) for name in ("near", "wide", "last")}
+        return {name: np.concatenate([part.T for part in parts], axis=1) for name, parts in split.items()}
 
 
 def _window(table: Array, reach: int) -> Array:
@@ -179,6 +188,11 @@ def _mean_by(x: Array, index: NDArray[np.int32], size: int) -> Array:
     """Return (size, channels) means of the positions with the same index."""
     sums, counts = np.zeros((size, x.shape[1]), np.float32), np.zeros(size, np.int64)
     kernels.pool(x, index, sums, counts)
+    return _divided(sums, counts)
+
+
+def _divided(sums: Array, counts: NDArray[np.int64]) -> Array:
+    """Return means, zeros where nothing was counted."""
     made: Array = sums / np.maximum(counts, 1).astype(np.float32)[:, None]
     return made
 

@@ -16,7 +16,7 @@ from ...discovery.statistics import MessageStatistics
 from ...discovery.types import find_types
 from ..simulator import SimulatedProtocol, simulate
 
-MAX_POSITIONS = 3000
+MAX_POSITIONS = 2000
 KINDS = (
     "", "length", "count", "tag", "type", "constant", "padding", "counter", "timestamp", "address", "id", "string",
     "payload", "float", "checksum",

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -76,7 +77,7 @@ def fit(
         optimiser.zero_grad()
         for _ in range(BATCH):
             loss = loss_of(network, next(source)) / BATCH
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             shown += loss.item()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
@@ -89,7 +90,7 @@ def fit(
 
 def keep(network: BoundaryNetwork, optimiser: torch.optim.Optimizer, step: int, path: Path) -> None:
     """Write parameters, the optimiser's moments and the number of steps taken, as arrays."""
-    arrays = {"step": np.array(step)}
+    arrays: dict[str, Any] = {"step": np.array(step)}
     for name, value in network.named_parameters():
         arrays[name] = value.detach().numpy()
         state = optimiser.state.get(value, {})

@@ -77,7 +77,8 @@ class BoundaryNetwork(nn.Module):
         context = torch.from_numpy(example.inputs.context)
         if "pairs" in self.without:
             context = torch.cat([context[:, :-6], torch.zeros(len(context), 6)], 1)
-        return self.bytes_in(around) + self.context_in(context)  # type: ignore[no-any-return]
+        made: Tensor = self.bytes_in(around) + self.context_in(context)
+        return made
 
     def _statistics(self, example: Example, place: Place) -> Tensor:
         known = example.columns

@@ -13,26 +13,30 @@ from ...discovery.boundaries import kernels
 
 
 @njit(cache=True, nogil=True)
+def _step(keep, new, state, p, before, low, high, grad, grad_keep, grad_new):  # type: ignore[no-untyped-def]
+    """Pass the gradient at position ``p`` back to its inputs and to ``before``, the same ``p`` where there is none."""
+    for h in range(low, high):
+        g = grad[p, h]
+        last = np.float32(0) if before == p else state[before, h]
+        grad_keep[p, h], grad_new[p, h] = g * (last - new[p, h]), g * (1 - keep[p, h])
+        if before != p:
+            grad[before, h] += g * keep[p, h]
+
+
+@njit(cache=True, nogil=True)
 def _backward(keep, new, state, row, grad, grad_keep, grad_new):  # type: ignore[no-untyped-def]
     """Fill the gradients of ``keep`` and ``new``; ``grad`` is changed: it gathers what later states pass back."""
     n, channels = grad.shape
     half = channels // 2
+    grad_keep[:], grad_new[:] = 0, 0
     for p in range(n - 1, -1, -1):
-        fresh = p == 0 or row[p - 1] != row[p]
-        for h in range(half):
-            before = np.float32(0) if fresh else state[p - 1, h]
-            g = grad[p, h] if row[p] >= 0 else np.float32(0)
-            grad_keep[p, h], grad_new[p, h] = g * (before - new[p, h]), g * (1 - keep[p, h])
-            if not fresh:
-                grad[p - 1, h] += g * keep[p, h]
+        if row[p] >= 0:
+            before = p - 1 if p > 0 and row[p - 1] == row[p] else p
+            _step(keep, new, state, p, before, 0, half, grad, grad_keep, grad_new)
     for p in range(n):
-        fresh = p == n - 1 or row[p + 1] != row[p]
-        for h in range(half, channels):
-            before = np.float32(0) if fresh else state[p + 1, h]
-            g = grad[p, h] if row[p] >= 0 else np.float32(0)
-            grad_keep[p, h], grad_new[p, h] = g * (before - new[p, h]), g * (1 - keep[p, h])
-            if not fresh:
-                grad[p + 1, h] += g * keep[p, h]
+        if row[p] >= 0:
+            before = p + 1 if p + 1 < n and row[p + 1] == row[p] else p
+            _step(keep, new, state, p, before, half, channels, grad, grad_keep, grad_new)
 
 
 class Scan(torch.autograd.Function):
@@ -41,16 +45,16 @@ class Scan(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, keep: Tensor, new: Tensor, row: Tensor) -> Tensor:
         """Return (positions, channels) states; ``row`` is int32, -1 in the padding."""
-        arrays = keep.detach().numpy(), new.detach().numpy(), row.numpy()
-        state = np.empty_like(arrays[0])
-        kernels.scan(*arrays, state)
-        ctx.arrays = (*arrays[:2], state, arrays[2])
+        kept, fresh, rows = keep.detach().numpy(), new.detach().numpy(), row.numpy()
+        state = np.empty_like(kept)
+        kernels.scan(kept, fresh, rows, state)
+        ctx.arrays = (kept, fresh, state, rows)
         return torch.from_numpy(state)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
         """Return the gradients of ``keep`` and ``new``."""
-        keep = ctx.arrays[0]
+        keep, new, state, row = ctx.arrays
         grad_keep, grad_new = np.empty_like(keep), np.empty_like(keep)
-        _backward(*ctx.arrays, grads[0].contiguous().numpy().copy(), grad_keep, grad_new)
+        _backward(keep, new, state, row, grads[0].contiguous().numpy().copy(), grad_keep, grad_new)
         return torch.from_numpy(grad_keep), torch.from_numpy(grad_new), None

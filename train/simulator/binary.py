@@ -76,7 +76,7 @@ class Binary:
 def make(rng: Random, world: World) -> Binary:
     """Draw a protocol of one of the binary families."""
     body = rng.choices([table for _, table in MIXTURE], [weight for weight, _ in MIXTURE])[0]
-    n = rng.choice([1, 1, 2, 4, 5, 6, 8, 12, 20, 30])
+    n = rng.choice([1, 2, 3, 5, 6, 8, 12, 16, 24, 40])
     made = Binary(
         header=[choose(rng, HEADER)(rng, world) for _ in range(rng.choice([0, 1, 1, 2, 3, 4, 5, 6, 8]))],
         bodies=[_body(rng, world, body) for _ in range(n)],
@@ -92,9 +92,11 @@ def make(rng: Random, world: World) -> Binary:
 
 
 def _complete(rng: Random, world: World, made: Binary) -> None:
-    """Add a length, a trailer, and a field where messages could be empty."""
+    """Add a length, content that the carrier does not read, a trailer, and a field where messages could be empty."""
     if rng.random() < 0.65:
         _insert(rng, made.header, structures.length_of_rest(rng, world))
+    for body in rng.sample(made.bodies, min(len(made.bodies), rng.choice([0, 0, 1, 1, 2]))):
+        body.append(strings.bulk(rng, world))
     if rng.random() < 0.05:
         made.trailer.append(numbers.constant(rng, world))
     if not made.header and not all(made.bodies):

@@ -59,8 +59,7 @@ class Exchange:
             index, count = waiting  # type: ignore[misc]
         function = self.functions[index]
         refuse = waiting is not None and message.rng.random() < self.refused
-        for one in self.header:
-            one(message)
+        _all(self.header, message)
         if self.marks:
             message.put(bytes([self.marks[message.world.direction - 1]]), "type")
         message.integer(function.code + (0x80 if refuse else 0), self.code_width, "type")
@@ -68,27 +67,28 @@ class Exchange:
             message.put(bytes([message.rng.choice([1, 2, 3, 4, 6, 11])]))
         else:
             self._body(function, count, message)
-        for one in self.trailer:
-            one(message)
+        _all(self.trailer, message)
         return 3 * index + (2 if refuse else message.world.direction - 1)
 
     def _body(self, function: Function, count: int, message: Message) -> None:
-        asks = message.world.direction == 1
+        asks, writes = message.world.direction == 1, function.action == "write"
         if function.action == "command":
-            for one in function.tail if asks else function.tail[:1]:
-                one(message)
+            _all(function.tail if asks else function.tail[:1], message)
             return
-        if asks or function.action == "write":
-            if function.area:
-                function.area(message)
-            start = message.rng.choice([0, 1, 16, 100, 107, 1000, message.rng.randrange(5000)])
-            message.integer(start, function.address)
-            message.integer(count, function.count, "count")
-        if asks == (function.action == "write"):
+        if asks or writes:
+            self._place(function, count, message)
+        if asks == writes:
             self._values(function, count, message)
         if not asks and function.action == "status":
-            for one in function.tail:
-                one(message)
+            _all(function.tail, message)
+
+    def _place(self, function: Function, count: int, message: Message) -> None:
+        """Write which items are meant."""
+        if function.area:
+            function.area(message)
+        start = message.rng.choice([0, 1, 16, 100, 107, 1000, message.rng.randrange(5000)])
+        message.integer(start, function.address)
+        message.integer(count, function.count, "count")
 
     def _values(self, function: Function, count: int, message: Message) -> None:
         inside = Message(message.world)
@@ -102,6 +102,11 @@ class Exchange:
             return
         for part, label in zip(inside.parts, inside.labels, strict=True):
             message.put(part, label)
+
+
+def _all(fields: list[Emit], message: Message) -> None:
+    for one in fields:
+        one(message)
 
 
 def _function(rng: Random, world: World, code: int) -> Function:

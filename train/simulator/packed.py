@@ -56,24 +56,29 @@ def _head(major: int, number: int) -> bytes:
 
 def concise(value: Value, message: Message, whole: bool) -> None:
     """Write a value as CBOR: one leaf for the head and one for the content, or one for both."""
-    rng = message.rng
     if value.kind in ("map", "array"):
-        chosen = [m for m in value.members if rng.random() < m[1].optional]
-        if value.kind == "array":
-            chosen = value.members * rng.choice([0, 1, 2, 4])
-        message.put(_head(5 if value.kind == "map" else 4, len(chosen)), "tag")
-        for key, member in chosen:
-            if value.kind == "map":
-                _counted(message, 3, key, whole)
-            concise(member, message, whole)
+        _members(value, message, whole)
         return
-    scalar = _scalar(value, rng)
+    scalar = _scalar(value, message.rng)
     if isinstance(scalar, bytes):
         _counted(message, 3 if value.kind == "text" else 2, scalar, whole)
     elif isinstance(scalar, float):
         _pieces(message, [b"\xfb", struct.pack(">d", scalar)], whole)
     else:
         message.put(_head(0, scalar) if value.kind == "number" else bytes([0xF4 + scalar]))
+
+
+def _members(value: Value, message: Message, whole: bool) -> None:
+    """Write a map of names and values, or an array of one kind of value."""
+    keyed_by_name = value.kind == "map"
+    chosen = [m for m in value.members if message.rng.random() < m[1].optional]
+    if not keyed_by_name:
+        chosen = value.members * message.rng.choice([0, 1, 2, 4])
+    message.put(_head(5 if keyed_by_name else 4, len(chosen)), "tag")
+    for key, member in chosen:
+        if keyed_by_name:
+            _counted(message, 3, key, whole)
+        concise(member, message, whole)
 
 
 def _counted(message: Message, major: int, data: bytes, whole: bool) -> None:

@@ -85,7 +85,7 @@ class Remote:
 
     def _counted(self, argument: Argument, message: Message) -> None:
         rng = message.rng
-        data = strings.content(rng) if argument.kind == "text" else rng.randbytes(rng.choice([0, 4, 8, 16, 20, 32]))
+        data = strings.content(rng) if argument.kind == "text" else rng.randbytes(rng.choice([0, 4, 8, 16, 20, 32, 200]))
         size = len(data)
         if argument.kind == "text" and self.wide:
             data, size = data.decode("latin-1").encode("utf-16-le"), len(data)

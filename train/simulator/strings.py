@@ -167,3 +167,17 @@ def sized_opaque(rng: Random, world: World) -> Emit:
         message.put(kind(message.rng, size), "payload")
 
     return emit
+
+
+def bulk(rng: Random, world: World) -> Emit:
+    """Long content to the end of the message, often as much as fits a packet, after its length or not."""
+    kind, top = draw_opaque(rng), rng.choice([64, 200, 600, 1400])
+    width, full = rng.choice([0, 0, 2, 4]), rng.choice([0, 0.3, 0.9])
+
+    def emit(message: Message) -> None:
+        size = top if message.rng.random() < full else message.rng.randint(1, top)
+        if width:
+            message.integer(size, width, "length")
+        message.put(kind(message.rng, size), "payload")
+
+    return emit

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 
 from .message import Message, World
-from .strings import WORDS, word_bytes
+from .strings import WORDS, draw_opaque, word_bytes
 
 REASONS = [b"OK", b"Not Found", b"ready", b"Command okay, continue", b"Service closing", b"User name okay", b"Denied"]
 
@@ -80,12 +80,19 @@ class Text:
     whole_arguments: bool
     asks: float
     body: float
+    data: float
+    content: Callable[[Random, int], bytes]
+    kind: int = 0
 
     def emit(self, message: Message) -> int:
-        """Write one message and return its type: 0 asks, 1 answers (bulk values and lines have one type)."""
+        """Write one message and return its type: of its verb or status (other styles have one), or of bare content."""
         message.world.direction = 1 + (message.rng.random() >= self.asks)
+        self.kind = 0
+        if message.rng.random() < self.data:
+            message.put(self.content(message.rng, message.rng.choice([8, 60, 300, 1000])), "payload")
+            return len(self.verbs) + 10
         STYLES[self.style](self, message)
-        return message.world.direction - 1
+        return self.kind
 
     def line(self, message: Message) -> None:
         """Write a command or a reply line."""
@@ -94,7 +101,8 @@ class Text:
 
     def _command(self, message: Message) -> None:
         rng = message.rng
-        message.put(rng.choice(self.verbs), "command")
+        self.kind = rng.randrange(len(self.verbs))
+        message.put(self.verbs[self.kind], "command")
         count = rng.choice([0, 1, 1, 2, 3])
         if self.whole_arguments and count:
             message.put(self.blank)
@@ -112,7 +120,9 @@ class Text:
         if self.trailer:
             message.put(self.trailer)
             message.put(self.blank)
-        message.put(str(rng.randrange(100, 600)).encode(), "status")
+        status = rng.randrange(100, 600)
+        self.kind = len(self.verbs) + status // 100
+        message.put(str(status).encode(), "status")
         message.put(rng.choice([self.blank, self.blank, b"-"]))
         message.put(rng.choice(REASONS) if rng.random() < 0.5 else _words(rng, rng.randint(1, 5)))
 
@@ -125,7 +135,7 @@ class Text:
         message.put(self.end)
         if rng.random() < self.body:
             glue = rng.choice([b" ", self.end])
-            message.put(glue.join(_words(rng, rng.randint(1, 6)) for _ in range(rng.choice([1, 3, 12]))), "payload")
+            message.put(glue.join(_words(rng, rng.randint(1, 6)) for _ in range(rng.choice([1, 3, 12, 40]))), "payload")
 
     def _pair(self, message: Message, key: bytes) -> None:
         told = value(message.rng)
@@ -249,4 +259,6 @@ def make(rng: Random, world: World) -> Text:
         whole_arguments=rng.random() < 0.4,
         asks=rng.choice([0.5, 0.55, 0.8, 0.97]),
         body=rng.choice([0, 0.2, 0.5]),
+        data=rng.choice([0, 0, 0.1, 0.3]),
+        content=draw_opaque(rng),
     )

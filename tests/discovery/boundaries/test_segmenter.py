@@ -123,7 +123,6 @@ def test_the_same_sample_gives_the_same_bytes_whatever_the_block_size(monkeypatc
     first = probabilities(sample)
     assert (first == probabilities(sample)).all()
     monkeypatch.setattr("qbitel.discovery.boundaries.segmenter.BLOCK_BYTES", 300)
-    monkeypatch.setattr("qbitel.discovery.boundaries.segmenter.KEPT_BLOCKS", 2)
     assert np.abs(probabilities(sample) - first).max() <= 1 / 256
 
 
