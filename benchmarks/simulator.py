@@ -3,9 +3,9 @@ How simulated protocols differ from labelled ones, and how fast they are made.
 
     python -m benchmarks.simulator --corpus DIR [--draws 600] [--limit 200]
 
-Describes each protocol of DIR (its first distinct messages) and each simulated one by the widths of its fields, lengths,
-types, bytes and entropy, and prints the quartiles over protocols side by side, binary and text apart. The last column
-is the largest gap between the two cumulative distributions over protocols (Kolmogorov–Smirnov: 0 the same, 1 apart).
+Describes each protocol of DIR (its first distinct messages) and each simulated one by widths of fields, lengths, types,
+bytes and entropy, and prints the quartiles over protocols side by side, binary and text apart. The last column is the
+largest gap between the two cumulative distributions over protocols (Kolmogorov and Smirnov: 0 the same, 1 apart).
 Then groups of messages and training examples a second on one core.
 """
 
@@ -89,9 +89,13 @@ def table(title: str, real: NDArray[np.float64], made: NDArray[np.float64]) -> l
     """Return the rows of one table: quartiles of each measure over labelled and over simulated protocols."""
     lines = ["", f"| {title} | {len(real)} labelled | {len(made)} simulated | gap |", "|---|---|---|--:|"]
     for index, name in enumerate(MEASURES):
-        quartiles = [" · ".join(f"{q:.3g}" for q in np.quantile(side[:, index], [0.25, 0.5, 0.75])) for side in (real, made)]
-        lines.append(f"| {name} | {quartiles[0]} | {quartiles[1]} | {apart(real[:, index], made[:, index]):.2f} |")
+        shown = " | ".join(_quartiles(side[:, index]) for side in (real, made))
+        lines.append(f"| {name} | {shown} | {apart(real[:, index], made[:, index]):.2f} |")
     return lines
+
+
+def _quartiles(values: NDArray[np.float64]) -> str:
+    return " · ".join(f"{quartile:.3g}" for quartile in np.quantile(values, [0.25, 0.5, 0.75]))
 
 
 def speeds() -> list[str]:
@@ -113,7 +117,8 @@ def report(folder: Path, draws: int, limit: int) -> str:
     real, made = list(labelled(folder, limit)), list(simulated(draws))
     total = sum(weight for weight, _ in FAMILIES.values())
     shares = ", ".join(f"{name} {weight / total:.0%}" for name, (weight, _) in FAMILIES.items())
-    lines = ["```", *machine_lines(), "```", "", "Quartiles over protocols (25 · 50 · 75 %).", f"Simulated families: {shares}."]
+    lines = ["```", *machine_lines(), "```", "", "Quartiles over protocols (25 · 50 · 75 %)."]
+    lines.append(f"Simulated families: {shares}.")
     for title, text in (("binary", False), ("text", True)):
         sides = [np.array([d.measures for d in side if d.text == text]) for side in (real, made)]
         if all(len(side) for side in sides):

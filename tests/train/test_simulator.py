@@ -6,9 +6,16 @@ from random import Random
 
 import pytest
 
-from qbitel.train.simulator import FAMILIES, simulate
+from qbitel.train.simulator import FAMILIES, exchange, layers, packed, simulate
 from qbitel.train.simulator.message import Message, World
-from qbitel.train.simulator.structures import CHECKSUMS, checksum, length_of_rest, tagged, varint
+from qbitel.train.simulator.structures import (
+    CHECKSUMS,
+    checksum,
+    length_of_rest,
+    prefixed_length,
+    tagged,
+    varint,
+)  # fmt: skip
 
 
 def test_the_same_seed_gives_the_same_protocol() -> None:
@@ -92,3 +99,88 @@ def test_varints_are_seven_bit_groups() -> None:
     assert varint(1) == b"\x01"
     assert varint(150) == b"\x96\x01"
     assert varint(300) == b"\xac\x02"
+
+
+def test_answers_follow_the_requests_of_their_flow() -> None:
+    """In each flow requests and answers take turns, and an answer carries the function code of its request."""
+    for seed in range(12):
+        world = World(Random(seed), "big")
+        protocol = exchange.make(world.rng, world)
+        asked = -1
+        for turn in range(40):
+            message = Message(world)
+            kind = protocol.emit(message)
+            assert world.direction == 1 + turn % 2
+            assert world.direction == 1 or kind // 3 == asked
+            asked = kind // 3
+
+
+def test_an_inner_message_keeps_its_own_lengths() -> None:
+    """Carried in an outer message, a length of the whole message is that of the inner one."""
+    world = World(Random(1), "big")
+    inner = Message(world)
+    seeds = (seed for seed in range(99) if _counts_whole(seed))
+    field = length_of_rest(Random(next(seeds)), world)
+
+    def emit(message: Message) -> int:
+        field(message)
+        message.put(b"12345678")
+        return 3
+
+    emit(inner)
+    inner.finish()
+    outer = Message(world)
+    outer.put(b"header")
+    assert layers.into(outer, emit) == 3
+    outer.finish()
+    assert outer.payload() == b"header" + inner.payload()
+
+
+def _counts_whole(seed: int) -> bool:
+    """Return whether the length field of this seed counts what is before it as well."""
+    values = []
+    for before in (b"", bytes(64)):
+        world = World(Random(seed), "big")
+        field, message = length_of_rest(world.rng, world), Message(world)
+        message.put(before)
+        field(message)
+        message.put(bytes(64))
+        message.finish()
+        start, width, _ = message.truth()[1][0]
+        values.append(message.payload()[start : start + width])
+    return values[0] != values[1]
+
+
+def test_concise_values_are_read_back_to_their_end() -> None:
+    """What is written as CBOR is one well-formed item: reading it by the rules of RFC 8949 ends with the message."""
+    world = World(Random(3), "big")
+    for seed in range(40):
+        shape = packed.draw(Random(seed), 0)
+        message = Message(world)
+        packed.concise(shape, message, whole=seed % 2 == 0)
+        assert _item_end(message.payload(), 0) == len(message.payload())
+
+
+def _item_end(data: bytes, at: int) -> int:
+    """Return where the CBOR item at ``at`` ends."""
+    major, short = data[at] >> 5, data[at] & 31
+    width = {24: 1, 25: 2, 26: 4, 27: 8}.get(short, 0)
+    number = int.from_bytes(data[at + 1 : at + 1 + width], "big") if width else short
+    at += 1 + width
+    if major in (2, 3):
+        return at + number
+    for _ in range({4: number, 5: 2 * number}.get(major, 0)):
+        at = _item_end(data, at)
+    return at
+
+
+def test_a_length_of_varying_width_counts_what_follows_it() -> None:
+    """A varint, or seven bits and two more bytes, tells the size of the rest."""
+    for seed in range(10):
+        for size in (5, 100, 126, 300):
+            payload, semantics, _ = built(prefixed_length, seed, bytes(size))
+            start, width, _ = semantics[0]
+            head = payload[start : start + width]
+            as_bytes = head[0] if width == 1 else int.from_bytes(head[1:], "big")
+            assert size in (as_bytes, sum((byte & 127) << 7 * i for i, byte in enumerate(head)))
+            assert start + width + size == len(payload)

@@ -32,7 +32,6 @@ CALIBRATION, HELD_OUT = 100, 250
 BATCH = 4
 KIND_SHARE = 0.1
 DECAY = 0.2
-KEPT = 500
 MOMENTS = ("exp_avg", "exp_avg_sq")
 Tell = Callable[[str], None]
 
@@ -57,14 +56,14 @@ def rate_at(step: int, steps: int, rate: float) -> float:
 
 def fit(
     network: BoundaryNetwork, examples_from: Callable[[int], Iterable[Example]], steps: int, *, rate: float = 2e-3,
-    checkpoint: Path | None = None, tell: Tell = print,
+    checkpoint: Path | None = None, every: int = 500, tell: Tell = print,
 ) -> None:  # fmt: skip
     """
     Take ``steps`` steps of ``BATCH`` examples each.
 
     Args:
         examples_from: gives the stream of examples from the one with that number on.
-        checkpoint: written every ``KEPT`` steps and resumed from where it exists; the result is the same as without.
+        checkpoint: written ``every`` so many steps and resumed from where it exists; the result is the same as without.
             Until a fifth before the end the rate does not depend on ``steps``: up to there, a checkpoint may be resumed
             with another number of steps.
     """
@@ -84,7 +83,7 @@ def fit(
         if step % 100 == 99:
             tell(f"step {step + 1}/{steps} loss {shown / 100:.4f} {time.perf_counter() - start:.0f} s")
             shown = 0.0
-        if checkpoint and step % KEPT == KEPT - 1:
+        if checkpoint and step % every == every - 1:
             keep(network, optimiser, step + 1, checkpoint)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ...discovery.boundaries.columns import FEATURES as COLUMN_FEATURES
 from ...discovery.boundaries.columns import FLOW_FEATURES
+from ...discovery.boundaries.grams import FEATURES as GRAM_FEATURES
 from ...discovery.boundaries.inputs import FEATURES as CONTEXT_FEATURES
 from ...discovery.boundaries.network import BYTE_REACH, GROUP_REACH, LAST, NEAR, OVERALL_REACH, WIDE
 from .examples import KINDS, Example
@@ -26,7 +27,7 @@ class BoundaryNetwork(nn.Module):
     Args:
         hidden, narrow: channels of the first layer and of those after it; cells: hidden units of the part that reads
             column statistics; states: channels of the recurrence, half in each direction.
-        without: names of ``PARTS`` whose output is held at zero (ablation).
+        without: names of ``PARTS`` that are left out (ablation).
     """
 
     def __init__(
@@ -53,6 +54,26 @@ class BoundaryNetwork(nn.Module):
         self.last = nn.Linear(3 * narrow, narrow)
         self.out = nn.Linear(narrow, 1)
         self.kind = nn.Linear(narrow, len(KINDS))
+        with torch.no_grad():
+            for part in sorted(self.without):
+                for weight in self._outputs(part):
+                    weight.zero_()
+
+    def _outputs(self, part: str) -> list[Tensor]:
+        """Return the weights through which a part speaks: zeros where it is left out, in the shipped form as well."""
+        pooled = {
+            name: [getattr(self, f"{layer}_{name}").weight for layer in ("first", "third")] for name in ("tail", "gram")
+        }
+        names = ("cell", "column", "tail", "gram")
+        return {
+            "statistics": [self.cell_out.weight, self.tail_out.weight],
+            "tails": [self.tail_out.weight, *pooled["tail"]],
+            "pairs": [self.context_in.weight[:, -GRAM_FEATURES:], *pooled["gram"]],
+            "likeness": [getattr(self, f"first_{name}").weight for name in names],
+            "recurrence": [self.scan_out.weight],
+            "agreement": [getattr(self, f"third_{name}").weight for name in names],
+            "semantics": [self.kind.weight],
+        }[part]
 
     def forward(self, example: Example) -> tuple[Tensor, Tensor]:
         """Return (positions,) logits of a boundary and (positions, kinds) logits of what the field means."""
@@ -76,7 +97,8 @@ class BoundaryNetwork(nn.Module):
         around = _window(self.byte(values)[None], BYTE_REACH, outside=self.byte.weight[256])[0]
         context = torch.from_numpy(example.inputs.context)
         if "pairs" in self.without:
-            context = torch.cat([context[:, :-6], torch.zeros(len(context), 6)], 1)
+            told = context[:, :-GRAM_FEATURES]
+            context = torch.cat([told, torch.zeros(len(context), GRAM_FEATURES)], 1)
         made: Tensor = self.bytes_in(around) + self.context_in(context)
         return made
 

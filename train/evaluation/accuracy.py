@@ -15,6 +15,7 @@ from ...discovery.boundaries import default_segmenter
 from ...discovery.errors import QbitelError
 from ...discovery.orchestrator import ProtocolDiscoveryOrchestrator
 from ...discovery.parser import Parser
+from ...discovery.segmenter import Segmenter
 from ...discovery.settings import DiscoverySettings
 from ...discovery.statistics import MessageStatistics
 from ...discovery.types import find_types
@@ -46,14 +47,14 @@ def engine(batch: MessageBatch) -> Inferred:
     return Inferred(boundaries, parsed.type_index.tolist())
 
 
-def segmenter(batch: MessageBatch) -> Inferred:
-    """Return the segmenter's probabilities from ``THRESHOLD`` on, without layouts or findings."""
+def segmenter(batch: MessageBatch, chosen: Segmenter | None = None) -> Inferred:
+    """Return the (default) segmenter's probabilities from ``THRESHOLD`` on, without layouts or findings."""
     settings = DiscoverySettings()
     statistics = MessageStatistics(settings)
     statistics.update(batch, "0" * 16)
     sample = statistics.sample()
     types = find_types(sample, settings).assign(sample.view)
-    found = default_segmenter().boundary_probabilities(sample, types, []) >= THRESHOLD
+    found = (chosen or default_segmenter()).boundary_probabilities(sample, types, []) >= THRESHOLD
     known = {sample.view.payload(row): row for row in range(len(sample.view))}
     rows = [known.get(payload, -1) for payload in batch.payloads()]
     boundaries = [np.flatnonzero(found[row]).tolist() if row >= 0 else [] for row in rows]

@@ -48,14 +48,14 @@ class Layered:
     def emit(self, message: Message) -> int:
         """Write one message and return its type."""
         if message.rng.random() < self.empty:
-            _into(message, self._outer)
+            into(message, self._outer)
             return 0
         kind = 0
         count = message.rng.randint(1, self.most)
         if not self.each:
             self._outer(message)
         for _ in range(count):
-            kind = _into(message, self._one if self.each else self.inner.emit)
+            kind = into(message, self._one if self.each else self.inner.emit)
         return kind + 1
 
     def _outer(self, message: Message) -> int:
@@ -67,10 +67,10 @@ class Layered:
 
     def _one(self, message: Message) -> int:
         self._outer(message)
-        return _into(message, self.inner.emit)
+        return into(message, self.inner.emit)
 
 
-def _into(message: Message, emit: Callable[[Message], int]) -> int:
+def into(message: Message, emit: Callable[[Message], int]) -> int:
     """Write what ``emit`` writes as a message of its own, so that its lengths and checksums are about itself."""
     inside = Message(message.world)
     kind = emit(inside)

@@ -26,11 +26,12 @@ class Value:
     optional: float
 
 
-def _value(rng: Random, depth: int) -> Value:
+def draw(rng: Random, depth: int) -> Value:
+    """Draw the shape of a value, a map at depth 0."""
     kinds = ["number", "text", "bytes", "flag", "double", "map", "array"]
     kind = "map" if depth == 0 else rng.choices(kinds, [5, 4, 1, 1, 1, 2, 2] if depth < 3 else [5, 4, 1, 1, 1, 0, 0])[0]
     count = {"map": rng.randint(1, 6), "array": 1}.get(kind, 0)
-    members = [(rng.choice(strings.WORDS).encode(), _value(rng, depth + 1)) for _ in range(count)]
+    members = [(rng.choice(strings.WORDS).encode(), draw(rng, depth + 1)) for _ in range(count)]
     return Value(kind, rng.choice([10, 200, 60000, 1 << 30]), members, rng.choice([1, 1, 0.6]))
 
 
@@ -170,5 +171,5 @@ class Packed:
 def make(rng: Random, world: World) -> Packed:
     """Draw a protocol of values that describe themselves."""
     header = [choose(rng, HEADER)(rng, world) for _ in range(rng.choice([0, 1, 2, 3]))]
-    shapes = [_value(rng, 0) for _ in range(rng.choice([1, 2, 4, 6]))]
+    shapes = [draw(rng, 0) for _ in range(rng.choice([1, 2, 4, 6]))]
     return Packed(header, shapes, rng.choice([concise, numbered, keyed]), rng.random() < 0.4)

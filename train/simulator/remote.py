@@ -85,7 +85,8 @@ class Remote:
 
     def _counted(self, argument: Argument, message: Message) -> None:
         rng = message.rng
-        data = strings.content(rng) if argument.kind == "text" else rng.randbytes(rng.choice([0, 4, 8, 16, 20, 32, 200]))
+        sizes = [0, 4, 8, 16, 20, 32, 200]
+        data = strings.content(rng) if argument.kind == "text" else rng.randbytes(rng.choice(sizes))
         size = len(data)
         if argument.kind == "text" and self.wide:
             data, size = data.decode("latin-1").encode("utf-16-le"), len(data)

@@ -49,6 +49,11 @@ def _date(rng: Random) -> bytes:
     return rng.choice(forms).encode()
 
 
+def _product(rng: Random) -> bytes:
+    name = rng.choice(WORDS).title().encode()
+    return name + b"/%d.%d (" % (rng.randrange(9), rng.randrange(20)) + _words(rng, 3) + b")"
+
+
 def value(rng: Random) -> bytes:
     """Return what stands after a key: words, addresses, dates, numbers, parameters, codes, lists."""
     return rng.choice(VALUES)(rng)
@@ -60,7 +65,7 @@ VALUES: list[Callable[[Random], bytes]] = [
     lambda rng: word_bytes(rng, 1) + b";" + rng.choice([b"", b" "]) + _parameters(rng, b";"),
     lambda rng: _parameters(rng, b", "), lambda rng: base64.b64encode(rng.randbytes(rng.randint(6, 30))),
     lambda rng: ", ".join("/".join(rng.choices(WORDS, k=2)) for _ in range(rng.randint(1, 4))).encode(),
-    lambda rng: rng.choice(WORDS).title().encode() + b"/%d.%d (" % (rng.randrange(9), rng.randrange(20)) + _words(rng, 3) + b")",
+    _product,
     lambda rng: b'"' + _words(rng, rng.randint(1, 3)) + b'"', lambda rng: rng.randbytes(16).hex().encode(),
 ]  # fmt: skip
 

@@ -1,0 +1,184 @@
+"""
+The learned segmenter: what each part of the network buys, how well it is calibrated, how long it takes.
+
+    python -m benchmarks.segmenter [--examples 1200] [--corpus DIR] [--last-look]
+
+Fits the network without each part in turn, all on the same examples in the same order. Scores them on simulated
+protocols that were not fitted on, and alone (no layouts, no findings) on those two thirds of the protocols of DIR that
+choices are made on. Then the shipped weights: on simulated protocols and on both shares of DIR (``--last-look``
+adds the third that no choice was made on), their calibration, and the time of a prediction.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from torch.optim import AdamW
+
+from qbitel.discovery.boundaries.network import Network, shipped
+from qbitel.discovery.boundaries.segmenter import StatisticalSegmenter
+from qbitel.discovery.settings import DiscoverySettings
+from qbitel.discovery.types import find_types
+from qbitel.train.boundaries import fit
+from qbitel.train.boundaries.examples import Example, examples, sample_of
+from qbitel.train.boundaries.network import PARTS, BoundaryNetwork
+from qbitel.train.evaluation.accuracy import score_protocol, segmenter
+from qbitel.train.evaluation.corpus import Labelled, families, load_corpus
+from qbitel.train.evaluation.machine import machine_lines, timed
+from qbitel.train.evaluation.metrics import mean
+from qbitel.train.simulator import simulate
+
+LIMIT = 100
+SHAPES = ((48, 128), (200, 128))
+MEANING = {
+    "statistics": "statistics of columns", "tails": "columns counted from the end", "pairs": "pairs of bytes",
+    "likeness": "means of like positions, first layer", "recurrence": "recurrence along the message",
+    "agreement": "means of like positions, third layer", "semantics": "meanings told along (multi-task)",
+}  # fmt: skip
+
+
+def variants() -> dict[str, BoundaryNetwork]:
+    """Return untrained networks by what they are, all from one seed."""
+    left_out = {"all parts": (), **{f"without {MEANING[part]}": (part,) for part in PARTS}}
+    left_out["none of these but the statistics"] = tuple(part for part in PARTS if part != "statistics")
+    made = {}
+    for name, without in left_out.items():
+        torch.manual_seed(1)
+        made[name] = BoundaryNetwork(without=without)
+    return made
+
+
+def fit_together(networks: dict[str, BoundaryNetwork], count: int, rate: float = 2e-3) -> None:
+    """Fit all networks on the same examples, each made once."""
+    optimisers = {name: AdamW(network.parameters(), rate, weight_decay=0.01) for name, network in networks.items()}
+    source, steps = iter(examples(fit.FIRST, count)), count // fit.BATCH
+    for step in range(steps):
+        batch = [next(source) for _ in range(fit.BATCH)]
+        for name, network in networks.items():
+            optimiser = optimisers[name]
+            optimiser.param_groups[0]["lr"] = fit.rate_at(step, steps, rate)
+            optimiser.zero_grad()
+            for one in batch:
+                (fit.loss_of(network, one) / fit.BATCH).backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimiser.step()
+
+
+def is_chosen_on(name: str) -> bool:
+    """Return whether choices may be made on this protocol: two thirds of all, by a hash of the name."""
+    return int(hashlib.sha256(name.encode()).hexdigest(), 16) % 3 != 0
+
+
+def on_corpus(protocols: list[Labelled], kinds: dict[str, str], network: Network) -> str:
+    """Return the table cells of a network by itself: F1, FMS, perfect fields, and F1 of binary protocols."""
+    predictor = partial(segmenter, chosen=StatisticalSegmenter(network))
+    scores = [score_protocol(one, kinds.get(one.name, ""), predictor) for one in protocols]
+    everything = mean([s.boundaries for s in scores if s.boundaries])
+    binary = mean([s.boundaries for s in scores if s.boundaries and s.family != "text"])
+    return f"{everything.f1:.3f} | {everything.fms:.3f} | {everything.perfect:.3f} | {binary.f1:.3f}"
+
+
+def network_of(trained: BoundaryNetwork) -> Network:
+    """Return the shipped form of a trained network."""
+    with TemporaryDirectory() as folder:
+        fit.save(trained, Path(folder) / "weights.npz")
+        return Network.load(Path(folder) / "weights.npz")
+
+
+def trained_of(network: Network) -> BoundaryNetwork:
+    """Return the trained form of a shipped network; the head for meanings, which is not shipped, tells nothing."""
+    made = BoundaryNetwork()
+    made.load_state_dict({name: torch.from_numpy(value) for name, value in network.weights.items()}, strict=False)
+    return made
+
+
+def ablation(count: int, held_out: list[Example], protocols: list[Labelled], kinds: dict[str, str]) -> list[str]:
+    """Return the table of what each part buys."""
+    networks = variants()
+    fit_together(networks, count)
+    lines = [f"\n## What each part buys\n\nEach fitted on the same {count:,} simulated protocols.\n"]
+    lines.append("| network | simulated: loss | F1 | labelled: F1 | FMS | perfect | F1, binary |")
+    lines.append("|---|--:|--:|--:|--:|--:|--:|")
+    for name, network in networks.items():
+        fit.rescale(network, examples(0, fit.CALIBRATION))
+        figures = fit.evaluate(network, held_out)
+        real = on_corpus(protocols, kinds, network_of(network)) if protocols else "– | – | – | –"
+        lines.append(f"| {name} | {figures['loss']:.4f} | {figures['f1']:.3f} | {real} |")
+    return lines
+
+
+def calibration(network: BoundaryNetwork, held_out: list[Example]) -> list[str]:
+    """Return the reliability table: how often there is a boundary where the network says so with some probability."""
+    pairs = fit.predict(network, held_out)
+    chance = 1 / (1 + np.exp(-np.concatenate([logits for logits, _ in pairs])))
+    truth = np.concatenate([target for _, target in pairs])
+    bins = np.minimum((chance * 10).astype(np.int64), 9)
+    lines = ["\n## Calibration, simulated protocols\n", "| said | positions | mean said | true |", "|---|--:|--:|--:|"]
+    for index in range(10):
+        here = bins == index
+        if here.any():
+            said = f"{index / 10:.1f} to {(index + 1) / 10:.1f}"
+            lines.append(f"| {said} | {here.sum():,} | {chance[here].mean():.3f} | {truth[here].mean():.3f} |")
+    return lines
+
+
+def times() -> list[str]:
+    """Return how long a prediction takes, over simulated binary protocols of several types."""
+    lines = ["\n## Time of a prediction, one core\n"]
+    lines += ["| messages | bytes each | median, fastest and slowest protocol |", "|--:|--:|---|"]
+    for count, size in SHAPES:
+        medians = []
+        for seed in range(12):
+            protocol = simulate(seed, count, "binary")
+            protocol.messages[:] = [(message * size)[:size] for message in protocol.messages]
+            sample = sample_of(protocol)
+            types = find_types(sample, DiscoverySettings()).assign(sample.view)
+            predict = partial(StatisticalSegmenter().boundary_probabilities, sample, types, [])
+            medians.append(timed(predict, 5).median)
+        shown = f"{np.median(medians) * 1000:.1f} ms ({min(medians) * 1000:.1f} to {max(medians) * 1000:.1f})"
+        lines.append(f"| {count} | {size} | {shown} |")
+    return lines
+
+
+def report(count: int, folder: Path | None, last_look: bool) -> str:
+    """Return the page."""
+    torch.set_num_threads(1)
+    held_out = list(examples(fit.CALIBRATION, fit.HELD_OUT - fit.CALIBRATION))
+    kinds = families(folder) if folder else {}
+    protocols = list(load_corpus(folder, limit=LIMIT)) if folder else []
+    chosen = [one for one in protocols if is_chosen_on(one.name)]
+    lines = ["```", *machine_lines(), "```"]
+    if count:
+        lines += ablation(count, held_out, chosen, kinds)
+    figures = fit.evaluate(trained_of(shipped()), held_out)
+    lines.append("\n## Shipped weights, network alone\n")
+    lines += ["| protocols | | F1 | FMS | perfect | F1, binary |", "|---|--:|--:|--:|--:|--:|"]
+    lines.append(f"| simulated, not fitted on | {len(held_out)} | {figures['f1']:.3f} | – | – | – |")
+    if chosen:
+        lines.append(f"| labelled, choices made on | {len(chosen)} | {on_corpus(chosen, kinds, shipped())} |")
+    if last_look:
+        kept = [one for one in protocols if not is_chosen_on(one.name)]
+        lines.append(f"| labelled, kept for the last look | {len(kept)} | {on_corpus(kept, kinds, shipped())} |")
+    lines.append(f"\nSimulated: loss {figures['loss']:.4f}, calibration error {figures['calibration error']:.4f}.")
+    return "\n".join([*lines, *calibration(trained_of(shipped()), held_out), *times()]) + "\n"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="Parts, calibration and time of the learned segmenter.")
+    parser.add_argument("--examples", type=int, default=1200, help="fitted on in the ablation; 0 leaves it out")
+    parser.add_argument("--corpus", type=Path)
+    parser.add_argument("--last-look", action="store_true")
+    arguments = parser.parse_args()
+    sys.stdout.write(report(arguments.examples, arguments.corpus, arguments.last_look))
+
+
+if __name__ == "__main__":
+    main()
