@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export RAY_AUTH_MODE ?= disabled
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: figures venv venv-train warm demo serve test lint unit test-cluster bench docs pictures clean
+.PHONY: figures figures-segmenter venv venv-train warm demo serve test lint unit test-cluster bench docs pictures clean
 
 venv: $(VENV)/.installed
 
@@ -86,3 +86,8 @@ figures: warm
 	$(BIN)/python -m benchmarks.grammar > $(FIGURES)/grammar.md
 	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.semantics --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/semantics.md
 	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.dissectors --messages 100 --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/dissectors.md
+	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.simulator --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/simulator.md
+
+# The ablation fits networks: it needs torch, and some minutes.
+figures-segmenter: venv-train warm
+	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.segmenter --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/segmenter.md
