@@ -17,7 +17,7 @@ from .network import Network, Pools, shipped
 from .randomness import looks_random
 
 BLOCK_BYTES = 1 << 11  # worked on at a time: the layers of a block stay in the second-level cache
-KEPT_BLOCKS = 256  # the blocks that like positions are compared in; their layers are held meanwhile: 180 MB
+KEPT_BLOCKS = 256  # the blocks that like positions are compared in; their layers are held meanwhile: 240 MB
 LEVELS = 256
 
 

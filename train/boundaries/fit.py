@@ -1,7 +1,9 @@
 """
 Fit the boundary network on simulated protocols and write its weights.
 
-    python -m qbitel.train.boundaries.fit --examples 12000
+    python -m qbitel.train.boundaries.fit --examples 17200
+
+17,200 examples give, on 150 held-out protocols of the simulator, mean F1 .79 of the boundaries at a probability of .35.
 
 Deterministic for a seed, one thread and one build of torch. Needs torch. Examples with seeds from ``FIRST`` on are
 fitted on; those below it are held out: calibration and the printed figures come from them (``CALIBRATION`` of them for
@@ -172,7 +174,7 @@ def tell(line: str) -> None:
 def main() -> None:
     """Fit, calibrate, write, print."""
     parser = argparse.ArgumentParser(description="Fit the boundary network on simulated protocols.")
-    parser.add_argument("--examples", type=int, default=12000)
+    parser.add_argument("--examples", type=int, default=17200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--without", action="append", choices=PARTS, default=[], help="leave a part out (ablation)")
     parser.add_argument("--checkpoint", type=Path, help="written while fitting, and resumed from")
