@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from .examples import Example, examples
@@ -38,14 +38,20 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 Tell = Callable[[str], None]
 
 
+def run(network: BoundaryNetwork, one: Example) -> Tensor:
+    """Return the logits of a boundary at an example's positions."""
+    made: Tensor = network(one)[0]
+    return made
+
+
 def loss_of(network: BoundaryNetwork, one: Example) -> Tensor:
     """Return the mean cross entropy over the positions that count, and a share of that of what fields mean."""
     counts = torch.from_numpy(one.counts)
-    if not bool(counts.any()):
-        return network.out.bias.sum() * 0
     logits, kinds = network(one)
+    if not bool(counts.any()):
+        return logits.sum() * 0
     loss = binary_cross_entropy_with_logits(logits[counts], torch.from_numpy(one.target)[counts])
-    if "semantics" not in network.without:
+    if kinds is not None:
         loss = loss + KIND_SHARE * cross_entropy(kinds, torch.from_numpy(one.kinds), ignore_index=-1)
     return loss
 
@@ -116,7 +122,7 @@ def resume(network: BoundaryNetwork, optimiser: torch.optim.Optimizer, path: Pat
 def predict(network: BoundaryNetwork, held_out: Iterable[Example]) -> list[tuple[Array, Array]]:
     """Return logits and targets of the positions that count, per example."""
     with torch.no_grad():
-        return [(network(one)[0].numpy()[one.counts], one.target[one.counts]) for one in held_out]
+        return [(run(network, one).numpy()[one.counts], one.target[one.counts]) for one in held_out]
 
 
 def calibrate(logits: Array, targets: Array) -> tuple[float, float]:
@@ -159,10 +165,16 @@ def evaluate(network: BoundaryNetwork, held_out: Iterable[Example], threshold: f
     return {"loss": float(np.mean(losses)), "f1": float(np.mean(f1)), "calibration error": float(gaps)}
 
 
+def exported(network: nn.Module) -> dict[str, Array]:
+    """Return the arrays that inference reads: not the head that tells meanings, which is only fitted along."""
+    kept = {name: value for name, value in network.state_dict().items() if not name.startswith("kind.")}
+    return {name: value.detach().cpu().numpy().astype(np.float32) for name, value in kept.items()}
+
+
 def save(network: BoundaryNetwork, path: Path) -> None:
-    """Write what inference needs: not the head that tells meanings, which is only fitted along."""
-    weights = {name: value.detach().numpy().astype(np.float32) for name, value in network.state_dict().items()}
-    np.savez_compressed(path, **{name: value for name, value in weights.items() if not name.startswith("kind.")})
+    """Write the arrays that inference reads."""
+    arrays: dict[str, Any] = exported(network)
+    np.savez_compressed(path, **arrays)
 
 
 def tell(line: str) -> None:

@@ -75,8 +75,8 @@ class BoundaryNetwork(nn.Module):
             "semantics": [self.kind.weight],
         }[part]
 
-    def forward(self, example: Example) -> tuple[Tensor, Tensor]:
-        """Return (positions,) logits of a boundary and (positions, kinds) logits of what the field means."""
+    def forward(self, example: Example) -> tuple[Tensor, Tensor | None]:
+        """Return (positions,) logits of a boundary, and (positions, kinds) logits of meanings where they are told."""
         place = Place(example)
         first = torch.relu(self._bytes(example) + self._statistics(example, place)) * place.inside
         near = self.near(_spread(first, NEAR, place.row)) + self._like("first", first, place, "likeness")
@@ -90,7 +90,7 @@ class BoundaryNetwork(nn.Module):
         third = torch.relu(wide) * place.inside
         last = third + self.last(_spread(third, LAST, place.row)) + self._like("third", third, place, "agreement")
         fourth = torch.relu(last) * place.inside
-        return self.out(fourth)[:, 0], self.kind(fourth)
+        return self.out(fourth)[:, 0], None if "semantics" in self.without else self.kind(fourth)
 
     def _bytes(self, example: Example) -> Tensor:
         values = torch.from_numpy(example.inputs.flat.values.astype("int64"))

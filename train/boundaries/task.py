@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..task import Evaluation
 from .examples import Example
-from .fit import calibrate, loss_of, run
+from .fit import calibrate, exported, loss_of, run
 from .network import BoundaryNetwork
 from .source import SimulatedBoundaries
 
@@ -70,7 +70,7 @@ class SegmenterTask:
 
     def export(self, network: nn.Module) -> dict[str, Array]:
         """Return the arrays that ``discovery.boundaries.network`` reads."""
-        return {name: value.detach().cpu().numpy().astype(np.float32) for name, value in network.state_dict().items()}
+        return exported(network)
 
     def restore(self, network: nn.Module, weights: Mapping[str, Array]) -> None:
         """Set parameters from such arrays."""
