@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# The same examples on every run, so that a red run is red again; `HYPOTHESIS_PROFILE=explore` draws new ones.
-settings.register_profile("repeatable", derandomize=True, database=None)
-settings.register_profile("explore", print_blob=True)
+# The same examples on every run, so that a red run is red again; `HYPOTHESIS_PROFILE=explore` draws new ones. No
+# example has a deadline: the first call of a kernel compiles it.
+settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
+settings.register_profile("explore", print_blob=True, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
