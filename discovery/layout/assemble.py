@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice, pairwise
 
 import numpy as np
 
@@ -12,7 +13,8 @@ from ..falsification import refuted, violation_lower_bound
 from ..settings import DiscoverySettings
 from ..spec import Case, Element, Evidence, Field, Repeat, Rest, Switch, ToEnd, quantise
 from . import ber, chains, domain_names, prefixed, records, strings
-from .branches import best_branch
+from .agreement import Agreement, Starts, likely
+from .branches import Branch, best_branch
 from .columns import columns_of
 from .consensus import column_chance, cut
 from .fields import Endianness, Names, as_number, field_of, plain
@@ -31,6 +33,9 @@ PROPOSERS = 256  # regions that hypotheses are searched on
 READERS = 1024  # regions that columns are read from
 COLUMNS = 512
 OPTIONAL_DEPTH = 12
+ALTERNATIVES = 3  # structures of a type that are built and compared
+OPINIONS = 36.0  # independent readings of a field's start that the segmenter's probabilities are worth
+BRANCH_OPINIONS = 6.0  # the same of a region, for what a switch tells
 
 
 @dataclass
@@ -43,7 +48,6 @@ class Assembler:
         endianness: byte order of numbers that do not show their own.
         style: of text, where the type is text.
         budget: regions that may still be searched, a bound on work.
-        violations: messages known not to fit what has been built.
     """
 
     settings: DiscoverySettings
@@ -53,6 +57,7 @@ class Assembler:
     style: Style | None = None
     budget: int = 64
     evidence: list[Evidence] = field(default_factory=list)
+    starts: Starts = field(default_factory=Starts)
 
     def group(self, name: str, elements: list[Element]) -> str:
         """Register a group and return its name."""
@@ -61,43 +66,91 @@ class Assembler:
 
     def region(self, table: Table, depth: int, spans: Spans = NO_SPANS) -> list[Element]:
         """Return the layout of these regions; each of ``spans`` is proven to be one field."""
-        best = self.search(table, depth, spans)
-        return self.build(table, depth, spans, best)
+        return self.build(table, depth, spans, self.search(table, depth, spans)[:1])
 
-    def search(self, table: Table, depth: int, spans: Spans = NO_SPANS) -> Hypothesis | None:
-        """Return the structure of these regions that has most evidence and that held-out regions do not refute."""
+    def mark(self, table: Table, offset: int = 0) -> None:
+        """Note that a field starts ``offset`` bytes into these regions."""
+        self.starts.add(table, offset)
+
+    def mark_places(self, places: Ints) -> None:
+        """Note that fields start at these offsets of the data."""
+        self.starts.add_places(places)
+
+    def search(self, table: Table, depth: int, spans: Spans = NO_SPANS) -> list[Hypothesis]:
+        """Return the structures of these regions that held-out regions do not refute, those of most evidence first."""
         if depth > DEPTH or self.budget <= 0 or not searchable(table) or is_text(table):
-            return None
+            return []
         self.budget -= 1
         proposing = table.proposing(PROPOSERS)
         found = [hypothesis for family in FAMILIES for hypothesis in family(proposing, self.settings)]
         found.sort(key=lambda hypothesis: (-hypothesis.bits, hypothesis.offset))
-        return next((h for h in found if agree(h, spans) and stands(h, table, self.settings)), None)
+        return list(islice((h for h in found if agree(h, spans) and stands(h, table, self.settings)), ALTERNATIVES))
 
-    def build(self, table: Table, depth: int, spans: Spans, best: Hypothesis | None) -> list[Element]:
-        """Return the layout of these regions with this structure, or of fixed columns where it is None."""
+    def build(self, table: Table, depth: int, spans: Spans, structures: Sequence[Hypothesis]) -> list[Element]:
+        """
+        Return the layout of these regions: by one of these structures, by a switch, or by fixed columns.
+
+        Of those that can be built the one is taken whose evidence and agreement with the segmenter together say most.
+        """
         if not len(table) or not int(table.sizes.max()):
             return [self._rest()]
-        if best is not None:
-            fits = best.fits(table)
-            self.evidence.append(_evidence(best, table, fits, self.settings))
-            fitting = table.take(fits)
-            front = self.columns(fitting, best.offset, spans | best.spans)
-            behind = best.build(self, front, fitting.after(best.offset), depth)
-            return front + behind
-        if depth == 0 and self.style is not None:
+        if depth == 0 and self.style is not None and not structures:
+            self.mark_places(likely(table))
             return text_elements(self.names, table, self.style)
         if is_text(table):
+            self.mark_places(likely(table))
             return text_elements(self.names, table) if depth == 0 else [self._rest()]
-        branches = self._branches(table, depth, spans) if len(table) >= MIN_REGIONS else []
-        return branches or self._columns_to_end(table, spans)
+        self.mark(table)
+        plans = self._plans(table, depth, spans, structures)
+        if len(plans) == 1:
+            return plans[0].build(self)
+        return self._adopt(_best([self._try(table, plan) for plan in plans]))
 
-    def _branches(self, table: Table, depth: int, spans: Spans) -> list[Element]:
-        """Return a switch on the byte that tells the regions apart, or nothing."""
-        found = best_branch(table.take(slice(0, READERS))) if depth < DEPTH else None
-        if found is None or any(start < found[0] + 1 and found[0] < start + width > 1 for start, width in spans):
-            return []
-        offset, values = found
+    def _plans(self, table: Table, depth: int, spans: Spans, structures: Sequence[Hypothesis]) -> list[_Plan]:
+        plans = [_Plan(0.0, partial(Assembler._columns_to_end, table=table, spans=spans))]
+        branch = self._branch(table, depth, spans)
+        if branch is not None:
+            switch = partial(Assembler._branches, table=table, depth=depth, branch=branch, spans=spans)
+            plans.append(_Plan(BRANCH_OPINIONS * branch.gain, switch))
+        for structure in structures:
+            build = partial(Assembler._structured, table=table, depth=depth, spans=spans, structure=structure)
+            plans.append(_Plan(structure.bits, build))
+        return plans
+
+    def _try(self, table: Table, plan: _Plan) -> _Trial:
+        fork = replace(self, names=self.names.fork(), groups=dict(self.groups), evidence=[], starts=Starts())
+        elements = plan.build(fork)
+        self.budget = fork.budget
+        return _Trial(fork, elements, plan.bits, fork.starts.agreement(table))
+
+    def _adopt(self, trial: _Trial) -> list[Element]:
+        fork = trial.assembler
+        self.names.join(fork.names)
+        self.groups.update(fork.groups)
+        self.evidence += fork.evidence
+        self.starts.extend(fork.starts)
+        return trial.elements
+
+    def _structured(self, table: Table, depth: int, spans: Spans, structure: Hypothesis) -> list[Element]:
+        fits = structure.fits(table)
+        self.evidence.append(_evidence(structure, table, fits, self.settings))
+        fitting = table.take(fits)
+        front = self.columns(fitting, structure.offset, spans | structure.spans)
+        behind = fitting.after(structure.offset)
+        self.mark(behind)
+        elements = structure.build(self, front, behind, depth)
+        return front + elements
+
+    def _branch(self, table: Table, depth: int, spans: Spans) -> Branch | None:
+        """Return the byte that tells the regions apart, None where there is none or it is part of a wider field."""
+        found = best_branch(table.take(slice(0, READERS))) if depth < DEPTH and len(table) >= MIN_REGIONS else None
+        if found is None or any(start <= found.offset < start + width > 1 for start, width in spans):
+            return None
+        return found
+
+    def _branches(self, table: Table, depth: int, spans: Spans, branch: Branch) -> list[Element]:
+        """Return a switch on the byte that tells the regions apart."""
+        offset, values = branch.offset, branch.values
         front = self.columns(table, offset + 1, spans | {(offset, 1)})
         key = front[-1] = as_number(front[-1], False, "type")
         window, exists = table.window(offset + 1)
@@ -129,6 +182,8 @@ class Assembler:
         window, exists = table.take(slice(0, READERS)).window(stop)
         facts = columns_of(window, exists)
         edges = [start, *(b for b in boundaries if start < b < stop), stop]
+        for edge in edges:
+            self.mark(table, edge)
         return [field_of(self.names, facts, a, b, self.endianness) for a, b in pairwise(edges)]
 
     def _columns_to_end(self, table: Table, spans: Spans) -> list[Element]:
@@ -176,6 +231,30 @@ class Assembler:
 
     def _refuted(self, violations: int, trials: int) -> bool:
         return refuted(violations, trials, self.settings)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A way to lay regions out, and the evidence for it in bits."""
+
+    bits: float
+    build: Callable[[Assembler], list[Element]]
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A layout that may be taken: what was built, by whom, and how many bits speak for it."""
+
+    assembler: Assembler
+    elements: list[Element]
+    bits: float
+    agreement: Agreement
+
+
+def _best(trials: list[_Trial]) -> _Trial:
+    """Return the layout of most evidence, less what it disagrees with the segmenter for each field, in bits."""
+    starts = max([1.0, *(trial.agreement.starts for trial in trials)])
+    return max(trials, key=lambda trial: trial.bits + OPINIONS * trial.agreement.bits / starts)
 
 
 def searchable(table: Table) -> bool:

@@ -10,7 +10,7 @@ from ..settings import DiscoverySettings
 from ..spec import Case, Element, Field, FromLength, Repeat, SelfDelimiting, Switch, ToEnd
 from .fields import plain
 from .hypothesis import ACCEPTED, SEARCHED, Builder, allowed_failures
-from .kernels import ber_scan
+from .kernels import ber_scan, ber_starts
 from .table import NO_SPANS, Bools, Ints, Spans, Table
 
 CONSTRUCTED = 0x20
@@ -32,6 +32,7 @@ class Ber:
 
     def build(self, builder: Builder, front: list[Element], table: Table, depth: int) -> list[Element]:
         """Return a repeat of the recursive group of BER elements."""
+        builder.mark_places(_starts(table))
         group = builder.group(GROUP, elements())
         return [Repeat(name=builder.names.next("elements"), stop=ToEnd(), group=group)]
 
@@ -75,3 +76,9 @@ def _counts(table: Table, offset: int) -> Ints:
     counts = np.zeros((len(table), 2), np.int64)
     ber_scan(table.data, table.start, table.end, offset, counts)
     return counts
+
+
+def _starts(table: Table) -> Ints:
+    """Return the offsets in the data of the parts of every element."""
+    places = np.zeros(int(np.maximum(table.sizes, 0).sum()) + 3, np.int64)
+    return places[: ber_starts(table.data, table.start, table.end, places)]

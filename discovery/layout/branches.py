@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,9 +16,18 @@ LEAST, MOST = 6, 24  # regions of a case, values of a switch
 GAIN = 1.5  # bits by which a region must become more predictable
 
 
-def best_branch(table: Table) -> tuple[int, NDArray[np.int64]] | None:
+@dataclass(frozen=True)
+class Branch:
+    """A switch on the byte at ``offset``; ``values`` get a layout; ``gain``: bits that it tells about a region."""
+
+    offset: int
+    values: NDArray[np.int64]
+    gain: float
+
+
+def best_branch(table: Table) -> Branch | None:
     """
-    Return the offset of the byte to switch on and its values that get a layout, or None.
+    Return the byte that tells most about the regions behind it, None where none tells enough.
 
     The gain of a byte is what it tells about where the boundaries are (the divergence of the cases' mean probabilities
     from those of all regions) and about the length of the region, in bits a region.
@@ -37,7 +48,7 @@ def best_branch(table: Table) -> tuple[int, NDArray[np.int64]] | None:
         gain = _divergence(chances, known, group, len(values), offset + 1) + _lengths(table, group, len(values))
         gain -= 0.02 * offset + 0.05 * len(values)
         if gain > best:
-            best, chosen = gain, (offset, values[large].astype(np.int64))
+            best, chosen = gain, Branch(offset, values[large].astype(np.int64), gain)
     return chosen
 
 

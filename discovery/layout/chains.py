@@ -24,7 +24,7 @@ from ..spec import (
     Until,
 )  # fmt: skip
 from .consensus import column_odds
-from .fields import as_number, number, plain
+from .fields import as_number, divided, number, plain
 from .hypothesis import ACCEPTED, SEARCHED, Builder, allowed_failures
 from .kernels import LABELS, NO_LEAD, STRING, item_ends, scan, trace, weigh
 from .table import NO_SPANS, Bools, Ints, Spans, Table
@@ -230,6 +230,7 @@ def lead_ends(items: Table, bare: NDArray[np.int64]) -> Ints:
 
 def _item_elements(builder: Builder, items: _Items, form: Form, depth: int) -> list[Element]:
     elements: list[Element] = []
+    builder.mark(items.lead)
     if form.lead == LABELS:
         elements.append(plain(builder.names.next("name"), SelfDelimiting(form="labels")))
     elif form.lead == STRING:
@@ -243,6 +244,10 @@ def _item_elements(builder: Builder, items: _Items, form: Form, depth: int) -> l
         tag = elements[0] = as_number(elements[0], little, "type")
     length = number(builder.names.next("length"), form.width, bool(form.little), "length")
     elements.append(length)
+    builder.mark(items.body, form.at)
+    builder.mark(items.value)
+    if form.align > 1:
+        builder.mark(items.lead.between(items.value.end, items.lead.end))
     width = FromLength(field=length.name, scale=form.scale, bias=form.bias - form.head)
     value = plain(builder.names.next("value"), width, semantic="payload")
     inner = _value_elements(builder, items, tag, form, depth)
@@ -267,7 +272,7 @@ def _padding(builder: Builder, length: str, form: Form) -> Element:
 def _value_elements(builder: Builder, items: _Items, tag: Element | None, form: Form, depth: int) -> list[Element]:
     """Return the layout of the values: one for all, or one for each value of the tag that has a structure."""
     if not isinstance(tag, Field) or not isinstance(tag.width, Fixed) or tag.width.size > 4:
-        return _structured(builder.region(items.value, depth + 1))
+        return divided(builder.region(items.value, depth + 1))
     size = tag.width.size
     window, _ = items.lead.window(size)
     order = range(size) if tag.endianness != "little" else range(size - 1, -1, -1)
@@ -280,15 +285,10 @@ def _value_elements(builder: Builder, items: _Items, tag: Element | None, form: 
         if frequency[index] < 4:
             break
         chosen = items.value.take(tags == values[index])
-        inner = _structured(builder.region(chosen.take(chosen.sizes > 0), depth + 1))
+        inner = divided(builder.region(chosen.take(chosen.sizes > 0), depth + 1))
         if inner:
             cases.append(Case(values=[int(values[index])], elements=inner))
     if not cases:
         return []
     cases.sort(key=lambda case: case.values)
     return [Switch(name=builder.names.next("by_" + tag.name), field=tag.name, cases=cases)]
-
-
-def _structured(elements: list[Element]) -> list[Element]:
-    """Return the elements if they divide the region, nothing if they are one field."""
-    return [] if len(elements) == 1 and isinstance(elements[0], Field) and not elements[0].elements else elements

@@ -20,9 +20,20 @@ SPACES[[9, 10, 13]] = True
 class Names:
     """Names that are unique in one scope (a message type, or a group): ``f1``, ``f2``, … or a hint with a number."""
 
-    def __init__(self, taken: set[str] | None = None) -> None:
-        self._taken = taken if taken is not None else set()
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
         self._count = 0
+
+    def fork(self) -> Names:
+        """Return a scope in which the same names are taken, for a layout that may not be used."""
+        fork = Names()
+        fork.join(self)
+        return fork
+
+    def join(self, other: Names) -> None:
+        """Take the names that are taken there."""
+        self._taken |= other._taken
+        self._count = max(self._count, other._count)
 
     def next(self, hint: str = "") -> str:
         """Return a new name; ``hint`` itself where it is free."""
@@ -117,3 +128,8 @@ def number(name: str, size: int, little: bool, semantic: Semantic) -> Field:
     """Return an unsigned number of fixed width."""
     endianness: Endianness = None if size == 1 else "little" if little else "big"
     return Field(name=name, width=Fixed(size=size), encoding="uint", endianness=endianness, semantic=semantic)
+
+
+def divided(elements: list[Element]) -> list[Element]:
+    """Return the elements if they divide their region, nothing if they are one field."""
+    return [] if len(elements) == 1 and isinstance(elements[0], Field) and not elements[0].elements else elements

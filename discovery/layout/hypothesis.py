@@ -11,7 +11,7 @@ from ..falsification import refuted
 from ..settings import DiscoverySettings
 from ..spec import Element
 from .fields import Endianness, Names
-from .table import Bools, Spans, Table
+from .table import Bools, Ints, Spans, Table
 
 SEARCHED = 64  # offsets of a region at which structures are looked for
 ACCEPTED = 20.0  # bits by which a structure must beat chance, over the choice among all forms and offsets
@@ -29,6 +29,14 @@ class Builder(Protocol):
 
     def columns(self, table: Table, width: int, spans: Spans) -> list[Element]:
         """Return fields for the first ``width`` bytes of the regions; each of ``spans`` is one."""
+        ...
+
+    def mark(self, table: Table, offset: int = 0) -> None:
+        """Note that a field starts ``offset`` bytes into these regions."""
+        ...
+
+    def mark_places(self, places: Ints) -> None:
+        """Note that fields start at these offsets of the data."""
         ...
 
     def group(self, name: str, elements: list[Element]) -> str:

@@ -291,3 +291,20 @@ def item_ends(data, start, end, form, stops):  # type: ignore[no-untyped-def]
     """Write where the item at the start of each region ends, -1 where it does not fit."""
     for row in range(len(start)):
         stops[row] = next_item(data, start[row], end[row], form)
+
+
+@njit(cache=True, nogil=True)
+def ber_starts(data, start, end, places):  # type: ignore[no-untyped-def]
+    """Write where identifiers, lengths and contents of the elements of well-formed regions start; return how many."""
+    head, count = np.zeros(2, np.int64), 0
+    for row in range(len(start)):
+        position = start[row]
+        while position < end[row]:
+            stop = _ber_head(data, position, end[row], head)
+            if stop < 0:
+                break
+            places[count], places[count + 1], places[count + 2] = position, head[0], head[1]
+            nested = data[position] & 32
+            count += 2 if nested or stop == head[1] else 3
+            position = head[1] if nested else stop
+    return count

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..settings import DiscoverySettings
 from ..spec import Element, FromLength
 from .consensus import column_odds
-from .fields import PRINTABLE, as_number, named_at, plain
+from .fields import PRINTABLE, as_number, divided, named_at, plain
 from .hypothesis import ACCEPTED, SEARCHED, Builder, allowed_failures, read_numbers
 from .table import Bools, Ints, Spans, Table
 
@@ -61,8 +61,8 @@ class Prefixed:
         ]
         value = table.between(table.start, ends)
         field = plain(builder.names.next("value"), FromLength(field=length), semantic="payload")
-        inner = builder.region(value.take(value.sizes > 0), depth + 1)
-        if len(inner) > 1:
+        inner = divided(builder.region(value.take(value.sizes > 0), depth + 1))
+        if inner:
             field = field.model_copy(update={"elements": inner})
         return [field, *builder.region(table.between(ends, table.end), depth + 1)]
 

@@ -25,7 +25,12 @@ class Draft:
     tail: list[Element]
     spans: Spans
     findings: list[Finding]
-    structure: Hypothesis | None
+    structures: list[Hypothesis]
+
+    @property
+    def structure(self) -> Hypothesis | None:
+        """The structure of most evidence."""
+        return self.structures[0] if self.structures else None
 
     @classmethod
     def of(
@@ -44,7 +49,7 @@ class Draft:
 
     def finish(self) -> tuple[list[Element], dict[str, Evidence]]:
         """Return the elements of the type and the evidence of its claims (``{type}`` stands for its name)."""
-        elements = self.assembler.build(self.body, 0, self.spans, self.structure)
+        elements = self.assembler.build(self.body, 0, self.spans, self.structures)
         elements, evidence = attach(self.assembler.names, elements, self.tail, self.findings)
         for number, found in enumerate(self.assembler.evidence):
             evidence[f"layout:{{type}}.{number}"] = found
@@ -62,7 +67,7 @@ def share(drafts: list[Draft], settings: DiscoverySettings) -> None:
     lacking = [draft for draft in drafts if draft.structure is None and not any(draft is text for text in texts)]
     common = _common(drafts, lacking, settings) if lacking else []
     for draft in lacking:
-        draft.structure = next((structure for structure in common if draft.admits(structure)), None)
+        draft.structures = [structure for structure in common if draft.admits(structure)][:1]
 
 
 def _in_one_style(drafts: list[Draft]) -> list[Draft]:
@@ -94,10 +99,9 @@ def _structures(drafts: list[Draft], lacking: list[Draft]) -> list[Hypothesis]:
     """Return the structures that types have, and the one that those without have together."""
     known = list(dict.fromkeys(draft.structure for draft in drafts if draft.structure is not None))
     if len(lacking) > 1:
-        together = lacking[0].assembler.search(joined([draft.body for draft in lacking]), 0)
+        found = lacking[0].assembler.search(joined([draft.body for draft in lacking]), 0)[:1]
         # lengths of different types share a factor for many reasons: no evidence of records
-        if together is not None and together.detector != "records" and together not in known:
-            known.append(together)
+        known += [together for together in found if together.detector != "records" and together not in known]
     return known
 
 
