@@ -8,7 +8,7 @@ import numpy as np
 
 from ..settings import DiscoverySettings
 from ..spec import Element, Repeat, Times, ToEnd
-from .columns import Columns, columns_of
+from .columns import columns_of
 from .consensus import column_chance
 from .fields import number
 from .hypothesis import ACCEPTED, SEARCHED, Builder, allowed_failures, read_numbers
@@ -127,7 +127,7 @@ def _uncounted(table: Table) -> list[Records]:
         hypothesis = Records(offset, 0.0, size)
         bits = (len(kinds) - 1) * float(np.log2(size)) + _agreement(table, hypothesis)
         if bits >= ACCEPTED and _agreement(table, hypothesis) > 0:
-            found.append(Records(offset, bits, size))
+            found.append(Records(offset, bits + _words(table, hypothesis), size))
     return found[:3]
 
 
@@ -143,21 +143,23 @@ def _agreement(table: Table, records: Records) -> float:
     if len(items) < 4:
         return 0.0
     items = items.take(slice(0, 1024))
-    facts = columns_of(*items.window(records.size))
-    entropies = facts.entropy
+    entropies = columns_of(*items.window(records.size)).entropy
     ceiling = min(8.0, float(np.log2(len(items))))
     structured = float(entropies.min()) < 0.6 * ceiling
     later = items.take(items.start > items.begin)
     chance = float(column_chance(later, 1)[0]) if later.chances is not None else 0.5
-    return (8.0 if structured else -16.0) + 16.0 * (chance - 0.4) + (_words(facts) if records.size == WORD else 0.0)
+    return (8.0 if structured else -16.0) + 16.0 * (chance - 0.4)
 
 
-def _words(facts: Columns) -> float:
+def _words(table: Table, records: Records) -> float:
     """
     Return bits for numbers in words of four bytes, as XDR (RFC 4506) writes everything.
 
     The first byte of a word is zero far more often than the last: by what factor the odds differ.
     """
+    if records.size != WORD:
+        return 0.0
+    facts = columns_of(*records.items(table.after(records.offset)).take(slice(0, 1024)).window(WORD))
     zeros = (facts.zeros[[0, WORD - 1]] + 1.0) / (facts.rows[[0, WORD - 1]] + 2.0)
     odds = zeros / (1 - zeros)
     factor = float(odds[0] / odds[1])
