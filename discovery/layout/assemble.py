@@ -33,7 +33,7 @@ PROPOSERS = 256  # regions that hypotheses are searched on
 READERS = 1024  # regions that columns are read from
 COLUMNS = 512
 OPTIONAL_DEPTH = 12
-ALTERNATIVES = 3  # structures of a type that are built and compared
+ALTERNATIVES = 2  # structures of a type that are built and compared
 OPINIONS = 36.0  # independent readings of a field's start that the segmenter's probabilities are worth
 BRANCH_OPINIONS = 6.0  # the same of a region, for what a switch tells
 
