@@ -37,6 +37,7 @@ COMMANDS = {
     "export": ("inspect", "Write a parser, a Wireshark dissector, a JSON schema or a graph."),
     "digest": ("digest", "Print the digest of a capture's statistics and the id of its specification."),
     "train": ("train", "Train a network, here or on workers of Ray."),
+    "sets": ("sets", "List, add and delete labelled messages to train on."),
     "runs": ("runs", "List, show and compare trainings."),
     "models": ("models", "List, register and alias versions of trained networks."),
     "serve": ("serve", "Serve discovery over HTTP on a local Ray."),

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
@@ -30,6 +32,17 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
         return done
 
     return run
+
+
+@pytest.fixture(scope="module")
+def plant_labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of one protocol whose messages say where their fields begin."""
+    folder = tmp_path_factory.mktemp("labelled") / "files"
+    folder.mkdir()
+    messages = [bytes([7, n % 3, 0, n]) + bytes([n * 37 % 251, n * 11 % 13]) for n in range(80)]
+    table = {"payload": pa.array(messages, pa.binary()), "field_offsets": [[0, 1, 2, 4]] * len(messages)}
+    pq.write_table(pa.table(table), folder / "plant.parquet")
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +112,14 @@ def test_settings_out_of_range_are_wrong_usage(command: Command) -> None:
     """A setting that cannot work is refused before anything is trained."""
     assert "examples" in command("train", "segmenter", "--examples", "0", expect=2).output
     assert "epochs" in command("train", "segmenter", "--examples", "9", "--epochs", "9", expect=2).output
+
+
+def test_sets_are_added_listed_and_forgotten(command: Command, plant_labelled: Path) -> None:
+    """A folder of labelled messages becomes a version; forgetting its file leaves nothing; others are refused."""
+    assert "plant@1: 1 files" in command("sets", "add", "plant", str(plant_labelled)).output
+    (version,) = json.loads(command("sets", "list", "--json").output)
+    assert list(version["files"]) == ["plant.parquet"]
+    assert "nothing is left" in command("sets", "forget", "plant", "plant.parquet").output
+    assert json.loads(command("sets", "list", "--json").output) == []
+    done = command("sets", "add", "empty", str(plant_labelled.parent), expect=1)
+    assert isinstance(done.exception, QbitelError)

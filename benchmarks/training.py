@@ -1,0 +1,119 @@
+"""
+What training costs: here and on workers of Ray, at each precision, and whether the sources keep up.
+
+    python -m benchmarks.training [--examples 960] [--repeats 3]
+
+Processor seconds an example are those of the processes that train and of those that make examples, without start-up:
+the first of each run's epochs is left out. Of the repeats the middle one is printed, with the least and the largest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+
+import torch
+
+from qbitel.cluster.ray_start import ray_cluster
+from qbitel.cluster.settings import ServiceSettings
+from qbitel.cluster.storage import Storage
+from qbitel.train.evaluation.machine import machine_lines
+from qbitel.train.record import Epoch
+from qbitel.train.settings import TrainSettings, WorkerSettings
+from qbitel.train.start import start
+from qbitel.train.task import load_task
+
+EPOCHS = 3
+HERE = WorkerSettings()
+WAYS = {
+    "1 worker": WorkerSettings(fewest=1, most=1),
+    "2 workers": WorkerSettings(fewest=2, most=2),
+}
+PRECISIONS: dict[str, dict[str, object]] = {
+    "fp32": {}, "bf16": {"precision": "bf16"}, "fp32, compiled": {"compiled": True},
+}  # fmt: skip
+
+
+def spread(values: Sequence[float], form: str = ".2f") -> str:
+    """Return the middle value with the least and the largest."""
+    return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
+
+
+def settings(examples: int, **chosen: object) -> TrainSettings:
+    """Return those of a short training."""
+    task = {"task": "segmenter", "examples": examples, "epochs": EPOCHS, "held_out": 2}
+    return TrainSettings.model_validate({**load_task("segmenter").defaults, **task, **chosen})
+
+
+def epochs_of(name: str, chosen: TrainSettings, workers: WorkerSettings) -> list[Epoch]:
+    """Train, and return the epochs without the first."""
+    with tempfile.TemporaryDirectory() as folder:
+        return start(name, chosen, Storage(folder), workers).epochs[1:]
+
+
+def per_example(epochs: Sequence[Epoch], examples: int) -> float:
+    """Return processor milliseconds an example."""
+    cpu = sum(epoch.cpu_seconds + epoch.source_cpu_seconds for epoch in epochs)
+    return 1e3 * cpu / (examples // EPOCHS * len(epochs))
+
+
+def source_rate(count: int) -> float:
+    """Return examples a processor second that the source makes."""
+    source = load_task("segmenter").source
+    source.example(1, 0)
+    begun = time.process_time()
+    for number in range(count):
+        source.example(1, number)
+    return count / (time.process_time() - begun)
+
+
+def row(name: str, runs: Sequence[Sequence[Epoch]], examples: int, base: float | None) -> tuple[str, float]:
+    """Return a line of the table, and the middle of the milliseconds."""
+    costs = [per_example(epochs, examples) for epochs in runs]
+    rates = [examples // EPOCHS * len(epochs) / sum(e.seconds for e in epochs) for epochs in runs]
+    waits = [sum(e.waited for e in epochs) / sum(e.seconds for e in epochs) for epochs in runs]
+    middle = statistics.median(costs)
+    ratio = f"{middle / base:.2f}" if base else "1"
+    shown = f"| {name} | {spread(costs)} | {ratio} | {spread(rates, '.0f')} | {spread(waits, '.0%')} |"
+    return shown, middle
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="What training costs.")
+    parser.add_argument("--examples", type=int, default=960)
+    parser.add_argument("--repeats", type=int, default=3)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    chosen, repeats = settings(arguments.examples), range(arguments.repeats)
+    head = "processor ms an example | ratio | examples a second, by the clock | waited |\n|---|---|--:|---|---|"
+    lines = ["```", *machine_lines(("qbitel", "numpy", "torch", "ray")), "```", ""]
+    lines += [f"The source makes {spread([source_rate(300) for _ in repeats], '.0f')} examples a processor second.", ""]
+    lines.append(f"| workers of Ray, one source for each | {head}")
+    base: float | None = None
+    with ray_cluster(ServiceSettings()):
+        # In turns, so that what else the machine does falls on both.
+        runs = {name: [] for name in WAYS}  # type: dict[str, list[list[Epoch]]]
+        for repeat in repeats:
+            for name, workers in WAYS.items():
+                runs[name].append(epochs_of(f"r{repeat}", chosen, workers))
+    for name in WAYS:
+        line, cost = row(name, runs[name], arguments.examples, base)
+        base = base or cost
+        lines.append(line)
+    lines += ["", f"| in one process, without Ray | {head}"]
+    base = None
+    for name, how in PRECISIONS.items():
+        made = [epochs_of(f"r{repeat}", settings(arguments.examples, **how), HERE) for repeat in repeats]
+        line, cost = row(name, made, arguments.examples, base)
+        base = base or cost
+        lines.append(line)
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
