@@ -31,6 +31,7 @@ MIN_NESTED_SCORE = -0.75  # below it a column lies too deep in content, or has t
 MAX_DEPTH = 2
 MAX_ABSENT = 0.3  # share of messages that may end before a key
 MAX_VALUES = 0.5  # distinct values of a key, a message
+MAX_ENTROPY = 6.5  # bits of a key; noise has more, and explains where the text that it happens to make begins
 LENGTH_SHARE = 0.8  # of messages, from which a column counts as a length
 TEXT_SHARE = 0.3  # of messages, from which a column counts as the length of text
 
@@ -159,12 +160,13 @@ def weigh(columns: Columns, flows: Conversations | None, least: float, path: Pat
     absent = counts[:, MISSING] / n
     small = counts[:, :SMALL].sum(axis=1) / n
     text = (columns.classes[:CANDIDATES] == TEXT).mean(axis=1)
-    possible = (distinct <= max(2, MAX_VALUES * n)) & (absent <= MAX_ABSENT) & (text <= (MAX_TEXT if path else 1.0))
+    entropy = entropies(counts)
+    few = (distinct <= max(2, MAX_VALUES * n)) & (entropy <= MAX_ENTROPY)
+    possible = few & (absent <= MAX_ABSENT) & (text <= (MAX_TEXT if path else 1.0))
     varies = np.flatnonzero((distinct > 1) & possible)
     if not len(varies):
         return []
     bits = explained_bits(columns.values[varies], varies, columns)
-    entropy = entropies(counts)
     before = np.concatenate([[0.0], np.cumsum(np.minimum(entropy, _ENTROPY_CAP))])
     right_before = np.concatenate([[0.0], np.minimum(entropy, _ENTROPY_CAP)])
     shared = shared_bits(columns.values[:CANDIDATES], entropy)

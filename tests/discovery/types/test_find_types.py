@@ -103,7 +103,7 @@ def test_text_and_binary_messages_are_kept_apart() -> None:
     assert not set(assigned[:200].tolist()) & set(assigned[200:].tolist())
 
 
-@pytest.mark.parametrize("size", [1, 7, 40, 1000])
+@pytest.mark.parametrize("size", [1, 7, 40, 1000, 5000])
 @pytest.mark.parametrize("longest", [32, 200])
 def test_random_bytes_are_one_type(size: int, longest: int) -> None:
     """Messages without structure make exactly one type, however many there are."""
