@@ -31,7 +31,7 @@ MIN_NESTED_SCORE = -0.75  # below it a column lies too deep in content, or has t
 MAX_DEPTH = 2
 MAX_ABSENT = 0.3  # share of messages that may end before a key
 MAX_VALUES = 0.5  # distinct values of a key, a message
-MAX_ENTROPY = 6.5  # bits of a key; noise has more, and explains where the text that it happens to make begins
+MAX_ENTROPY = 7.3  # bits of a key; noise has more, and explains where the text that it happens to make begins
 LENGTH_SHARE = 0.8  # of messages, from which a column counts as a length
 TEXT_SHARE = 0.3  # of messages, from which a column counts as the length of text
 
