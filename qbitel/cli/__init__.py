@@ -36,6 +36,8 @@ COMMANDS = {
     "fields": ("use", "Print the field boundaries and meanings of every message."),
     "export": ("inspect", "Write a parser, a Wireshark dissector, a JSON schema or a graph."),
     "digest": ("digest", "Print the digest of a capture's statistics and the id of its specification."),
+    "classify": ("classify", "Say which known protocols are in captures, and what is unknown."),
+    "corpus": ("corpus", "Make a training set from labelled captures."),
     "train": ("train", "Train a network, here or on workers of Ray."),
     "sets": ("sets", "List, add and delete labelled messages to train on."),
     "runs": ("runs", "List, show and compare trainings."),

@@ -1,0 +1,1 @@
+"""Fit and judge the classifier of ``discovery.classifier``."""
