@@ -83,6 +83,17 @@ def _numbers(data, start, size, out):  # type: ignore[no-untyped-def]
             a, b = np.int64(data[start + i]), np.int64(data[start + i + 1])
             out[AT_LENGTHS + 3 * i + 1] = _difference(a << 8 | b, size)
             out[AT_LENGTHS + 3 * i + 2] = _difference(b << 8 | a, size)
+    _long_numbers(data, start, size, out)
+    for i in range(WORDS):
+        at = start + 2 * i
+        out[AT_WORDS + i] = np.int32(data[at]) << 8 | np.int32(data[at + 1]) if 2 * i + 1 < size else -1
+    for i in range(NIBBLES):
+        out[AT_NIBBLES + i] = data[start + i] & 15 if i < size else -1
+
+
+@njit(cache=True, nogil=True)
+def _long_numbers(data, start, size, out):  # type: ignore[no-untyped-def]
+    """Write how numbers of four bytes differ from the size."""
     for i in range(LONG_LENGTHS):
         big = little = np.int64(-1 << 20)
         if i + 3 < size:
@@ -92,11 +103,6 @@ def _numbers(data, start, size, out):  # type: ignore[no-untyped-def]
                 little = little << 8 | np.int64(data[start + i + 3 - k])
         out[AT_LONG + 2 * i] = _difference(big, size)
         out[AT_LONG + 2 * i + 1] = _difference(little, size)
-    for i in range(WORDS):
-        at = start + 2 * i
-        out[AT_WORDS + i] = np.int32(data[at]) << 8 | np.int32(data[at + 1]) if 2 * i + 1 < size else -1
-    for i in range(NIBBLES):
-        out[AT_NIBBLES + i] = data[start + i] & 15 if i < size else -1
 
 
 @njit(cache=True, nogil=True)

@@ -133,20 +133,8 @@ class Model:
 
 def _check(model: Model) -> None:
     """Raise ValueError where an array would lead a kernel outside of another."""
-    forest, inputs = model.forest, model.background
-    node = np.arange(len(forest.feature))
-    leaf = forest.feature == LEAF
-    sound = (
-        len(forest.right) == len(forest.threshold) == len(node)
-        and bool((forest.feature[~leaf] < FEATURES).all())
-        and bool((forest.right[~leaf] > node[~leaf] + 1).all() and (forest.right < len(node)).all())
-        and bool((forest.right[leaf] >= 0).all() and (forest.right[leaf] < len(forest.first) - 1).all())
-        and bool(((forest.roots >= 0) & (forest.roots < len(node))).all() and leaf[-1:].all())
-        and bool((np.diff(forest.first) >= 0).all() and forest.first[0] >= 0)
-        and int(forest.first[-1]) <= len(forest.share) == len(forest.share_class)
-        and bool((forest.share_class < forest.classes).all())
-    )
-    if not sound:
+    inputs = model.background
+    if not (_nodes_sound(model.forest) and _leaves_sound(model.forest)):
         raise ValueError("the forest's arrays do not fit together")
     if inputs.values.shape[1:] != (FRONT_BYTES,) or inputs.features.shape != (len(inputs), FEATURES):
         raise ValueError("the background's arrays have another shape")
@@ -154,6 +142,29 @@ def _check(model: Model) -> None:
         raise ValueError("the vote's arrays have another shape")
     # A wrong shape in a network raises here rather than at the first message.
     model.logs(inputs, np.arange(len(inputs)))
+
+
+def _nodes_sound(forest: Forest) -> bool:
+    """Return whether every walk stays inside the nodes and goes on to the end: children lie behind their parents."""
+    node = np.arange(len(forest.feature))
+    leaf = forest.feature == LEAF
+    inside = (forest.right < len(node)) & np.where(leaf, True, forest.right > node + 1)
+    return (
+        len(forest.right) == len(forest.threshold) == len(node)
+        and bool((forest.feature[~leaf] < FEATURES).all() and inside.all() and leaf[-1:].all())
+        and bool(((forest.roots >= 0) & (forest.roots < len(node))).all())
+    )
+
+
+def _leaves_sound(forest: Forest) -> bool:
+    """Return whether every leaf has its shares, of classes that there are."""
+    number = forest.right[forest.feature == LEAF]
+    return (
+        bool(((number >= 0) & (number < len(forest.first) - 1)).all())
+        and bool((np.diff(forest.first) >= 0).all() and forest.first[0] >= 0)
+        and int(forest.first[-1]) <= len(forest.share) == len(forest.share_class)
+        and bool((forest.share_class < forest.classes).all())
+    )
 
 
 def _log_normal(x: NDArray[np.floating[Any]]) -> Array:

@@ -50,7 +50,7 @@ def reasons_for(model: Model, inputs: Inputs, protocol: int, most: int) -> list[
     Return the facts that speak most for a class.
 
     A fact is hidden by putting in its place what each message of the model's background has there; its weight is by how
-    much the mean log probability of the class falls.
+    much the mean of the logarithm of the class's odds falls.
 
     Args:
         inputs: of one group; the first ``READ`` messages are looked at.
@@ -68,8 +68,11 @@ def reasons_for(model: Model, inputs: Inputs, protocol: int, most: int) -> list[
 
 def _log(model: Model, inputs: Inputs, groups: int, protocol: int) -> NDArray[np.float64]:
     starts = np.arange(groups, dtype=np.int64) * (len(inputs) // groups)
-    found = model.probabilities(inputs, starts)[:, protocol]
-    return np.log(np.maximum(found.astype(np.float64), 1e-9))
+    found = model.probabilities(inputs, starts).astype(np.float64)
+    rest = np.delete(found, protocol, axis=1).sum(axis=1)
+    # Odds, since a probability near one hardly falls when one of many facts is hidden.
+    made: NDArray[np.float64] = np.log(np.maximum(found[:, protocol], 1e-12)) - np.log(np.maximum(rest, 1e-12))
+    return made
 
 
 def _joined(parts: list[Inputs]) -> Inputs:
@@ -92,9 +95,14 @@ def _facts(inputs: Inputs) -> list[_Fact]:
     made = [_byte(inputs, at) for at in range(FRONT) if (inputs.values[:, at] != ABSENT).any()]
     made += [_last(features, at) for at in range(BACK) if (features[:, AT_BACK + at] >= 0).any()]
     made += [fact for at in range(AT_LENGTHS, AT_WORDS) if (fact := _relation(features[:, at], at)) is not None]
+    return [*made, *_whole(features)]
+
+
+def _whole(features: NDArray[np.int32]) -> list[_Fact]:
+    """Return the facts about whole messages."""
     sizes = features[:, AT_SIZE]
     size = f"{sizes.min()}" if sizes.min() == sizes.max() else f"{sizes.min()} to {sizes.max()}"
-    made.append(_Fact((AT_SIZE,), _reason("length", f"{size} bytes long")))
+    made = [_Fact((AT_SIZE,), _reason("length", f"{size} bytes long"))]
     sides = sorted(set(features[:, AT_SIZE + 1].tolist()))
     if sides != [0]:
         text = SPEAKS[sides[0]] if len(sides) == 1 and sides[0] < 3 else "goes both ways"

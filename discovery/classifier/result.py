@@ -15,7 +15,7 @@ class Reason(BaseModel):
         kind: a byte's value, a number that tells the length, the length, the direction, or the kinds of bytes.
         text: the fact, checkable on the messages.
         start, length: the bytes it is about, where it is about some; from the end where ``start`` is negative.
-        weight: natural logarithm of how many times less likely the protocol is when the fact is hidden from the vote.
+        weight: natural logarithm of how many times lower the protocol's odds are when the fact is hidden from the vote.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -97,8 +97,8 @@ def tls(rng: Random) -> Iterator[Said]:
                 out.write(data)
 
 
-def dtls(rng: Random) -> Iterator[Said]:
-    """Handshakes and data of version 1.2 (and 1.0 where the library still speaks it)."""
+def _dtls_contexts() -> list[SSL.Context]:
+    """Return the client's and the server's."""
     certificate, key = _identity("localhost")
     with tempfile.TemporaryDirectory() as folder:
         paths = Path(folder, "c.pem"), Path(folder, "k.pem")
@@ -108,6 +108,12 @@ def dtls(rng: Random) -> Iterator[Said]:
         contexts[1].use_certificate_file(str(paths[0]))
         contexts[1].use_privatekey_file(str(paths[1]))
     contexts[1].set_options(SSL.OP_NO_QUERY_MTU)
+    return contexts
+
+
+def dtls(rng: Random) -> Iterator[Said]:
+    """Handshakes and data of version 1.2 (and 1.0 where the library still speaks it)."""
+    contexts = _dtls_contexts()
     for _ in range(3):
         ends = [SSL.Connection(context, None) for context in contexts]
         ends[0].set_connect_state()

@@ -81,22 +81,27 @@ def http(rng: Random) -> Iterator[Said]:
         yield ASKS, (request or b"") + (client.send(h11.Data(data=posted)) or b"")
         server.receive_data(request or b"")
         server.next_event()
-        status, reason = rng.choice(
-            ((200, "OK"), (200, "OK"), (404, "Not Found"), (301, "Moved Permanently"), (304, "Not Modified"))
-        )
-        content = f"<html><body>{sentence(rng, 60)}</body></html>".encode() if status == 200 else b""
-        told = [
-            ("Server", rng.choice(("Apache/2.4.57 (Debian)", "nginx/1.22.1", "Microsoft-IIS/10.0"))),
-            ("Content-Type", rng.choice(("text/html; charset=utf-8", "application/json", "image/png"))),
-            ("Date", "Mon, 13 May 2024 10:11:12 GMT"),
-            ("Cache-Control", "no-cache"),
-            ("ETag", f'"{rng.getrandbits(48):x}"'),
-        ]
-        answer = h11.Response(
-            status_code=status, reason=reason, headers=[*_headers(rng, told), ("Content-Length", str(len(content)))]
-        )
-        head = server.send(answer) or b""
-        yield ANSWERS, head + (server.send(h11.Data(data=content)) or b"" if content and method != "HEAD" else b"")
+        yield ANSWERS, _http_answer(rng, server, method)
+
+
+def _http_answer(rng: Random, server: h11.Connection, method: str) -> bytes:
+    """Return what the server says to a request that it has read."""
+    status, reason = rng.choice(
+        ((200, "OK"), (200, "OK"), (404, "Not Found"), (301, "Moved Permanently"), (304, "Not Modified"))
+    )
+    content = f"<html><body>{sentence(rng, 60)}</body></html>".encode() if status == 200 else b""
+    told = [
+        ("Server", rng.choice(("Apache/2.4.57 (Debian)", "nginx/1.22.1", "Microsoft-IIS/10.0"))),
+        ("Content-Type", rng.choice(("text/html; charset=utf-8", "application/json", "image/png"))),
+        ("Date", "Mon, 13 May 2024 10:11:12 GMT"),
+        ("Cache-Control", "no-cache"),
+        ("ETag", f'"{rng.getrandbits(48):x}"'),
+    ]
+    answer = h11.Response(
+        status_code=status, reason=reason, headers=[*_headers(rng, told), ("Content-Length", str(len(content)))]
+    )
+    head = server.send(answer) or b""
+    return head + (server.send(h11.Data(data=content)) or b"" if content and method != "HEAD" else b"")
 
 
 class _Inbox:
