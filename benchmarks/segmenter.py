@@ -16,7 +16,6 @@ import hashlib
 import sys
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -26,16 +25,19 @@ from qbitel.discovery.boundaries.network import Network, shipped
 from qbitel.discovery.boundaries.segmenter import StatisticalSegmenter
 from qbitel.discovery.settings import DiscoverySettings
 from qbitel.discovery.types import find_types
-from qbitel.train.boundaries import fit
+from qbitel.train.boundaries import objective
 from qbitel.train.boundaries.examples import Example, examples, sample_of
 from qbitel.train.boundaries.network import PARTS, BoundaryNetwork
+from qbitel.train.boundaries.source import FIRST
 from qbitel.train.evaluation.accuracy import score_protocol, segmenter
 from qbitel.train.evaluation.corpus import Labelled, families, load_corpus
 from qbitel.train.evaluation.machine import machine_lines, timed
 from qbitel.train.evaluation.metrics import mean
+from qbitel.train.settings import TrainSettings
 from qbitel.train.simulator import simulate
 
 LIMIT = 100
+CALIBRATION, HELD_OUT = 100, 250
 SHAPES = ((48, 128), (200, 128))
 MEANING = {
     "statistics": "statistics of columns", "tails": "columns counted from the end", "pairs": "pairs of bytes",
@@ -57,17 +59,21 @@ def variants() -> dict[str, BoundaryNetwork]:
 
 def fit_together(networks: dict[str, BoundaryNetwork], count: int, rate: float = 2e-3) -> None:
     """Fit all networks on the same examples, each made once."""
-    optimisers = {name: AdamW(network.parameters(), rate, weight_decay=0.01) for name, network in networks.items()}
-    source, steps = iter(examples(fit.FIRST, count)), count // fit.BATCH
-    for step in range(steps):
-        batch = [next(source) for _ in range(fit.BATCH)]
+    settings = TrainSettings(task="segmenter", examples=count, epochs=1, rate=rate)
+    optimisers = {
+        name: AdamW(network.parameters(), rate, weight_decay=settings.weight_decay)
+        for name, network in networks.items()
+    }
+    source = iter(examples(FIRST, count))
+    for step in range(settings.steps):
+        batch = [next(source) for _ in range(settings.batch)]
         for name, network in networks.items():
             optimiser = optimisers[name]
-            optimiser.param_groups[0]["lr"] = fit.rate_at(step, steps, rate)
+            optimiser.param_groups[0]["lr"] = settings.rate_at(step)
             optimiser.zero_grad()
             for one in batch:
-                (fit.loss_of(network, one) / fit.BATCH).backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+                (objective.loss_of(network, one) / settings.batch).backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
             optimiser.step()
 
 
@@ -87,9 +93,7 @@ def on_corpus(protocols: list[Labelled], kinds: dict[str, str], network: Network
 
 def network_of(trained: BoundaryNetwork) -> Network:
     """Return the shipped form of a trained network."""
-    with TemporaryDirectory() as folder:
-        fit.save(trained, Path(folder) / "weights.npz")
-        return Network.load(Path(folder) / "weights.npz")
+    return Network(objective.exported(trained))
 
 
 def trained_of(network: Network) -> BoundaryNetwork:
@@ -107,8 +111,8 @@ def ablation(count: int, held_out: list[Example], protocols: list[Labelled], kin
     lines.append("| network | simulated: loss | F1 | labelled: F1 | FMS | perfect | F1, binary |")
     lines.append("|---|--:|--:|--:|--:|--:|--:|")
     for name, network in networks.items():
-        fit.rescale(network, examples(0, fit.CALIBRATION))
-        figures = fit.evaluate(network, held_out)
+        objective.rescale(network, examples(0, CALIBRATION))
+        figures = objective.evaluate(network, held_out).figures
         real = on_corpus(protocols, kinds, network_of(network)) if protocols else "– | – | – | –"
         lines.append(f"| {name} | {figures['loss']:.4f} | {figures['f1']:.3f} | {real} |")
     return lines
@@ -116,7 +120,7 @@ def ablation(count: int, held_out: list[Example], protocols: list[Labelled], kin
 
 def calibration(network: BoundaryNetwork, held_out: list[Example]) -> list[str]:
     """Return the reliability table: how often there is a boundary where the network says so with some probability."""
-    pairs = fit.predict(network, held_out)
+    pairs = objective.predict(network, held_out)
     chance = 1 / (1 + np.exp(-np.concatenate([logits for logits, _ in pairs])))
     truth = np.concatenate([target for _, target in pairs])
     bins = np.minimum((chance * 10).astype(np.int64), 9)
@@ -150,14 +154,14 @@ def times() -> list[str]:
 def report(count: int, folder: Path | None, last_look: bool) -> str:
     """Return the page."""
     torch.set_num_threads(1)
-    held_out = list(examples(fit.CALIBRATION, fit.HELD_OUT - fit.CALIBRATION))
+    held_out = list(examples(CALIBRATION, HELD_OUT - CALIBRATION))
     kinds = families(folder) if folder else {}
     protocols = list(load_corpus(folder, limit=LIMIT)) if folder else []
     chosen = [one for one in protocols if is_chosen_on(one.name)]
     lines = ["```", *machine_lines(), "```"]
     if count:
         lines += ablation(count, held_out, chosen, kinds)
-    figures = fit.evaluate(trained_of(shipped()), held_out)
+    figures = objective.evaluate(trained_of(shipped()), held_out).figures
     lines.append("\n## Shipped weights, network alone\n")
     lines += ["| protocols | | F1 | FMS | perfect | F1, binary |", "|---|--:|--:|--:|--:|--:|"]
     lines.append(f"| simulated, not fitted on | {len(held_out)} | {figures['f1']:.3f} | – | – | – |")
@@ -166,7 +170,7 @@ def report(count: int, folder: Path | None, last_look: bool) -> str:
     if last_look:
         kept = [one for one in protocols if not is_chosen_on(one.name)]
         lines.append(f"| labelled, kept for the last look | {len(kept)} | {on_corpus(kept, kinds, shipped())} |")
-    lines.append(f"\nSimulated: loss {figures['loss']:.4f}, calibration error {figures['calibration error']:.4f}.")
+    lines.append(f"\nSimulated: loss {figures['loss']:.4f}, calibration error {figures['calibration_error']:.4f}.")
     return "\n".join([*lines, *calibration(trained_of(shipped()), held_out), *times()]) + "\n"
 
 

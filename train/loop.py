@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from .task import Task
 from .team import first_says, rank_and_size, shared, total
 
 Told = Callable[[Epoch], None]
+CALIBRATE, JUDGE, CHOOSE = range(3)
 
 
 def silent(epoch: Epoch) -> None:
@@ -68,7 +69,7 @@ def train(
     objective = shared(Objective(task, network))
     shard = Shard(rank, size, settings.batch, record.step, settings.steps)
     examples = Taken(stream(task.source, settings.seed, shard))
-    held_out = [task.source.held_out(number) for number in range(settings.held_out)] if rank == 0 else []
+    chosen_by = list(held_out(task, settings, CHOOSE)) if rank == 0 else []
 
     ended = record.finished
     while not ended:
@@ -91,7 +92,7 @@ def train(
         seconds = time.perf_counter() - start
 
         network.eval()
-        figures = task.evaluate(network, held_out).figures if rank == 0 else {"loss": 0.0}
+        figures = task.evaluate(network, chosen_by).figures if rank == 0 else {"loss": 0.0}
         record.add(
             Epoch(
                 number=number, step=step + 1, loss=loss_sum / settings.steps_an_epoch, figures=figures,
@@ -105,6 +106,11 @@ def train(
         ended = bool(first_says(int(record.finished), place))  # and the others wait until the checkpoint is there
         told(record.epochs[-1])
     return _finish(task, record, run, network) if rank == 0 else record
+
+
+def held_out(task: Task, settings: TrainSettings, part: int) -> Iterator[Any]:
+    """Return the held-out examples that calibrate, judge, or choose the epoch."""
+    return map(task.source.held_out, range(part * settings.held_out, (part + 1) * settings.held_out))
 
 
 def new_record(name: str, settings: TrainSettings) -> RunRecord:
@@ -142,9 +148,8 @@ def _finish(task: Task, record: RunRecord, run: Run, network: nn.Module) -> RunR
     assert record.best is not None
     settings = record.settings
     run.restore(record.best, network)
-    parts = [range(part * settings.held_out, (part + 1) * settings.held_out) for part in (1, 2)]
-    task.calibrate(network, map(task.source.held_out, parts[0]))
-    judged = task.evaluate(network, map(task.source.held_out, parts[1]))
+    task.calibrate(network, held_out(task, settings, CALIBRATE))
+    judged = task.evaluate(network, held_out(task, settings, JUDGE))
     told = {"task": task.name, "run": record.id, "settings": record.settings_hash, **record.code}
     record.figures, record.better = judged.figures, list(judged.better)
     record.weights = run.write_weights(task.export(network), told)

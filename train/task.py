@@ -58,6 +58,8 @@ class Task(Protocol):
 
     name: str
     source: Source
+    gpu: bool
+    """Whether the network can run on a GPU."""
     defaults: Mapping[str, Any]
     """Settings of the training (fields of ``TrainSettings``) that differ from the general ones."""
 

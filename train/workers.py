@@ -44,6 +44,8 @@ def train_on_workers(record: RunRecord, run: Run, workers: WorkerSettings, told:
     """
     if workers.most > record.settings.batch:
         raise InputError(f"{workers.most} workers cannot share a step of {record.settings.batch} examples")
+    if workers.gpu and not load_task(record.settings.task).gpu:
+        raise InputError(f"the network of {record.settings.task!r} runs on the CPU only", hint="leave --gpu out")
     need_cores(workers.cores, str(workers))
     config = {"storage": run.storage.uri, "run": run.name, "workers": workers.model_dump()}
     numbers: Any = workers.fewest if workers.fewest == workers.most else (workers.fewest, workers.most)

@@ -3,7 +3,7 @@ The boundary network in NumPy: fp32 matrix products and loops over positions; it
 
 Layers: bytes, context and column statistics; their means over like positions; a convolution; a gated recurrence along
 the message in both directions; a wider convolution; means over like positions again; a last convolution.
-Weights: ``python -m qbitel.train.boundaries.fit`` (see its docstring); arrays of ``weights.npz``, read without pickle.
+Weights: ``python -m qbitel.train.boundaries.fit`` (see its docstring); arrays of ``weights.safetensors``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load
 
+from ..errors import InputError
 from . import kernels
 from .inputs import Columns, Inputs
 
@@ -75,15 +78,27 @@ class Said:
 
 @dataclass(frozen=True)
 class Network:
-    """Weights of a boundary network, named as in ``weights.npz``."""
+    """Weights of a boundary network, named as in ``weights.safetensors``."""
 
     weights: dict[str, Array]
 
     @classmethod
     def load(cls, path: Path) -> Network:
         """Read weights written by ``train.boundaries.fit``."""
-        with np.load(path, allow_pickle=False) as arrays:
-            return cls({name: np.ascontiguousarray(arrays[name]) for name in arrays.files})
+        return cls.read(path.read_bytes())
+
+    @classmethod
+    def read(cls, data: bytes) -> Network:
+        """
+        Return the network with these weights, bytes of safetensors.
+
+        Raises:
+            InputError: they are not.
+        """
+        try:
+            return cls(load(data))
+        except SafetensorError as error:
+            raise InputError(f"not weights of a boundary network: {error}") from None
 
     @property
     def hidden(self) -> int:
@@ -200,4 +215,4 @@ def _divided(sums: Array, counts: NDArray[np.int64]) -> Array:
 @cache
 def shipped() -> Network:
     """Return the network whose weights the package holds."""
-    return Network.load(Path(__file__).with_name("weights.npz"))
+    return Network.load(Path(__file__).with_name("weights.safetensors"))

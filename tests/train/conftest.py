@@ -42,6 +42,7 @@ class Line:
 
     name = "line"
     source = Points()
+    gpu = True
     defaults: Mapping[str, Any] = {}
 
     def network(self) -> Any:

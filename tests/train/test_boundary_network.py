@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from safetensors.numpy import load
 
+from qbitel.cluster.storage import Storage
 from qbitel.discovery.boundaries.network import Network, Pools, shipped
-from qbitel.train.boundaries.examples import KINDS, SAME_KIND, Example, example, examples
+from qbitel.train.boundaries.examples import KINDS, SAME_KIND, Example, example
+from qbitel.train.settings import TrainSettings
 from qbitel.train.simulator import simulate
 
 if TYPE_CHECKING:
@@ -75,18 +77,21 @@ def test_torch_and_numpy_compute_the_same_network() -> None:
 
 
 def test_a_part_left_out_is_silent_in_both_forms(tmp_path: Path) -> None:
-    """A network without its parts computes the same in NumPy after a step of fitting."""
+    """A network without its parts computes the same in NumPy after a step of training."""
     pytest.importorskip("torch")
-    from qbitel.train.boundaries import fit
-    from qbitel.train.boundaries.network import PARTS, BoundaryNetwork
+    from qbitel.train.boundaries.network import PARTS
+    from qbitel.train.boundaries.task import SegmenterTask
+    from qbitel.train.loop import new_record, train
+    from qbitel.train.runs import Run
 
+    settings = TrainSettings(task="segmenter", examples=4, epochs=1, held_out=3)
     for part in PARTS:
-        trained = BoundaryNetwork(without=(part,))
-        fit.fit(trained, lambda done: examples(done, 4), 1, tell=lambda line: None)
-        fit.save(trained, tmp_path / "weights.npz")
-        one = example(9)
+        task, run = SegmenterTask(without=(part,)), Run(Storage(tmp_path), f"without-{part}")
+        train(task, new_record(run.name, settings), run)
+        one, trained = example(9), task.network()
+        task.restore(trained, load(run.weights()))
         expected = trained(one)[0].detach().numpy()
-        found = numpy_logits(Network.load(tmp_path / "weights.npz"), one)
+        found = numpy_logits(Network.read(run.weights()), one)
         assert np.abs(found - expected)[one.counts].max() < 1e-3, part
 
 
@@ -122,29 +127,3 @@ def _looped(keep: Tensor, new: Tensor, row: Tensor) -> Tensor:
                 states[p] = keep[p, channels] * before + (1 - keep[p, channels]) * new[p, channels]
         halves.append(torch.stack(states))
     return torch.cat(halves, 1)
-
-
-def test_fitting_goes_on_from_a_checkpoint_as_if_it_had_not_stopped(tmp_path: Path) -> None:
-    """A run that breaks off after its checkpoint and is started again ends with the weights of an unbroken run."""
-    torch = pytest.importorskip("torch")
-    from qbitel.train.boundaries import fit
-    from qbitel.train.boundaries.network import BoundaryNetwork
-
-    def broken(done: int) -> Iterator[Example]:
-        yield from examples(done, 3 * fit.BATCH)
-        raise InterruptedError
-
-    def run(source: Callable[[int], Iterator[Example]], checkpoint: Path | None) -> BoundaryNetwork:
-        torch.manual_seed(1)
-        network = BoundaryNetwork()
-        fit.fit(network, source, 5, checkpoint=checkpoint, every=2, tell=lambda line: None)
-        return network
-
-    def whole(done: int) -> Iterator[Example]:
-        return examples(done, 5 * fit.BATCH)
-
-    with pytest.raises(InterruptedError):
-        run(broken, tmp_path / "kept.npz")
-    torch.manual_seed(7)
-    resumed, straight = run(whole, tmp_path / "kept.npz").state_dict(), run(whole, None).state_dict()
-    assert all(torch.equal(resumed[name], straight[name]) for name in straight)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,72 +12,47 @@ from torch import Tensor, nn
 
 from ..task import Evaluation
 from .examples import Example
-from .fit import calibrate, exported, loss_of, run
 from .network import BoundaryNetwork
+from .objective import evaluate, exported, loss_of, rescale
 from .source import SimulatedBoundaries
-
-Array = NDArray[np.float32]
-THRESHOLD = 0.5
-BINS = 10
 
 
 class SegmenterTask:
-    """Field boundaries, learned from simulated protocols."""
+    """
+    Field boundaries, learned from simulated protocols.
+
+    Args:
+        without: parts of the network to leave out (``network.PARTS``).
+    """
 
     name = "segmenter"
     source = SimulatedBoundaries()
-    defaults: Mapping[str, Any] = {"rate": 3e-3, "decay": 1.0}
+    gpu = False  # its recurrence is a loop that numba compiles
+    defaults: Mapping[str, Any] = {"examples": 17_200, "epochs": 10, "held_out": 100}
+
+    def __init__(self, without: Collection[str] = ()) -> None:
+        self._without = without
 
     def network(self) -> nn.Module:
         """Return a network with fresh parameters."""
-        return BoundaryNetwork()
+        return BoundaryNetwork(without=self._without)
 
     def loss(self, network: Any, example: Example) -> Tensor:
-        """Return the mean cross entropy over the positions that count."""
+        """Return the mean cross entropy over the positions that count, and a share of that of meanings."""
         return loss_of(network, example)
 
-    def predict(self, network: Any, examples: Iterable[Example]) -> list[tuple[Array, Array]]:
-        """Return logits and targets of the positions that count, for each example that has any."""
-        with torch.no_grad():
-            chosen = (one for one in examples if one.counts.any())
-            return [(run(network, one).numpy()[one.counts], one.target[one.counts]) for one in chosen]
-
     def evaluate(self, network: Any, examples: Iterable[Example]) -> Evaluation:
-        """
-        Return loss (cross entropy) and F1, means over protocols, and the expected calibration error over positions.
-
-        F1 of a protocol without boundaries is left out; calibration in ten bins of probability (Naeini 2015).
-        """
-        losses, f1 = [], []
-        predicted = self.predict(network, examples)
-        for logits, targets in predicted:
-            losses.append(float(np.mean(np.logaddexp(0, logits) - targets * logits)))
-            found = logits > np.log(THRESHOLD / (1 - THRESHOLD))
-            if targets.any():
-                f1.append(2 * float(targets[found].sum()) / float(found.sum() + targets.sum()))
-        chances = 1 / (1 + np.exp(-np.concatenate([logits for logits, _ in predicted])))
-        truth = np.concatenate([targets for _, targets in predicted])
-        figures = {"loss": float(np.mean(losses)), "f1": float(np.mean(f1)), "calibration_error": _gaps(chances, truth)}
-        return Evaluation(figures, {"loss": losses, "f1": f1}, better=("f1",))
+        """Return loss, F1 and calibration error."""
+        return evaluate(network, examples)
 
     def calibrate(self, network: Any, examples: Iterable[Example]) -> None:
         """Fold scale and shift of the logits that fit these examples best into the last layer."""
-        predicted = self.predict(network, examples)
-        scale, shift = calibrate(np.concatenate([p[0] for p in predicted]), np.concatenate([p[1] for p in predicted]))
-        with torch.no_grad():
-            network.out.weight.mul_(scale)
-            network.out.bias.mul_(scale).add_(shift)
+        rescale(network, examples)
 
-    def export(self, network: nn.Module) -> dict[str, Array]:
+    def export(self, network: nn.Module) -> dict[str, NDArray[np.float32]]:
         """Return the arrays that ``discovery.boundaries.network`` reads."""
         return exported(network)
 
-    def restore(self, network: nn.Module, weights: Mapping[str, Array]) -> None:
-        """Set parameters from such arrays."""
+    def restore(self, network: nn.Module, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        """Set parameters from such arrays; the head for meanings, which they lack, stays as it was drawn."""
         network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()}, strict=False)
-
-
-def _gaps(chances: Array, truth: Array) -> float:
-    bins = np.minimum((chances * BINS).astype(np.int64), BINS - 1)
-    apart = np.bincount(bins, truth, BINS) - np.bincount(bins, chances, BINS)
-    return float(np.abs(apart).sum() / len(truth))
