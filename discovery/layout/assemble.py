@@ -35,6 +35,7 @@ COLUMNS = 512
 OPTIONAL_DEPTH = 12
 ALTERNATIVES = 2  # structures of a type that are built and compared
 OPINIONS = 36.0  # independent readings of a field's start that the segmenter's probabilities are worth
+FAR = 64.0  # bits of evidence that no disagreement with the segmenter made up for: such a layout is not built
 BRANCH_OPINIONS = 6.0  # the same of a region, for what a switch tells
 
 
@@ -115,7 +116,8 @@ class Assembler:
         for structure in structures:
             build = partial(Assembler._structured, table=table, depth=depth, spans=spans, structure=structure)
             plans.append(_Plan(structure.bits, build))
-        return plans
+        most = max(plan.bits for plan in plans)
+        return [plan for plan in plans if plan.bits >= most - FAR]
 
     def _try(self, table: Table, plan: _Plan) -> _Trial:
         fork = replace(self, names=self.names.fork(), groups=dict(self.groups), evidence=[], starts=Starts())

@@ -69,11 +69,10 @@ def _stop(window: NDArray[np.uint8], run: Ints, zeros: Ints, at: int, chance: ND
     """Return where the padded field that starts here ends, 0 where none does."""
     reach = int((run + zeros[np.arange(len(run)), at + run]).min())
     longest = int(run.max())
-    strings = np.unique(window[:, at : at + min(reach, 4 * COUNTED)], axis=0)
-    shown = np.minimum((strings != 0).sum(axis=1), COUNTED)
-    if reach < max(LEAST, longest) or reach == longest == int(run.min()) or CHARACTER_BITS * shown.sum() < ACCEPTED:
+    if reach < max(LEAST, longest) or reach == longest == int(run.min()) or int((run < longest).sum()) * 4 < len(run):
         return 0
-    if int((run < longest).sum()) * 4 < len(run):
+    strings = np.unique(window[:, at : at + min(reach, 4 * COUNTED)], axis=0)
+    if CHARACTER_BITS * np.minimum((strings != 0).sum(axis=1), COUNTED).sum() < ACCEPTED:
         return 0
     widths = np.arange(max(longest, LEAST), reach + 1)
     scores = [_usual(int(size)) + (0.5 if size == reach else 0.0) + _said(chance, at + int(size)) for size in widths]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -148,6 +148,7 @@ class _Seen:
     alphabet: int
     allowed: int
     odds: float
+    _read: dict[tuple[int, bool], Ints] = field(default_factory=dict)
 
     @property
     def step(self) -> int:
@@ -166,8 +167,10 @@ class _Seen:
 
     def numbers(self, width: int, little: bool) -> Ints:
         """Return the number right before the text."""
-        before = self.table.between(self.table.start + self.offset - width, self.table.end)
-        return read_numbers(before, width, little, 1)[0][:, 0]
+        if (width, little) not in self._read:
+            before = self.table.between(self.table.start + self.offset - width, self.table.end)
+            self._read[width, little] = read_numbers(before, width, little, 1)[0][:, 0]
+        return self._read[width, little]
 
 
 def _terminated(seen: _Seen) -> list[Terminated]:

@@ -45,8 +45,9 @@ class Table:
 
     def take(self, rows: Ints | Bools | slice) -> Table:
         """Return the chosen regions."""
-        columns = ("row", "begin", "start", "end", "held")
-        return replace(self, **{name: getattr(self, name)[rows] for name in columns})
+        return Table(
+            self.data, self.chances, self.row[rows], self.begin[rows], self.start[rows], self.end[rows], self.held[rows]
+        )
 
     def proposing(self, limit: int | None = None) -> Table:
         """Return the first ``limit`` regions that may propose."""
@@ -54,11 +55,11 @@ class Table:
 
     def between(self, start: Ints, end: Ints) -> Table:
         """Return the same regions with other bounds."""
-        return replace(self, start=start, end=end)
+        return Table(self.data, self.chances, self.row, self.begin, start, end, self.held)
 
     def after(self, size: int | Ints) -> Table:
         """Return what is left of each region behind its first ``size`` bytes; regions that are shorter are left out."""
-        table = replace(self, start=self.start + size)
+        table = self.between(self.start + size, self.end)
         return table.take(table.start <= table.end)
 
     def window(self, width: int) -> tuple[Bytes, Bools]:

@@ -143,25 +143,24 @@ def beyond_chance(values: NDArray[np.uint64], ts: NDArray[np.float64], form: For
     parts, since a run of a counter is one coincidence. Bytes of text are refused where the capture has no time.
     """
     used = values != 0
-    distinct = np.unique(values[used])
-    if used.sum() * 2 < len(values) or len(distinct) < 4:
+    chosen = values[used & near_times(values, ts, form)] if used.sum() * 2 >= len(values) else values[:0]
+    if len(chosen) < 4:
         return False
-    near = near_times(values, ts, form)
-    distinct = np.unique(values[used & near])
-    if len(distinct) < 4:
-        return False
-    seconds = seconds_of(distinct, form)
+    seconds = seconds_of(chosen, form)
     spread = float(seconds.max() - seconds.min())
-    if np.isnan(ts).any():
-        window = max(spread, 1.0)
-        if spread > CLUSTER or _is_text(distinct, form.width):
-            return False
-    else:
-        window = 2 * nearness(form)
-        if spread * 1000 < float(np.ptp(ts)):
-            return False  # the capture's clock moves on and the value does not
-    share = min(window * form.rate / 2.0 ** (8 * form.width), 1.0)
-    return -math.log2(share) >= 8 if share < 1 else False
+    unknown = bool(np.isnan(ts).any())
+    if spread > CLUSTER if unknown else spread * 1000 < float(np.ptp(ts)):
+        return False  # too far apart, or the capture's clock moves on and the value does not
+    distinct = np.unique(chosen)
+    if len(distinct) < 4 or (unknown and _is_text(distinct, form.width)):
+        return False
+    window = max(spread, 1.0) if unknown else 2 * nearness(form)
+    return _bits_of(window, form) >= 8
+
+
+def _bits_of(window: float, form: Form) -> float:
+    """Return how improbable it is, in bits, that a number falls into so many seconds; 0 where all do."""
+    return -math.log2(min(window * form.rate / 2.0 ** (8 * form.width), 1.0))
 
 
 def _is_text(values: NDArray[np.uint64], width: int) -> bool:
