@@ -40,10 +40,10 @@ def best_branch(table: Table) -> Branch | None:
     best, chosen = GAIN, None
     for offset in range(reach - 1):
         values, group, counts = np.unique(window[:, offset], return_inverse=True, return_counts=True)
-        if _is_length(table, window[:, offset].astype(np.int64)):
-            continue
         large = counts >= LEAST
         if not 2 <= len(values) <= MOST or large.sum() < 2 or counts[large].sum() < 0.8 * len(table):
+            continue
+        if _is_length(table, window[:, offset].astype(np.int64)):
             continue
         gain = _divergence(chances, known, group, len(values), offset + 1) + _lengths(table, group, len(values))
         gain -= 0.02 * offset + 0.05 * len(values)

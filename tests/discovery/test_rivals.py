@@ -73,7 +73,7 @@ def test_rivals_are_counted_and_refuted_by_a_message() -> None:
         "constant:all.magic": "the byte behind it is",
         "enum:all.kind": "always 0x",
         "length:all.size": "+1 in place of +0",
-        "timestamp:all.time": "ntp_s",
+        "timestamp:all.time": "mac_s",
         "checksum:all.check": "sum",
     }
     for claim, wanted in expected.items():
