@@ -21,13 +21,14 @@ import torch
 from qbitel.cluster.ray_start import ray_cluster
 from qbitel.cluster.settings import ServiceSettings
 from qbitel.cluster.storage import Storage
+from qbitel.train.boundaries.task import SegmenterTask
 from qbitel.train.evaluation.machine import machine_lines
 from qbitel.train.record import Epoch
 from qbitel.train.settings import TrainSettings, WorkerSettings
 from qbitel.train.start import start
-from qbitel.train.task import load_task
 
 EPOCHS = 3
+HEAD = "processor ms an example | ratio | examples a second, by the clock | waited |\n|---|---|--:|---|---|"
 HERE = WorkerSettings()
 WAYS = {
     "1 worker": WorkerSettings(fewest=1, most=1),
@@ -46,7 +47,7 @@ def spread(values: Sequence[float], form: str = ".2f") -> str:
 def settings(examples: int, **chosen: object) -> TrainSettings:
     """Return those of a short training."""
     task = {"task": "segmenter", "examples": examples, "epochs": EPOCHS, "held_out": 2}
-    return TrainSettings.model_validate({**load_task("segmenter").defaults, **task, **chosen})
+    return TrainSettings.model_validate({**SegmenterTask.defaults, **task, **chosen})
 
 
 def epochs_of(name: str, chosen: TrainSettings, workers: WorkerSettings) -> list[Epoch]:
@@ -63,7 +64,7 @@ def per_example(epochs: Sequence[Epoch], examples: int) -> float:
 
 def source_rate(count: int) -> float:
     """Return examples a processor second that the source makes."""
-    source = load_task("segmenter").source
+    source = SegmenterTask().source
     source.example(1, 0)
     begun = time.process_time()
     for number in range(count):
@@ -71,15 +72,24 @@ def source_rate(count: int) -> float:
     return count / (time.process_time() - begun)
 
 
-def row(name: str, runs: Sequence[Sequence[Epoch]], examples: int, base: float | None) -> tuple[str, float]:
-    """Return a line of the table, and the middle of the milliseconds."""
-    costs = [per_example(epochs, examples) for epochs in runs]
-    rates = [examples // EPOCHS * len(epochs) / sum(e.seconds for e in epochs) for epochs in runs]
-    waits = [sum(e.waited for e in epochs) / sum(e.seconds for e in epochs) for epochs in runs]
-    middle = statistics.median(costs)
-    ratio = f"{middle / base:.2f}" if base else "1"
-    shown = f"| {name} | {spread(costs)} | {ratio} | {spread(rates, '.0f')} | {spread(waits, '.0%')} |"
-    return shown, middle
+def table(title: str, runs: dict[str, list[list[Epoch]]], examples: int) -> None:
+    """Print the ways side by side; the ratio is to the first."""
+    told(f"| {title} | {HEAD}")
+    base = 0.0
+    for name, repeats in runs.items():
+        costs = [per_example(epochs, examples) for epochs in repeats]
+        rates = [examples // EPOCHS * len(epochs) / sum(e.seconds for e in epochs) for epochs in repeats]
+        waits = [sum(e.waited for e in epochs) / sum(e.seconds for e in epochs) for epochs in repeats]
+        base = base or statistics.median(costs)
+        ratio = f"{statistics.median(costs) / base:.2f}"
+        told(f"| {name} | {spread(costs)} | {ratio} | {spread(rates, '.0f')} | {spread(waits, '.0%')} |")
+    told("")
+
+
+def told(*lines: str) -> None:
+    """Print lines at once."""
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
 
 
 def main() -> None:
@@ -90,29 +100,20 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     chosen, repeats = settings(arguments.examples), range(arguments.repeats)
-    head = "processor ms an example | ratio | examples a second, by the clock | waited |\n|---|---|--:|---|---|"
-    lines = ["```", *machine_lines(("qbitel", "numpy", "torch", "ray")), "```", ""]
-    lines += [f"The source makes {spread([source_rate(300) for _ in repeats], '.0f')} examples a processor second.", ""]
-    lines.append(f"| workers of Ray, one source for each | {head}")
-    base: float | None = None
+    told("```", *machine_lines(("qbitel", "numpy", "torch", "ray")), "```", "")
+    told(f"The source makes {spread([source_rate(300) for _ in repeats], '.0f')} examples a processor second.", "")
     with ray_cluster(ServiceSettings()):
         # In turns, so that what else the machine does falls on both.
-        runs = {name: [] for name in WAYS}  # type: dict[str, list[list[Epoch]]]
+        runs: dict[str, list[list[Epoch]]] = {name: [] for name in WAYS}
         for repeat in repeats:
             for name, workers in WAYS.items():
                 runs[name].append(epochs_of(f"r{repeat}", chosen, workers))
-    for name in WAYS:
-        line, cost = row(name, runs[name], arguments.examples, base)
-        base = base or cost
-        lines.append(line)
-    lines += ["", f"| in one process, without Ray | {head}"]
-    base = None
-    for name, how in PRECISIONS.items():
-        made = [epochs_of(f"r{repeat}", settings(arguments.examples, **how), HERE) for repeat in repeats]
-        line, cost = row(name, made, arguments.examples, base)
-        base = base or cost
-        lines.append(line)
-    sys.stdout.write("\n".join(lines) + "\n")
+    table("workers of Ray, one source for each", runs, arguments.examples)
+    here = {
+        name: [epochs_of(f"r{repeat}", settings(arguments.examples, **how), HERE) for repeat in repeats]
+        for name, how in PRECISIONS.items()
+    }
+    table("in one process, without Ray", here, arguments.examples)
 
 
 if __name__ == "__main__":

@@ -110,13 +110,17 @@ def train(
 
 def held_out(task: Task, settings: TrainSettings, part: int) -> Iterator[Any]:
     """Return the held-out examples that calibrate, judge, or choose the epoch."""
-    return map(task.source.held_out, range(part * settings.held_out, (part + 1) * settings.held_out))
+    numbers = range(part * settings.held_out, (part + 1) * settings.held_out)
+    return (task.source.held_out(part, number) for number in numbers)
 
 
 def new_record(name: str, settings: TrainSettings) -> RunRecord:
     """Return the record of a run that has not begun."""
     machine = machine_lines(("qbitel", "numpy", "torch", "ray"))
-    return RunRecord(id=name, settings=settings, settings_hash=settings.hash, code=code_version(), machine=machine)
+    sets = {settings.labelled: settings.labelled_digest or ""} if settings.labelled else {}
+    return RunRecord(
+        id=name, settings=settings, settings_hash=settings.hash, code=code_version(), machine=machine, sets=sets
+    )
 
 
 def _network(task: Task, run: Run, settings: TrainSettings) -> nn.Module:

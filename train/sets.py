@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..cluster.storage import Storage
@@ -137,6 +139,27 @@ class TrainingSets:
         for digest in self._storage.names(OBJECTS):
             if digest not in held:
                 self._storage.delete(f"{OBJECTS}/{digest}")
+
+
+def labelled_files(folder: Path) -> dict[str, bytes]:
+    """
+    Return the Parquet files of a folder by name.
+
+    Raises:
+        InputError: there is none, or one lacks the column payload, or both field_offsets and source_pcap.
+    """
+    made = {path.name: path.read_bytes() for path in sorted(folder.glob("*.parquet"))}
+    if not made:
+        raise InputError("no labelled messages", where=str(folder), hint="expected one Parquet file a protocol")
+    for name, data in made.items():
+        try:
+            columns = set(pq.read_schema(pa.BufferReader(data)).names)
+        except pa.ArrowInvalid as error:
+            raise InputError(f"not Parquet: {error}", where=str(folder / name)) from None
+        if "payload" not in columns or not columns & {"field_offsets", "source_pcap"}:
+            hint = "payload, and field_offsets or source_pcap"
+            raise InputError("nothing to learn from", where=str(folder / name), hint=hint)
+    return made
 
 
 def _checked(name: str) -> str:

@@ -29,6 +29,9 @@ class TrainSettings(BaseModel):
     patience: int = Field(0, ge=0, description="epochs without a better held-out loss after which to stop; 0: none")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="of the products in training; weights are fp32")
     compiled: bool = Field(False, description="run the network through torch.compile")
+    labelled: str | None = Field(None, description="training set that it is given, name@number")
+    labelled_digest: str | None = Field(None, description="digest of that version's files")
+    share: float = Field(0.25, ge=0, le=1, description="of the examples from the set, beside a simulator's")
     start: str | None = Field(None, description="digest of the registered weights to start from")
 
     @model_validator(mode="after")

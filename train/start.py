@@ -12,7 +12,7 @@ from .loop import Told, new_record, silent, train
 from .record import RUNNING, RunRecord
 from .runs import Run
 from .settings import TrainSettings, WorkerSettings
-from .task import load_task
+from .task import task_of
 
 
 def run_name(task: str) -> str:
@@ -56,7 +56,7 @@ def start(
     import torch
 
     torch.set_num_threads(1)  # one core; the products are small, and more threads would wait for each other
-    return train(load_task(settings.task), record, run, told=told)
+    return train(task_of(settings, storage.uri), record, run, told=told)
 
 
 def _same(old: TrainSettings, new: TrainSettings) -> None:

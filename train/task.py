@@ -8,9 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..discovery.errors import NotFoundError
+from .labels import Labels
+from .settings import TrainSettings
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
@@ -32,8 +33,8 @@ class Source(Protocol):
         """Return the example with that number, from 0 on, of the stream that ``seed`` draws."""
         ...
 
-    def held_out(self, number: int) -> Any:
-        """Return an example that no stream holds."""
+    def held_out(self, part: int, number: int) -> Any:
+        """Return an example that no stream holds: of those that calibrate (0), judge (1) or choose the epoch (2)."""
         ...
 
 
@@ -79,21 +80,28 @@ class Task(Protocol):
         """Change the trained network so that its probabilities hold on these examples."""
         ...
 
-    def export(self, network: nn.Module) -> dict[str, NDArray[np.float32]]:
+    def export(self, network: nn.Module) -> dict[str, NDArray[Any]]:
         """Return the arrays that inference reads."""
         ...
 
-    def restore(self, network: nn.Module, weights: Mapping[str, NDArray[np.float32]]) -> None:
+    def restore(self, network: nn.Module, weights: Mapping[str, NDArray[Any]]) -> None:
         """Set the network's parameters from arrays that ``export`` made; what they lack stays as it is."""
         ...
 
+    def judge(self, weights: Mapping[str, NDArray[Any]], examples: Iterable[Any]) -> Evaluation:
+        """Judge arrays that ``export`` made, of this run or another, on these examples."""
+        ...
 
-TASKS = {"segmenter": ("boundaries.task", "SegmenterTask")}
+
+TASKS = {
+    "segmenter": ("boundaries.task", "SegmenterTask"),
+    "classifier": ("classifier.task", "ClassifierTask"),
+}
 
 
-def load_task(name: str) -> Task:
+def task_class(name: str) -> Any:
     """
-    Return the task of that name.
+    Return the class of the task of that name.
 
     Raises:
         NotFoundError: there is none.
@@ -101,5 +109,18 @@ def load_task(name: str) -> Task:
     if name not in TASKS:
         raise NotFoundError(f"no network is called {name!r}", hint=f"known: {', '.join(TASKS)}")
     module, attribute = TASKS[name]
-    task: Task = getattr(import_module(f".{module}", __package__), attribute)()
+    return getattr(import_module(f".{module}", __package__), attribute)
+
+
+def task_of(settings: TrainSettings, storage: str) -> Task:
+    """
+    Return the task that the settings name, with the training set that they name from the storage of that URI.
+
+    Raises:
+        NotFoundError: there is no such task. InputError: it needs a set and none is named.
+    """
+    labels = None
+    if settings.labelled is not None:
+        labels = Labels(storage, settings.labelled, settings.labelled_digest or "")
+    task: Task = task_class(settings.task).made(labels, settings)
     return task

@@ -26,7 +26,7 @@ from .record import Epoch, RunRecord
 from .runs import Run
 from .settings import WorkerSettings
 from .stream import inline
-from .task import load_task
+from .task import task_class, task_of
 
 FOLLOWED_S = 1.0
 
@@ -44,7 +44,7 @@ def train_on_workers(record: RunRecord, run: Run, workers: WorkerSettings, told:
     """
     if workers.most > record.settings.batch:
         raise InputError(f"{workers.most} workers cannot share a step of {record.settings.batch} examples")
-    if workers.gpu and not load_task(record.settings.task).gpu:
+    if workers.gpu and not task_class(record.settings.task).gpu:
         raise InputError(f"the network of {record.settings.task!r} runs on the CPU only", hint="leave --gpu out")
     need_cores(workers.cores, str(workers))
     config = {"storage": run.storage.uri, "run": run.name, "workers": workers.model_dump()}
@@ -112,7 +112,8 @@ def _work(config: dict[str, Any]) -> None:
 
         stream = partial(streamed, workers)
     device = get_device().type if workers.gpu else "cpu"
-    train(load_task(record.settings.task), record, run, stream=stream, device=device, told=partial(_tell, run))
+    task = task_of(record.settings, run.storage.uri)
+    train(task, record, run, stream=stream, device=device, told=partial(_tell, run))
 
 
 def _tell(run: Run, epoch: Epoch) -> None:

@@ -75,8 +75,8 @@ class Model:
         sizes = np.diff(np.append(starts, len(inputs)))
         return self.vote.probabilities(self.logs(inputs, starts), sizes)
 
-    def write(self, path: Path) -> None:
-        """Write the file that ``read`` reads; networks in half precision."""
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what a file of a model holds; networks in half precision."""
         arrays: dict[str, NDArray[Any]] = {}
         for prefix, member in (("convolution.", self.convolution), ("recurrence.", self.recurrence)):
             arrays |= {prefix + name: value.astype(np.float16) for name, value in member.weights.items()}
@@ -85,7 +85,11 @@ class Model:
         arrays |= {"background.values": self.background.values, "background.features": self.background.features}
         document = {"version": VERSION, "protocols": list(self.protocols), "about": self.about}
         arrays["document"] = np.frombuffer(json.dumps(document, sort_keys=True).encode(), np.uint8)
-        np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+        return arrays
+
+    def write(self, path: Path) -> None:
+        """Write the file that ``read`` reads."""
+        np.savez_compressed(path, **self.arrays())  # type: ignore[arg-type]
 
     @classmethod
     def read(cls, path: Path) -> Model:
@@ -104,12 +108,13 @@ class Model:
                 raise LimitError(f"a model of {size} bytes", where=str(path), hint=f"at most {MAX_FILE}")
             with np.load(path, allow_pickle=False) as opened:
                 arrays = {name: opened[name] for name in opened.files}
-            return cls._of(arrays, hashlib.sha256(content).hexdigest())
+            return cls.of(arrays, hashlib.sha256(content).hexdigest())
         except (OSError, BadZipFile, KeyError, ValueError, TypeError) as error:
             raise InputError(f"not a classifier's weights: {error}", where=str(path)) from error
 
     @classmethod
-    def _of(cls, arrays: dict[str, NDArray[Any]], digest: str) -> Model:
+    def of(cls, arrays: dict[str, NDArray[Any]], digest: str = "") -> Model:
+        """Return the model with the arrays that ``arrays`` gave; ValueError or KeyError where they are not such."""
         document = json.loads(arrays["document"].tobytes())
         if document["version"] != VERSION:
             raise ValueError(f"version {document['version']}, not {VERSION}")

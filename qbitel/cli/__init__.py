@@ -39,6 +39,7 @@ COMMANDS = {
     "classify": ("classify", "Say which known protocols are in captures, and what is unknown."),
     "corpus": ("corpus", "Make a training set from labelled captures."),
     "train": ("train", "Train a network, here or on workers of Ray."),
+    "retrain": ("retrain", "Train on new labels, and let the outcome challenge the champion."),
     "sets": ("sets", "List, add and delete labelled messages to train on."),
     "runs": ("runs", "List, show and compare trainings."),
     "models": ("models", "List, register and alias versions of trained networks."),

@@ -12,12 +12,25 @@ from .console import out, print_json
 from .places import open_storage, storage_option
 
 if TYPE_CHECKING:
+    from ..cluster.storage import Storage
     from ..train.sets import SetVersion, TrainingSets
 
 
 @click.group("sets")
 def sets_command() -> None:
     """List, add and delete labelled messages to train on."""
+
+
+def add_files(storage: Storage, name: str, folder: Path) -> SetVersion:
+    """
+    Return the new version of a set with the Parquet files of a folder.
+
+    Raises:
+        InputError: there is none, or one says nothing that can be learned.
+    """
+    from ..train.sets import TrainingSets, labelled_files
+
+    return TrainingSets(storage).add(name.partition("@")[0], labelled_files(folder))
 
 
 def _sets(storage_uri: str) -> TrainingSets:
@@ -47,12 +60,12 @@ def list_command(name: str | None, as_json: bool, storage_uri: str) -> None:
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @storage_option
 def add_command(name: str, folder: Path, storage_uri: str) -> None:
-    """Make a version of the set NAME: the newest, with the labelled Parquet files of FOLDER."""
-    from ..train.evaluation.corpus import load_corpus
+    """
+    Make a version of the set NAME: the newest, with the labelled Parquet files of FOLDER.
 
-    # Read before they are kept: what has no boundaries is refused here, not in the middle of a training.
-    names = [f"{labelled.name}.parquet" for labelled in load_corpus(folder)]
-    _tell(_sets(storage_uri).add(name, {file: (folder / file).read_bytes() for file in names}))
+    A file needs a column payload, and field_offsets (to train the segmenter) or source_pcap (the classifier).
+    """
+    _tell(add_files(open_storage(storage_uri), name, folder))
 
 
 @sets_command.command("forget")

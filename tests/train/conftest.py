@@ -32,7 +32,7 @@ class Points:
         x = rng.normal(size=4).astype(np.float32)
         return Point(x, (2 * x - 1 + rng.normal(scale=0.1, size=4)).astype(np.float32))
 
-    def held_out(self, number: int) -> Point:
+    def held_out(self, part: int, number: int) -> Point:
         """Return four points of another stream."""
         return self.example(0, number)
 

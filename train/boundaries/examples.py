@@ -73,8 +73,11 @@ def kinds(inputs: Inputs, semantics: list[list[tuple[int, int, str]]]) -> NDArra
 
 def example(seed: int) -> Example:
     """Return the example that ``seed`` draws."""
-    rng = Random(~seed)
-    protocol = simulate(seed)
+    return example_of(simulate(seed), Random(~seed))
+
+
+def example_of(protocol: SimulatedProtocol, rng: Random) -> Example:
+    """Return the example of a protocol, under types that ``rng`` chooses how to make."""
     sample = sample_of(protocol)
     truth = dict(
         zip(protocol.messages, zip(protocol.boundaries, protocol.types, protocol.semantics, strict=True), strict=True)

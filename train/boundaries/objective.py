@@ -26,7 +26,7 @@ def loss_of(network: BoundaryNetwork, one: Example) -> Tensor:
     if not bool(counts.any()):
         return logits.sum() * 0
     loss = binary_cross_entropy_with_logits(logits[counts], torch.from_numpy(one.target)[counts])
-    if kinds is not None:
+    if kinds is not None and bool((one.kinds >= 0).any()):  # labelled messages tell of boundaries only
         loss = loss + KIND_SHARE * cross_entropy(kinds, torch.from_numpy(one.kinds), ignore_index=-1)
     return loss
 

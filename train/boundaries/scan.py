@@ -43,6 +43,7 @@ class Scan(torch.autograd.Function):
     """State = keep * state + (1 - keep) * new along each message, half of the channels in each direction."""
 
     @staticmethod
+    @torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch.float32)  # the kernels know no other numbers
     def forward(ctx: Any, keep: Tensor, new: Tensor, row: Tensor) -> Tensor:
         """Return (positions, channels) states; ``row`` is int32, -1 in the padding."""
         kept, fresh, rows = keep.detach().numpy(), new.detach().numpy(), row.numpy()
@@ -52,6 +53,7 @@ class Scan(torch.autograd.Function):
         return torch.from_numpy(state)
 
     @staticmethod
+    @torch.amp.custom_bwd(device_type="cpu")
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
         """Return the gradients of ``keep`` and ``new``."""
         keep, new, state, row = ctx.arrays

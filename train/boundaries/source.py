@@ -23,6 +23,6 @@ class SimulatedBoundaries:
         """Return an example to train on."""
         return example(FIRST + (seed - 1) * STREAM + number)
 
-    def held_out(self, number: int) -> Example:
+    def held_out(self, part: int, number: int) -> Example:
         """Return an example to judge by; there are ``FIRST`` of them."""
         return example(number % FIRST)

@@ -10,11 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..task import Evaluation
+from ..labels import Labels
+from ..settings import TrainSettings
+from ..task import Evaluation, Source
 from .examples import Example
+from .labelled import MixedBoundaries
 from .network import BoundaryNetwork
 from .objective import evaluate, exported, loss_of, rescale
 from .source import SimulatedBoundaries
+
+SIMULATED = SimulatedBoundaries()
 
 
 class SegmenterTask:
@@ -22,16 +27,21 @@ class SegmenterTask:
     Field boundaries, learned from simulated protocols.
 
     Args:
+        source: simulated protocols alone, or labelled ones among them.
         without: parts of the network to leave out (``network.PARTS``).
     """
 
     name = "segmenter"
-    source = SimulatedBoundaries()
     gpu = False  # its recurrence is a loop that numba compiles
     defaults: Mapping[str, Any] = {"examples": 17_200, "epochs": 10, "held_out": 100}
 
-    def __init__(self, without: Collection[str] = ()) -> None:
-        self._without = without
+    def __init__(self, source: Source = SIMULATED, without: Collection[str] = ()) -> None:
+        self.source, self._without = source, without
+
+    @classmethod
+    def made(cls, labels: Labels | None, settings: TrainSettings) -> SegmenterTask:
+        """Return the task for these settings."""
+        return cls(MixedBoundaries(labels, settings.share) if labels else SIMULATED)
 
     def network(self) -> nn.Module:
         """Return a network with fresh parameters."""
@@ -56,3 +66,9 @@ class SegmenterTask:
     def restore(self, network: nn.Module, weights: Mapping[str, NDArray[np.float32]]) -> None:
         """Set parameters from such arrays; the head for meanings, which they lack, stays as it was drawn."""
         network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()}, strict=False)
+
+    def judge(self, weights: Mapping[str, NDArray[Any]], examples: Iterable[Example]) -> Evaluation:
+        """Judge such arrays."""
+        network = self.network()
+        self.restore(network, weights)
+        return evaluate(network.eval(), examples)

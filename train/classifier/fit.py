@@ -25,73 +25,28 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ...discovery.classifier.forest import Forest
-from ...discovery.classifier.inputs import ABSENT, Inputs
 from ...discovery.classifier.model import Model
 from ...discovery.classifier.networks import Convolution, Recurrence
 from ...discovery.classifier.vote import Vote
-from .examples import Examples, folds_of, groups_of, joined, read_examples, simulated
+from .batches import SIZES, Drawing, Unknown, borders, noisy, stranger_sets
+from .examples import Examples, folds_of, groups_of, joined, read_examples
 from .forest import fit_forest, weights_of
 from .networks import EMBEDDED, ConvolutionNetwork, RecurrentNetwork
 
-STEPS, BATCH, RATE = 1500, 256, 3e-3
-SIZES = (4, 8, 16, 4)  # of the groups in a step
-SIMULATIONS, UNKNOWN_SHARE = 1500, 0.12
-NOISE = 0.1
+STEPS, RATE = 1500, 3e-3
 
 module: dict[str, Callable[[int], nn.Module]] = {"convolution": ConvolutionNetwork, "recurrence": RecurrentNetwork}
 examples = read_examples
 
 
-@dataclass(frozen=True)
-class Unknown:
-    """Messages of simulated protocols, and which protocol each is of: they are the class of what is unknown."""
-
-    inputs: Inputs
-    protocol: NDArray[np.int64]
-
-
 def batches(known: Examples, unknown: Unknown, steps: int, seed: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yield (values, bins, labels of groups): protocols equally often, captures by the root of their messages."""
-    rng = np.random.default_rng(seed)
-    inputs, offset = joined(known.inputs, unknown.inputs), len(known.inputs)
-    pools = [_captures(known, label) for label in range(len(known.protocols))]
-    strange = [offset + rows for rows in np.split(np.arange(len(unknown.inputs)), _borders(unknown.protocol))]
+    """Yield (values, bins, labels of groups)."""
+    rng, drawing = np.random.default_rng(seed), Drawing(known, unknown)
     for step in range(steps):
-        size = SIZES[step % len(SIZES)]
-        rows, labels = [], []
-        for _ in range(BATCH // size):
-            if rng.random() < UNKNOWN_SHARE:
-                rows.append(rng.choice(strange[rng.integers(len(strange))], size))
-                labels.append(len(pools))
-                continue
-            label = int(rng.integers(len(pools)))
-            parts, chance = pools[label]
-            part = parts[rng.choice(len(parts), p=chance)]
-            start = int(rng.integers(max(1, len(part) - size + 1)))
-            rows.append(np.resize(part[start : start + size], size))
-            labels.append(label)
-        chosen = np.concatenate(rows)
-        values = _noisy(inputs.values[chosen].astype(np.int64), rng)
-        yield torch.from_numpy(values), torch.from_numpy(inputs.bins[chosen].astype(np.int64)), torch.tensor(labels)
-
-
-def _borders(key: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.flatnonzero(np.diff(key)) + 1
-
-
-def _captures(known: Examples, label: int) -> tuple[list[NDArray[np.int64]], NDArray[np.float64]]:
-    rows = np.flatnonzero(known.label == label)
-    rows = rows[np.argsort(known.capture[rows], kind="stable")]
-    parts = np.split(rows, _borders(known.capture[rows]))
-    chance = np.sqrt([len(part) for part in parts])
-    return parts, chance / chance.sum()
-
-
-def _noisy(values: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Put nothing or anything in the place of some bytes, in some messages more than in others."""
-    hit = rng.random(values.shape) < NOISE * rng.random((len(values), 1))
-    values[hit] = np.where(rng.random(int(hit.sum())) < 0.5, ABSENT, rng.integers(0, 256, int(hit.sum())))
-    return values
+        rows, labels = drawing.draw(rng, SIZES[step % len(SIZES)])
+        values = noisy(drawing.inputs.values[rows].astype(np.int64), rng)
+        bins = drawing.inputs.bins[rows].astype(np.int64)
+        yield torch.from_numpy(values), torch.from_numpy(bins), torch.from_numpy(labels)
 
 
 def loss(network: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
@@ -135,16 +90,24 @@ def fit_members(
     seed: int = 0,
     tell: Callable[[str], object] = lambda line: None,
 ) -> Model:
-    """Fit the forest and both networks; the vote counts them equally until ``calibrated``."""
+    """Fit both networks, and the forest beside them."""
+    weights = {kind: fit_network(kind, known, unknown, steps, seed, tell) for kind in module}
+    return members_of(known, unknown, weights, {"seed": seed, "steps": steps}, seed)
+
+
+def members_of(
+    known: Examples, unknown: Unknown, weights: dict[str, dict[str, NDArray[np.float32]]], about: dict[str, Any],
+    seed: int = 0,
+) -> Model:  # fmt: skip
+    """Fit the forest and put it beside the networks with these weights; the vote counts them equally."""
     label = np.append(known.label, np.full(len(unknown.protocol), len(known.protocols)))
     capture = np.append(known.capture, len(known.captures) + unknown.protocol)
     inputs = joined(known.inputs, unknown.inputs)
     forest: Forest = fit_forest(inputs.features, label, weights_of(label, capture), len(known.protocols) + 1, seed)
-    weights = {kind: fit_network(kind, known, unknown, steps, seed, tell) for kind in module}
     rows = np.random.default_rng(seed).choice(len(known.inputs), 6, replace=False)
     return Model(
         known.protocols, forest, Convolution.read(weights["convolution"]), Recurrence.read(weights["recurrence"]),
-        Vote(np.full(3, 1 / 3), np.zeros(3), np.zeros(2)), known.inputs.take(rows), {"seed": seed, "steps": steps},
+        Vote(np.full(3, 1 / 3), np.zeros(3), np.zeros(2)), known.inputs.take(rows), about,
     )  # fmt: skip
 
 
@@ -167,7 +130,7 @@ def evaluate(model: Model, known: Examples, rows: NDArray[np.int64], size: int) 
 
 def strangers(model: Model, unknown: Unknown, size: int) -> Heard:
     """Return what the members say of simulated protocols, labelled as unknown."""
-    parts = np.split(np.arange(len(unknown.inputs)), _borders(unknown.protocol))
+    parts = np.split(np.arange(len(unknown.inputs)), borders(unknown.protocol))
     groups = [part[:size] for part in parts]
     sizes = np.array([len(group) for group in groups], np.int64)
     logs = model.logs(unknown.inputs.take(np.concatenate(groups)), np.cumsum(sizes) - sizes)
@@ -206,14 +169,6 @@ def with_vote(model: Model, vote: Vote, about: dict[str, Any]) -> Model:
 def hear(model: Model, known: Examples, rows: NDArray[np.int64], unknown: Unknown) -> list[Heard]:
     """Return what the vote is fitted on: groups of 1, 4 and 32 of known and of strange messages."""
     return [one for size in (1, 4, 32) for one in (evaluate(model, known, rows, size), strangers(model, unknown, size))]
-
-
-def stranger_sets() -> tuple[Unknown, Unknown]:
-    """Return simulated protocols to learn from, and others to fit the vote on."""
-    inputs, which = simulated(SIMULATIONS)
-    cut = int(np.searchsorted(which, SIMULATIONS * 4 // 5))
-    first, second = np.arange(cut), np.arange(cut, len(which))
-    return Unknown(inputs.take(first), which[first]), Unknown(inputs.take(second), which[second])
 
 
 def fit(known: Examples, steps: int = STEPS, seed: int = 0, tell: Callable[[str], object] = lambda line: None) -> Model:

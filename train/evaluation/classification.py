@@ -12,8 +12,9 @@ from sklearn.metrics import f1_score, roc_auc_score
 
 from ...discovery.classifier.features import AT_SIZE, FRONT
 from ...discovery.classifier.model import Model
+from ..classifier.batches import stranger_sets
 from ..classifier.examples import Examples, folds_of, groups_of
-from ..classifier.fit import Heard, evaluate, fit_members, fit_vote, hear, stranger_sets, with_vote
+from ..classifier.fit import Heard, evaluate, fit_members, fit_vote, hear, with_vote
 
 LEAST_CAPTURES = 5
 DNS_LIKE = ("dns", "llmnr", "mdns", "nbns")
