@@ -13,7 +13,7 @@ from . import EXIT_NO
 from .console import out, print_json
 from .places import open_registry, open_storage, storage_option
 from .sets import add_files
-from .train import print_epoch, ray_for, run_options, settings_of, workers_of
+from .train import hand_over, print_epoch, ray_for, run_options, settings_of, workers_of
 
 if TYPE_CHECKING:
     from ..train.retrain import Retrained
@@ -41,15 +41,11 @@ def retrain_command(
     from ..train.start import run_name
 
     if submit:
-        from ..train.submit import submit_command
-
-        out.print(submit_command(submit, sys.argv[1:]), highlight=False)
+        hand_over(submit)
         return
     storage, registry = open_storage(storage_uri), open_registry(storage_uri)
     if labels is not None:
-        if labelled is None:
-            raise click.UsageError("--labels needs --set")
-        add_files(storage, labelled, labels)
+        add_files(storage, _named(labelled), labels)
     name = name or run_name(task)
     champion = None if afresh else champion_of(registry, task)
     chosen["start"] = champion.digest if champion else None
@@ -58,12 +54,15 @@ def retrain_command(
     with ray_for(workers):
         told = silent if as_json else print_epoch
         made = retrain(name, settings, storage, workers, registry, resume=resume, told=told)
-    if as_json:
-        print_json(_document(made))
-    else:
-        _tell(made)
+    print_json(_document(made)) if as_json else _tell(made)
     if not made.challenges:
         sys.exit(EXIT_NO)
+
+
+def _named(labelled: str | None) -> str:
+    if labelled is None:
+        raise click.UsageError("--labels needs --set")
+    return labelled
 
 
 def _document(made: Retrained) -> dict[str, Any]:

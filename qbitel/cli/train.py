@@ -116,9 +116,7 @@ def train_command(
 
     workers = workers_of(**team)
     if submit:
-        from ..train.submit import submit_command
-
-        out.print(submit_command(submit, sys.argv[1:]), highlight=False)
+        hand_over(submit)
         return
     storage = open_storage(storage_uri)
     if resume and name is None:
@@ -134,6 +132,13 @@ def train_command(
         print_json(record.model_dump(mode="json"))
     else:
         _print_end(record, storage.place(f"runs/{name}"))
+
+
+def hand_over(address: str) -> None:
+    """Submit the command that this process was started with to a cluster, and print the job's id."""
+    from ..train.submit import submit_command
+
+    out.print(submit_command(address, sys.argv[1:]), highlight=False)
 
 
 def settings_of(task: str, chosen: dict[str, Any], storage: Storage, labelled: str | None) -> TrainSettings:

@@ -123,3 +123,17 @@ def test_sets_are_added_listed_and_forgotten(command: Command, plant_labelled: P
     assert json.loads(command("sets", "list", "--json").output) == []
     done = command("sets", "add", "empty", str(plant_labelled.parent), expect=1)
     assert isinstance(done.exception, QbitelError)
+
+
+def test_new_labels_lead_to_a_challenger(command: Command, plant_labelled: Path) -> None:
+    """Labels are added, a run is trained on them, and its outcome is registered; without a set it is wrong usage."""
+    few = ("--examples", "8", "--epochs", "1", "--held-out", "3", "--run", "again", "--afresh")
+    given = ("--set", "fresh", "--labels", str(plant_labelled), *few, "--json", "--storage", str(plant_labelled.parent))
+    done = CliRunner().invoke(cli, ["retrain", "segmenter", *given])
+    made = json.loads(done.output)
+    assert done.exit_code == 0
+    assert made["champion"] is None
+    assert made["challenger"]
+    shown = CliRunner().invoke(cli, ["runs", "show", "again", "--json", "--storage", str(plant_labelled.parent)])
+    assert json.loads(shown.output)["settings"]["labelled"] == "fresh@1"
+    assert "--set" in command("retrain", "segmenter", "--labels", str(plant_labelled), expect=2).output
