@@ -38,8 +38,9 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def run(*arguments: Any, **options: Any) -> Any:
-        team = {name: options.pop(name) for name in ("cpus", "gpu", "sources", "source_cpus")}
-        return command(*arguments, **options, team={"text": options.pop("workers"), "chosen": team})
+        each = {name: options.pop(name) for name in ("cpus", "gpu", "sources", "source_cpus")}
+        team = {"text": options.pop("workers"), "chosen": each}
+        return command(*arguments, team=team, **options)
 
     for option in reversed([*_SETTINGS, *_WORKERS]):
         run = option(run)
