@@ -31,8 +31,8 @@ EPOCHS = 3
 HEAD = "processor ms an example | ratio | examples a second, by the clock | waited |\n|---|---|--:|---|---|"
 HERE = WorkerSettings()
 WAYS = {
-    "1 worker": WorkerSettings(fewest=1, most=1),
-    "2 workers": WorkerSettings(fewest=2, most=2),
+    "make their examples themselves": {n: WorkerSettings(fewest=n, most=n, sources=0) for n in (1, 2)},
+    "and one source for each": {n: WorkerSettings(fewest=n, most=n) for n in (1, 2)},
 }
 PRECISIONS: dict[str, dict[str, object]] = {
     "fp32": {}, "bf16": {"precision": "bf16"}, "fp32, compiled": {"compiled": True},
@@ -104,11 +104,12 @@ def main() -> None:
     told(f"The source makes {spread([source_rate(300) for _ in repeats], '.0f')} examples a processor second.", "")
     with ray_cluster(ServiceSettings()):
         # In turns, so that what else the machine does falls on both.
-        runs: dict[str, list[list[Epoch]]] = {name: [] for name in WAYS}
-        for repeat in repeats:
-            for name, workers in WAYS.items():
-                runs[name].append(epochs_of(f"r{repeat}", chosen, workers))
-    table("workers of Ray, one source for each", runs, arguments.examples)
+        for title, ways in WAYS.items():
+            runs: dict[str, list[list[Epoch]]] = {f"{number}": [] for number in ways}
+            for repeat in repeats:
+                for number, workers in ways.items():
+                    runs[f"{number}"].append(epochs_of(f"r{repeat}", chosen, workers))
+            table(f"workers of Ray, {title}", runs, arguments.examples)
     here = {
         name: [epochs_of(f"r{repeat}", settings(arguments.examples, **how), HERE) for repeat in repeats]
         for name, how in PRECISIONS.items()

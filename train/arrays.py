@@ -26,19 +26,28 @@ def from_bytes(kind: type[Kind], data: bytes) -> Kind:
     return built
 
 
-def digest(data: bytes) -> NDArray[np.int64]:
+def digest(example: object) -> bytes:
+    """Return the SHA-256 of the names, shapes and contents of an example's arrays, without a copy of them."""
+    found = sha256()
+    for name, array in _leaves("", example):
+        found.update(f"{name}\0{array.dtype.str}{array.shape}\0".encode())
+        found.update(array.data if array.size else b"")
+    return found.digest()
+
+
+def lanes(digest_of: bytes) -> NDArray[np.int64]:
     """
-    Return (LANES,) int64, the parts of the SHA-256 of ``data``.
+    Return (LANES,) int64, the parts of a digest.
 
     Their sums modulo 2 ** 32 tell a set of examples apart from others in whatever order and on however many workers it
     was read.
     """
-    return np.frombuffer(sha256(data).digest(), ">u4").astype(np.int64)
+    return np.frombuffer(digest_of, ">u4").astype(np.int64)
 
 
-def hexadecimal(lanes: NDArray[np.int64]) -> str:
+def hexadecimal(sums: NDArray[np.int64]) -> str:
     """Return sums of digests as text."""
-    return (lanes % (1 << 32)).astype(">u4").tobytes().hex()
+    return (sums % (1 << 32)).astype(">u4").tobytes().hex()
 
 
 def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, NDArray[Any]]]:

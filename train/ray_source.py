@@ -12,14 +12,16 @@ from ray.data import DataContext
 from ray.data.block import BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 
-from .arrays import digest, from_bytes, to_bytes
+from .arrays import digest, from_bytes, lanes, to_bytes
 from .settings import WorkerSettings
 from .stream import Made, Shard
 from .task import Source
 
 BLOCK = 32  # examples of one task: some tenths of a second of work, so that Ray's own share of it is small
 AHEAD = 2  # blocks that wait, made, for the worker
-SCHEMA = pa.schema([("number", pa.int64()), ("example", pa.large_binary()), ("seconds", pa.float64())])
+SCHEMA = pa.schema(
+    [("number", pa.int64()), ("example", pa.large_binary()), ("digest", pa.binary(32)), ("seconds", pa.float64())]
+)
 
 
 def make(source: Source, seed: int, numbers: list[int]) -> Iterable[pa.Table]:
@@ -27,8 +29,9 @@ def make(source: Source, seed: int, numbers: list[int]) -> Iterable[pa.Table]:
     rows = []
     for number in numbers:
         start = time.process_time()
-        data = to_bytes(source.example(seed, number))
-        rows.append({"number": number, "example": data, "seconds": time.process_time() - start})
+        example = source.example(seed, number)
+        row = {"number": number, "example": to_bytes(example), "digest": digest(example)}
+        rows.append({**row, "seconds": time.process_time() - start})
     yield pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
@@ -73,5 +76,8 @@ def streamed(workers: WorkerSettings, source: Source, seed: int, shard: Shard) -
     data.context.execution_options.preserve_order = True
     data.context.enable_progress_bars = False
     for block in data.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=AHEAD):
-        for row in block.to_pylist():
-            yield Made(from_bytes(source.kind, row["example"]), digest(row["example"]), row["seconds"])
+        columns = (block.column(name) for name in ("example", "digest", "seconds"))
+        for example, digest_of, seconds in zip(*columns, strict=True):
+            # One at a time: a block is some 70 MB, and a copy of all of it would be another.
+            made = from_bytes(source.kind, example.as_py())
+            yield Made(made, lanes(digest_of.as_py()), seconds.as_py())

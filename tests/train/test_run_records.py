@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from qbitel.train.arrays import digest, from_bytes, hexadecimal, to_bytes
+from qbitel.train.arrays import digest, from_bytes, hexadecimal, lanes, to_bytes
 from qbitel.train.boundaries.examples import Example, example
 from qbitel.train.compare import cost, differences, settings_apart
 from qbitel.train.curve import learning_curve
@@ -34,6 +34,9 @@ def test_example_is_the_same_after_its_bytes() -> None:
     data = to_bytes(one)
     again = from_bytes(Example, data)
     assert to_bytes(again) == data == to_bytes(example(5))
+    assert digest(again) == digest(one)
+    again.target[0] += 1
+    assert digest(again) != digest(one)
     assert again.columns.width == one.columns.width
     assert np.array_equal(again.inputs.flat.values, one.inputs.flat.values)
     again.target[:] = 0  # torch reads only arrays that may be written to
@@ -41,7 +44,7 @@ def test_example_is_the_same_after_its_bytes() -> None:
 
 def test_digest_of_a_set_knows_no_order() -> None:
     """Sums of digests are equal for the same examples in any order, and differ by any example."""
-    parts = [digest(bytes([n])) for n in range(5)]
+    parts = [lanes(digest(example(seed))) for seed in range(3, 8)]
     assert hexadecimal(sum(parts[::-1], np.zeros(8, np.int64))) == hexadecimal(sum(parts, np.zeros(8, np.int64)))
     assert hexadecimal(sum(parts[1:], np.zeros(8, np.int64))) != hexadecimal(sum(parts, np.zeros(8, np.int64)))
 
