@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-MEMBERS = ("forest", "convolution", "recurrence")
 FLOOR = 1e-3  # added to a forest's shares: no tree has seen everything
 MOST = 32  # sizes of groups that the vote was fitted on end here
 
@@ -20,7 +19,7 @@ class Vote:
     How much each member counts, by the size of the group.
 
     Attributes:
-        base, growth: float64 (members), the weight of a member is base + growth * log2(messages).
+        base, growth: float64 (3,), of forest, convolution and recurrence: a weight is base + growth * log2(messages).
         doubt: float64 (2), base and growth of what is added to the unknown class (the last one).
     """
 

@@ -18,6 +18,7 @@ END = 16  # bytes from the end
 MIN_MESSAGES = 16
 MIN_BITS_A_MESSAGE = 2.0
 MAX_VALUES = 32
+RIVALS = 4
 MIN_COVER = 0.9  # share of messages whose value recurs
 _VALUES = 0.5  # bits a message that each doubling of the values counts for
 
@@ -42,7 +43,8 @@ class Division:
         codes: (n,) int16, the index of the message's value, MISSING where it does not recur.
         values: those that recur, ascending.
         skip: the column of structure that the byte is, -1 where it is none.
-        bits: what the division explains.
+        bits: what the division explains; score: of that a message, less what its values count for.
+        rivals: bytes that explain less, best first.
     """
 
     what: str
@@ -51,15 +53,20 @@ class Division:
     values: list[int]
     skip: int
     bits: float = 0.0
+    score: float = 0.0
+    rivals: tuple[KeyCandidate, ...] = ()
 
     def key(self) -> Split | None:
         """Return the division as a key and its values; None for a length or a byte counted from the end."""
         if self.what == "length" or self.offset < 0:
             return None
-        rows = np.arange(len(self.codes), dtype=np.int64)
-        key = KeyCandidate(self.offset, len(self.values), self.bits, 0.0)
+        rows, key = np.arange(len(self.codes), dtype=np.int64), self.candidate()
         children = {value: Split(rows[self.codes == code]) for code, value in self.indexed()}
-        return Split(rows, [key], key, children)
+        return Split(rows, [key, *self.rivals], key, children)
+
+    def candidate(self) -> KeyCandidate:
+        """Return the division as a byte weighed as a key."""
+        return KeyCandidate(self.offset, len(self.values), self.bits, self.score)
 
     def indexed(self) -> list[tuple[int, int]]:
         """Return (code, value) of the values that recur."""
@@ -89,16 +96,24 @@ def find_division(view: MessageView) -> Division | None:
     """
     if len(view) < MIN_MESSAGES:
         return None
-    structure = _structure(view)
-    divisions = list(_divisions(view))
-    if not divisions or not len(structure.classes):
+    ranked = _ranked(view)
+    if not ranked or ranked[0].score < MIN_BITS_A_MESSAGE:
         return None
+    rivals = [other.candidate() for other in ranked[1:] if other.what == "byte" and other.offset >= 0]
+    return replace(ranked[0], rivals=tuple(rivals[:RIVALS]))
+
+
+def _ranked(view: MessageView) -> list[Division]:
+    """Return all divisions, the one that explains most first."""
+    structure, divisions = _structure(view), list(_divisions(view))
+    if not divisions or not len(structure.classes):
+        return []
     codes = np.stack([division.codes for division in divisions])
     bits = explained_bits(codes, np.array([division.skip for division in divisions], np.int64), structure)
     values = np.array([len(division.values) for division in divisions])
     score = np.round((bits / len(view) - _VALUES * np.log2(values)) * 256) / 256
-    best = int(np.argmax(score))
-    return replace(divisions[best], bits=float(bits[best])) if score[best] >= MIN_BITS_A_MESSAGE else None
+    order = np.argsort(-score, kind="stable")
+    return [replace(divisions[i], bits=float(bits[i]), score=float(score[i])) for i in order]
 
 
 def _structure(view: MessageView) -> Columns:

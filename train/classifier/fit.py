@@ -6,7 +6,7 @@ Fit the classifier and write its weights.
 
 Needs torch and scikit-learn (the extra ``train``); some minutes on one core. The members are fitted on all but one fold
 of the captures, and the weights of their vote on that fold; then the members are fitted again on everything.
-``examples`` → ``module`` → ``loss`` → ``evaluate`` → ``save`` are the parts that a training loop puts together.
+``module``, ``loss`` and the vote are those of the task that ``qbitel train classifier`` trains.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ from .networks import EMBEDDED, ConvolutionNetwork, RecurrentNetwork
 STEPS, RATE = 1500, 3e-3
 
 module: dict[str, Callable[[int], nn.Module]] = {"convolution": ConvolutionNetwork, "recurrence": RecurrentNetwork}
-examples = read_examples
 
 
 def batches(known: Examples, unknown: Unknown, steps: int, seed: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -183,11 +182,6 @@ def fit(known: Examples, steps: int = STEPS, seed: int = 0, tell: Callable[[str]
     return with_vote(final, vote, about)
 
 
-def save(model: Model, path: Path) -> None:
-    """Write the weights as ``discovery.classifier`` reads them."""
-    model.write(path)
-
-
 def main() -> None:
     """Fit, write, print."""
     parser = argparse.ArgumentParser(description="Fit the protocol classifier.")
@@ -199,7 +193,7 @@ def main() -> None:
     torch.set_num_threads(1)
     known = read_examples(arguments.data)
     model = fit(known, arguments.steps, arguments.seed, lambda line: sys.stdout.write(line + "\n"))
-    save(model, arguments.out)
+    model.write(arguments.out)
     sys.stdout.write(f"{len(known.protocols)} protocols, {arguments.out.stat().st_size} bytes, vote {model.vote}\n")
 
 

@@ -6,6 +6,7 @@ import ftplib
 import io
 import shutil
 import smtplib
+import socket
 import subprocess
 import tempfile
 import threading
@@ -27,9 +28,11 @@ from pymemcache.client.base import Client as Memcached
 from pymemcache.exceptions import MemcacheError
 from slixmpp import Iq, Message, Presence
 
+from ...discovery.errors import InputError
 from .relay import free_port, relayed
 from .said import ANSWERS, ASKS, Said, host, ipv4, sentence, word
 
+TRIES = 100  # of 50 ms
 AGENTS = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0 Safari/537.36",
     "Mozilla/5.0 (X11; Linux x86_64; rv:115.0) Gecko/20100101 Firefox/115.0",
@@ -228,14 +231,19 @@ def redis_talk(rng: Random) -> Iterator[Said]:
 
 
 def _await(port: int) -> None:
-    import socket
+    """
+    Wait until a server that tells nobody when it is ready takes connections.
 
-    for _ in range(100):
+    Raises:
+        InputError: it does not within some seconds.
+    """
+    for _ in range(TRIES):
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
             return
         except OSError:
             time.sleep(0.05)
+    raise InputError("redis-server does not answer", where=f"127.0.0.1:{port}", hint="start it by hand to see why")
 
 
 def irc(rng: Random) -> Iterator[Said]:

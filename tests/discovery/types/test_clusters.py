@@ -27,8 +27,8 @@ def body(draw: random.Random, kind: int, size: int) -> bytes:
 
 
 def deep(draw: random.Random, kind: int) -> bytes:
-    """Noise, then the kind at offset 48."""
-    return draw.randbytes(48) + bytes([kind + 1]) + body(draw, kind, 24)
+    """Noise, then the kind at offset 48, and a byte of two values that tells nothing."""
+    return draw.randbytes(48) + bytes([kind + 1, draw.randrange(2)]) + body(draw, kind, 24)
 
 
 def last(draw: random.Random, kind: int) -> bytes:
@@ -63,9 +63,11 @@ def test_messages_without_a_front_key_are_divided_by_what_explains_them(make: Ma
 
 
 def test_the_guards_say_where_the_kind_is_read() -> None:
-    """A deep byte is the key, with its evidence; a last byte is read from the end; sizes are bounds."""
+    """A deep byte is the key, with its evidence and rivals; a last byte is read from the end; sizes are bounds."""
     model = find_types(made(deep)[2], SETTINGS)
-    assert model.key is not None and model.key.offset == 48 and model.evidence["key:protocol"].held_out_support > 50
+    evidence = model.evidence["key:protocol"]
+    assert model.key is not None and model.key.offset == 48 and evidence.held_out_support > 50
+    assert "the byte at offset 49" in {rival.claim for rival in evidence.rivals}
     guard = find_types(made(last)[2], SETTINGS).types[0].guards[0]
     assert isinstance(guard, ValueGuard) and guard.offset == -1
     guard = find_types(made(sized)[2], SETTINGS).types[0].guards[0]
