@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .boundaries import default_segmenter
+from .boundaries.across_types import draw_together
 from .layout import build_layouts
 from .relations import find_relations
 from .sample import Sample
@@ -60,6 +61,7 @@ def propose(
         report.message = f"{len(findings)} findings"
     with stage("boundaries") as report:
         probabilities = segmenter.boundary_probabilities(sample, type_of_row, findings)
+        probabilities = draw_together(sample, type_of_row, probabilities)
         report.message = segmenter.name
     with stage("layout") as report:
         layouts = build_layouts(sample, model, type_of_row, probabilities, findings, settings)

@@ -22,6 +22,7 @@ from .columns import (
     value_counts,
 )
 from .conversations import Conversations, Path
+from .items import begins_items
 
 MIN_MESSAGES = 8  # fewer are not split
 MIN_BITS = 20.0  # that a split must explain in all
@@ -51,6 +52,8 @@ _ENTROPY_CAP = 3.0
 # An identifier of several bytes gives itself away: its bytes tell of each other.
 _SHARED, _SHARED_CAP = 1.0 / 3, 6.0
 _ANSWERS = 0.8  # what a key of answers that follows from the key of questions counts for; compared in the same way
+
+_ITEMS = "begins items that fill the message"
 
 
 @dataclass(frozen=True)
@@ -195,15 +198,16 @@ def _with_objections(
     columns: Columns, flows: Conversations | None, candidates: list[KeyCandidate], least: float, path: Path
 ) -> list[KeyCandidate]:
     """Name what rules candidates out; the dear tests stop at the first candidate that passes them."""
-    weighed, found = [], False
+    weighed, found, content = [], False, CANDIDATES
     for candidate in candidates:
         objection = ""
         if candidate.bits < least:
             objection = "explains too little"
-        elif path and candidate.score < MIN_NESTED_SCORE:
+        elif candidate.offset >= content or (path and candidate.score < MIN_NESTED_SCORE):
             objection = "lies in content"
         elif not found:
             objection = _dear_objection(columns, flows, candidate.offset, path)
+            content = min(content, candidate.offset) if objection == _ITEMS else content
         found = found or not objection
         weighed.append(KeyCandidate(candidate.offset, candidate.values, candidate.bits, candidate.score, objection))
     return weighed
@@ -214,4 +218,6 @@ def _dear_objection(columns: Columns, flows: Conversations | None, offset: int, 
         return "keeps its value in a flow"
     if tells_length(columns, offset) >= LENGTH_SHARE:
         return "tells the length"
+    if path and begins_items(columns, offset):
+        return _ITEMS
     return "counts the text that follows" if tells_text(columns, offset) >= TEXT_SHARE else ""
