@@ -144,6 +144,8 @@ def propose(table: Table, settings: DiscoverySettings) -> list[Chain]:
         start = table.start + offset
         inside = start <= table.end
         form = FORMS[index]
+        if form.lead == LABELS and not _named(table.data, start[inside]):
+            continue
         least = 2 if form.lead == NO_LEAD else 0
         rows = (table.data, start[inside], table.end[inside], _ROWS[index])
         bits, several = weigh(*rows, least, known, chosen, own, reach)
@@ -151,6 +153,12 @@ def propose(table: Table, settings: DiscoverySettings) -> list[Chain]:
         if bits >= ACCEPTED and several >= least:
             found.append(Chain(int(offset), bits + _agreement(odds, int(offset), form), form))
     return sorted(found, key=lambda chain: -chain.bits)[:8]
+
+
+def _named(data: NDArray[np.uint8], start: Ints) -> bool:
+    """Return whether half of the regions begin with a label; a zero byte alone is no name."""
+    places = start[start < len(data)]
+    return bool(2 * np.count_nonzero(data[places]) >= max(len(places), 1))
 
 
 def _offsets(odds: NDArray[np.float64], shortest: int) -> Ints:

@@ -120,7 +120,7 @@ def _structure(view: MessageView) -> Columns:
     shortest = int(view.lengths.min())
     front, end = view.front(min(DEEP, shortest))[0], view.back(min(END, max(0, shortest - DEEP)))[0]
     values = np.ascontiguousarray(np.concatenate([front, end], axis=1).T.astype(np.int16))
-    return Columns(values, np.ascontiguousarray(classes_of(values)), view.lengths)
+    return Columns(values, np.ascontiguousarray(classes_of(values)), view.lengths, view.direction)
 
 
 def _divisions(view: MessageView) -> Iterator[Division]:

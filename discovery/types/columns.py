@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from math import lgamma, log
@@ -10,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ..batch import MessageView
+from ..batch import CLIENT_TO_SERVER, SERVER_TO_CLIENT, MessageView
 
 FRONT = 64  # columns whose structure is explained
 CANDIDATES = 32  # columns that may explain it
@@ -19,11 +20,14 @@ ABSENT, ZERO, TEXT, OTHER, ONES = range(5)
 CLASSES = 5
 ALPHAS = (1 / CLASSES, 0.5)
 TEXT_RUN = 4
+MIN_SIDE = 8  # messages of a direction, from which it is looked at on its own
 
 _LOG2 = log(2.0)
 _SCALE = 1 << 20  # sums of integers do not depend on their order
 _LENGTH_SCALES = (1, 2, 4, 8)
 _LENGTH_VALUES = 3
+_COUNTED_VALUES, _COUNTED_MESSAGES = 4, 4  # of a count: so many values recur so often; in order by chance once in 24
+_COUNTED = 0.8  # of the messages, that have such values
 _NUMBERS = ((0, 0), (-1, 0), (0, 1), (0, -1), (1, 0))  # places of the high and the low byte; equal: one byte
 
 
@@ -35,25 +39,37 @@ class Columns:
     Attributes:
         values: (FRONT, n) int16, the byte, or MISSING past the end of a message.
         classes: (FRONT, n) uint8: ABSENT, ZERO, TEXT (in a run of four or more printable bytes), ONES (0xff) or OTHER.
-        lengths: (n,) int64.
+        lengths: (n,) int64; direction: (n,) int8, as batches have it.
     """
 
     values: NDArray[np.int16]
     classes: NDArray[np.uint8]
     lengths: NDArray[np.int64]
+    direction: NDArray[np.int8]
 
     @classmethod
     def read(cls, view: MessageView) -> Columns:
         """Read the columns of a view."""
         front, exists = view.front(FRONT)
         values = np.where(exists, front.astype(np.int16), np.int16(MISSING)).T
-        return cls(np.ascontiguousarray(values), np.ascontiguousarray(classes_of(values)), view.lengths)
+        return cls(np.ascontiguousarray(values), np.ascontiguousarray(classes_of(values)), view.lengths, view.direction)
 
     def take(self, rows: NDArray[np.int64]) -> Columns:
         """Return the columns of some messages."""
         return Columns(
-            np.ascontiguousarray(self.values[:, rows]), np.ascontiguousarray(self.classes[:, rows]), self.lengths[rows]
+            np.ascontiguousarray(self.values[:, rows]),
+            np.ascontiguousarray(self.classes[:, rows]),
+            self.lengths[rows],
+            self.direction[rows],
         )
+
+    def sides(self) -> Iterator[Columns]:
+        """Yield the columns of all messages, then of each direction's where there are two."""
+        yield self
+        for direction in (CLIENT_TO_SERVER, SERVER_TO_CLIENT):
+            rows = np.flatnonzero(self.direction == direction)
+            if MIN_SIDE <= len(rows) < len(self.direction):
+                yield self.take(rows)
 
 
 def masked(column: NDArray[np.int16], mask: int) -> NDArray[np.int16]:
@@ -241,6 +257,18 @@ def _affine(lengths: NDArray[np.int64], numbers: NDArray[np.int64]) -> float:
     if len(np.unique(numbers[lengths - numbers == bias])) < _LENGTH_VALUES:
         return 0.0
     return float(counts.max()) / len(lengths)
+
+
+def counts_parts(columns: Columns, offset: int) -> bool:
+    """Return whether messages are the longer, the shortest and the middle one of each value, the higher the value."""
+    column, known = columns.values[offset], columns.values[offset] < MISSING
+    values, counts = np.unique(column[known], return_counts=True)
+    often = values[counts >= _COUNTED_MESSAGES]
+    if len(often) < _COUNTED_VALUES or counts[counts >= _COUNTED_MESSAGES].sum() < _COUNTED * len(column):
+        return False
+    lengths = [columns.lengths[column == value] for value in often]
+    middle, least = [np.median(some) for some in lengths], [some.min() for some in lengths]
+    return bool((np.diff(middle) > 0).all() and (np.diff(least) > 0).all())
 
 
 def tells_text(columns: Columns, offset: int) -> float:

@@ -13,6 +13,7 @@ from .columns import (
     MISSING,
     TEXT,
     Columns,
+    counts_parts,
     entropies,
     explained_bits,
     masked,
@@ -216,8 +217,14 @@ def _with_objections(
 def _dear_objection(columns: Columns, flows: Conversations | None, offset: int, path: Path) -> str:
     if path and flows and flows.stays(offset, path):
         return "keeps its value in a flow"
-    if tells_length(columns, offset) >= LENGTH_SHARE:
+    if any(tells_length(side, offset) >= LENGTH_SHARE for side in (columns.sides() if path else [columns])):
         return "tells the length"
     if path and begins_items(columns, offset):
         return _ITEMS
+    return _counting(columns, offset)
+
+
+def _counting(columns: Columns, offset: int) -> str:
+    if counts_parts(columns, offset):
+        return "counts parts"
     return "counts the text that follows" if tells_text(columns, offset) >= TEXT_SHARE else ""

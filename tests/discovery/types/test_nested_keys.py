@@ -40,3 +40,31 @@ def test_counts_and_tags_of_items_are_no_keys_of_the_message(body) -> None:  # t
     model = find_types(sample, SETTINGS)
     assert model.key is not None and model.key.offset == 2
     assert len(set(model.assign(MessageBatch.from_payloads(payloads).view()).tolist())) == 2
+
+
+def test_a_count_of_parts_of_any_length_is_no_key() -> None:
+    """The byte that tells the kinds apart is the key, not the number of names that a message goes on with."""
+    payloads = []
+    for number in range(300):
+        names = [DRAW.choice([b"relay", b"pump", b"a", b"controller"]) for _ in range(DRAW.randrange(6))]
+        kind, body = (1, b"") if number % 2 else (2, DRAW.randbytes(4) + bytes(4))
+        listed = b"".join(bytes([len(name)]) + name + b"\0\x01" for name in names)
+        payloads.append(bytes([7, len(names), kind]) + body + listed)
+    sample = StatisticalAnalyzer(SETTINGS).analyze(MessageBatch.from_payloads(payloads)).sample()
+    model = find_types(sample, SETTINGS)
+    assert model.key is not None and model.key.offset == 2
+
+
+def test_a_byte_count_of_answers_is_no_key_although_questions_have_an_address_there() -> None:
+    """A nested column that tells the length on one side is passed over: a question and its answer are one type."""
+    payloads, directions = [], []
+    for _ in range(200):
+        code, words = DRAW.choice([3, 4]), DRAW.randrange(1, 9)
+        payloads += [bytes([code, DRAW.randrange(2)]) + DRAW.randbytes(1) + bytes([0, words])]
+        payloads += [bytes([code, 2 * words]) + DRAW.randbytes(2 * words)]
+        payloads += [b"\x06" + DRAW.randbytes(1) + bytes(3), b"\x06\0\xff\xff\xff"]
+        directions += [1, 2, 1, 2]
+    batch = MessageBatch.from_payloads(payloads, direction=directions)
+    model = find_types(StatisticalAnalyzer(SETTINGS).analyze(batch).sample(), SETTINGS)
+    assert model.key is not None and model.key.offset == 0
+    assert not [proposed.name for proposed in model.types if proposed.name.startswith(("t03_", "t04_"))]
