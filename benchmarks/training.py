@@ -5,6 +5,7 @@ What training costs: here and on workers of Ray, at each precision, and whether 
 
 Processor seconds an example are those of the processes that train and of those that make examples, without start-up:
 the first of each run's epochs is left out. Of the repeats the middle one is printed, with the least and the largest.
+The first table is what two busy processes cost each other on this machine when they have nothing to do with each other.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import torch
 
@@ -72,6 +75,15 @@ def source_rate(count: int) -> float:
     return count / (time.process_time() - begun)
 
 
+def apart(chosen: TrainSettings, repeats: int) -> dict[str, list[list[Epoch]]]:
+    """Run one training, then two that know nothing of each other: what busy neighbours cost, without any team."""
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        list(pool.map(epochs_of, ("w", "w"), (chosen, chosen), (HERE, HERE)))
+        alone = [pool.submit(epochs_of, "a", chosen, HERE).result() for _ in range(repeats)]
+        pairs = [list(pool.map(epochs_of, "ab", (chosen, chosen), (HERE, HERE))) for _ in range(repeats)]
+    return {"1": alone, "2": [epochs for epochs, _ in pairs]}
+
+
 def table(title: str, runs: dict[str, list[list[Epoch]]], examples: int) -> None:
     """Print the ways side by side; the ratio is to the first."""
     told(f"| {title} | {HEAD}")
@@ -104,6 +116,7 @@ def main() -> None:
     told(f"The source makes {spread([source_rate(300) for _ in repeats], '.0f')} examples a processor second.", "")
     with ray_cluster(ServiceSettings()):
         # In turns, so that what else the machine does falls on both.
+        table("no Ray, trainings of their own at once", apart(chosen, arguments.repeats), arguments.examples)
         for title, ways in WAYS.items():
             runs: dict[str, list[list[Epoch]]] = {f"{number}": [] for number in ways}
             for repeat in repeats:

@@ -37,6 +37,5 @@ def shared(module: nn.Module) -> nn.Module:
     """Return the module with gradients that are means over all processes (DistributedDataParallel)."""
     if rank_and_size()[1] == 1:
         return module
-    # Parts of a network may not be reached by an example (no message of a kind): such gradients are not waited for.
-    made: nn.Module = nn.parallel.DistributedDataParallel(module, find_unused_parameters=True)
+    made: nn.Module = nn.parallel.DistributedDataParallel(module)
     return made

@@ -1,15 +1,21 @@
-"""A task small enough to train in milliseconds: a line through noisy points."""
+"""A task small enough to train in milliseconds, a line through noisy points; and a set of labelled protocols."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
+from qbitel.cluster.storage import Storage
+from qbitel.train.sets import SetVersion, TrainingSets, labelled_files
+from qbitel.train.simulator import simulate
 from qbitel.train.task import Evaluation
 
 
@@ -84,3 +90,25 @@ class Line:
 def line() -> Line:
     """Return the task."""
     return Line()
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Storage:
+    """Give an empty storage."""
+    return Storage(tmp_path / "kept")
+
+
+@pytest.fixture
+def labelled(storage: Storage, tmp_path: Path) -> SetVersion:
+    """Return a set of six simulated protocols, each in six captures, with their boundaries."""
+    folder = tmp_path / "labelled"
+    folder.mkdir()
+    many = (made for seed in range(900, 999) if len((made := simulate(seed, 60, "binary")).messages) == 60)
+    for number, made in zip(range(6), many, strict=False):
+        columns = {
+            "payload": pa.array(made.messages, pa.binary()),
+            "field_offsets": [[0, *found] for found in made.boundaries],
+            "source_pcap": [f"{number}-{row % 6}" for row in range(60)],
+        }  # fmt: skip
+        pq.write_table(pa.table(columns), folder / f"p{number}.parquet")
+    return TrainingSets(storage).add("plant", labelled_files(folder))

@@ -15,9 +15,8 @@ from qbitel.cluster.registry import CHAMPION, Registry
 from qbitel.cluster.storage import Storage
 from qbitel.discovery.errors import InputError, NotFoundError
 from qbitel.train.labels import Labels
-from qbitel.train.sets import SetVersion, TrainingSets, labelled_files
+from qbitel.train.sets import SetVersion, TrainingSets
 from qbitel.train.settings import TrainSettings, WorkerSettings
-from qbitel.train.simulator import simulate
 
 pytest.importorskip("torch")
 
@@ -29,28 +28,6 @@ from qbitel.train.retrain import retrain
 from qbitel.train.runs import Run
 
 TINY = TrainSettings(task="segmenter", examples=8, epochs=1, held_out=6, rate=1e-4)
-
-
-@pytest.fixture
-def storage(tmp_path: Path) -> Storage:
-    """Give an empty storage."""
-    return Storage(tmp_path / "kept")
-
-
-@pytest.fixture
-def labelled(storage: Storage, tmp_path: Path) -> SetVersion:
-    """Return a set of six simulated protocols, each in six captures, with their boundaries."""
-    folder = tmp_path / "labelled"
-    folder.mkdir()
-    many = (made for seed in range(900, 999) if len((made := simulate(seed, 60, "binary")).messages) == 60)
-    for number, made in zip(range(6), many, strict=False):
-        columns = {
-            "payload": pa.array(made.messages, pa.binary()),
-            "field_offsets": [[0, *found] for found in made.boundaries],
-            "source_pcap": [f"{number}-{row % 6}" for row in range(60)],
-        }  # fmt: skip
-        pq.write_table(pa.table(columns), folder / f"p{number}.parquet")
-    return TrainingSets(storage).add("plant", labelled_files(folder))
 
 
 def labels_of(storage: Storage, version: SetVersion) -> Labels:

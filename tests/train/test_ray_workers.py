@@ -18,6 +18,7 @@ from qbitel.cluster.storage import Storage
 from qbitel.discovery.errors import LimitError
 from qbitel.train.record import Epoch
 from qbitel.train.runs import Run
+from qbitel.train.sets import SetVersion
 from qbitel.train.settings import TrainSettings, WorkerSettings
 from qbitel.train.start import start
 
@@ -25,9 +26,14 @@ SETTINGS = TrainSettings(task="segmenter", examples=96, epochs=3, held_out=3)
 TWO = WorkerSettings(fewest=2, most=2, cpus=0.5, source_cpus=0.5)
 
 
-def test_killed_worker_costs_time_and_nothing_else(ray_here: None, tmp_path: Path) -> None:
-    """Two workers, of which one is killed after the first epoch, learn what one process learns, from the same data."""
-    storage = Storage(tmp_path)
+def test_killed_worker_costs_time_and_nothing_else(ray_here: None, storage: Storage, labelled: SetVersion) -> None:
+    """
+    Two workers, of which one is killed after the first epoch, learn what one process learns, from the same data.
+
+    Labelled messages tell no meanings, so the head for these is reached by no example: nobody waits for its gradient.
+    """
+    named = {"labelled": f"{labelled.name}@{labelled.number}", "labelled_digest": labelled.digest, "share": 1.0}
+    settings = SETTINGS.model_copy(update=named)
     killed: list[int] = []
 
     def kill_one(epoch: Epoch) -> None:
@@ -35,14 +41,14 @@ def test_killed_worker_costs_time_and_nothing_else(ray_here: None, tmp_path: Pat
             killed.append(Run(storage, "two").record().team[1])
             os.kill(killed[0], signal.SIGKILL)
 
-    two = start("two", SETTINGS, storage, TWO, told=kill_one)
-    one = start("one", SETTINGS, storage, WorkerSettings())
+    two = start("two", settings, storage, TWO, told=kill_one)
+    one = start("one", settings, storage, WorkerSettings())
     assert two.status == "done"
     assert killed[0] not in two.team
     assert [epoch.workers for epoch in two.epochs] == [2, 2, 2]
     assert two.data == one.data
     weights = [load(Run(storage, name).weights()) for name in ("one", "two")]
-    assert all(np.allclose(weights[0][name], weights[1][name], atol=1e-4) for name in weights[0])
+    assert all(np.allclose(weights[0][name], weights[1][name], atol=5e-4) for name in weights[0])
     assert two.epochs[-1].source_cpu_seconds > 0
 
 
