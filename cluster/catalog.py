@@ -13,7 +13,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, CursorResult, DateTime, Engine, String, create_engine, delete, event, func, select, update
+from sqlalchemy import (
+    JSON,
+    Connection,
+    CursorResult,
+    DateTime,
+    Engine,
+    String,
+    create_engine,
+    delete,
+    event,
+    func,
+    select,
+    update,
+)  # fmt: skip
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -86,15 +99,32 @@ class StoredSpecification:
     document: bytes
 
 
-def open_engine(path: Path) -> Engine:
-    """Open (or create) the SQLite file of all tables; those of modules not imported yet are made by a later call."""
+def open_engine(path: Path, *, durable: bool = False, patience_s: float = 30.0) -> Engine:
+    """
+    Open (or create) the SQLite file of all tables; those of modules not imported yet are made by a later call.
+
+    Args:
+        durable: a commit is on the disk when it returns, and transactions run one after the other from their first
+            statement on, but those of an engine with the execution option ``reads``. Without, the last commits may be
+            lost with the power.
+        patience_s: how long to wait for another that writes.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": patience_s})
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _: Any) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        for pragma in ("journal_mode=WAL", f"synchronous={'FULL' if durable else 'NORMAL'}", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
+        if durable:
+            connection.isolation_level = None  # or the driver begins transactions itself, as late as it can
+
+    if durable:
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            reads = connection.get_execution_options().get("reads", False)
+            connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
     Base.metadata.create_all(engine)
     return engine

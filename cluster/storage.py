@@ -11,6 +11,12 @@ from pyarrow import ArrowInvalid, fs
 from ..discovery.errors import InputError, NotFoundError
 
 
+class ExistsError(InputError):
+    """There is a file of that path already."""
+
+    code = "exists"
+
+
 class Storage:
     """
     Reads and writes whole files by their path below a URI.
@@ -40,6 +46,28 @@ class Storage:
             self._filesystem.create_dir(str(PurePosixPath(there).parent), recursive=True)
             with self._filesystem.open_output_stream(there) as stream:
                 stream.write(data)
+        except OSError as error:
+            raise InputError(f"cannot be written: {error}", where=self.place(path)) from error
+
+    def create(self, path: str, data: bytes) -> None:
+        """
+        Write a file that must not exist yet; when this returns, bytes and name are on the disk or in the store.
+
+        A folder's file may be left behind cut short where the machine stops within; it is then no one's, and the
+        caller takes another name. An object store is asked to refuse a name that exists (``If-None-Match``).
+
+        Raises:
+            ExistsError: there is a file of that path. InputError: it cannot be written.
+        """
+        try:
+            if self._local:
+                _create(Path(self._at(path)), data)
+                return
+            there, filesystem = self._at(path), self._conditional()
+            filesystem.makedirs(str(PurePosixPath(there).parent), exist_ok=True)
+            filesystem.pipe_file(there, data, mode="create")
+        except FileExistsError as error:
+            raise ExistsError("exists already", where=self.place(path)) from error
         except OSError as error:
             raise InputError(f"cannot be written: {error}", where=self.place(path)) from error
 
@@ -87,6 +115,16 @@ class Storage:
         """Return the full address of a path, for people and for other programs."""
         return f"{self.uri}/{path}" if path else self.uri
 
+    def _conditional(self) -> Any:
+        """Return the file system as fsspec has it: pyarrow's own stores overwrite and cannot be asked not to."""
+        try:
+            return fsspec_filesystem(self.uri)[0]
+        except (ImportError, ValueError) as error:
+            hint = "s3:// needs s3fs, gs:// needs gcsfs"
+            raise InputError(
+                f"nothing can write here without overwriting: {error}", where=self.uri, hint=hint
+            ) from error
+
     def _at(self, path: str) -> str:
         parts = PurePosixPath(path).parts
         if path.startswith("/") or ".." in parts:
@@ -108,12 +146,46 @@ def _open(uri: str) -> tuple[Any, str]:
 
 def _open_fsspec(uri: str) -> tuple[Any, str]:
     try:
-        import fsspec
-
-        filesystem, root = fsspec.core.url_to_fs(uri)
+        filesystem, root = fsspec_filesystem(uri)
     except (ImportError, ValueError) as error:
         raise InputError(f"no file system for this URI: {error}", where=uri) from error
     return fs.PyFileSystem(fs.FSSpecHandler(filesystem)), str(root).rstrip("/")
+
+
+def fsspec_filesystem(uri: str) -> tuple[Any, str]:
+    """Return fsspec's file system for a URI and the path in it; ImportError or ValueError where it has none."""
+    import fsspec
+
+    filesystem, root = fsspec.core.url_to_fs(uri)
+    return filesystem, str(root)
+
+
+def _create(path: Path, data: bytes) -> None:
+    if not path.parent.is_dir():
+        _make_folders(path.parent)
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    _sync_folder(path.parent)
+
+
+def _make_folders(folder: Path) -> None:
+    """Make a folder and what is missing above it, each name flushed to the disk."""
+    if folder.is_dir():
+        return
+    _make_folders(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    """Flush a folder: without, a name may be lost with the power though the bytes are not."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _replace(path: Path, data: bytes) -> None:
@@ -124,8 +196,4 @@ def _replace(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # or the name may be lost with the power, though the bytes are not
-    finally:
-        os.close(folder)
+    _sync_folder(path.parent)

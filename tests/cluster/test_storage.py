@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qbitel.cluster.storage import Storage
+from qbitel.cluster.storage import ExistsError, Storage
 from qbitel.discovery.errors import InputError, NotFoundError
 
 
@@ -59,3 +59,12 @@ def test_unknown_scheme_is_an_input_error() -> None:
     """A URI that nothing can open is told as such."""
     with pytest.raises(InputError, match="no file system"):
         Storage("nonsense://bucket/x")
+
+
+def test_created_file_is_never_overwritten(storage: Storage) -> None:
+    """A file is created once; a second attempt is refused and the first bytes stay."""
+    storage.create("streams/a/0000/00000001/00000000.segment", b"first")
+    with pytest.raises(ExistsError):
+        storage.create("streams/a/0000/00000001/00000000.segment", b"second")
+    assert storage.read("streams/a/0000/00000001/00000000.segment") == b"first"
+    assert storage.names("streams/a/0000") == ["00000001"]

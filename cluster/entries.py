@@ -1,0 +1,136 @@
+"""
+What a journal is made of: its entries, the keys of batches, and the answers that registration gives.
+
+A batch is divided over the virtual shards of its stream. What a shard gets is a record; records are written together
+as a segment, an immutable object; a segment is part of the journal once the catalog has an entry for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NEVER = 1 << 62  # `made` of a key that is kept for ever, as those of files are
+
+
+@dataclass(frozen=True, slots=True)
+class BatchKey:
+    """
+    Names a batch, so that sending it again does not count it again.
+
+    Attributes:
+        key: chosen by the sender, unique within the stream. made: milliseconds since 1970 when the sender chose it,
+            the same on every retry; ``NEVER`` where the key shall be kept for ever.
+        digest: of the whole batch; the same key with another digest is refused.
+        messages: those of the batch that this shard has.
+    """
+
+    key: str
+    made: int
+    digest: str
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """
+    A segment of the journal of one virtual shard.
+
+    Attributes:
+        first, position: its place in the shard's journal, from 0 without gaps; they differ in a merged segment, which
+            stands for all from ``first`` to ``position``.
+        epoch, sequence: of the lease it was written under, and its number there.
+        path: below the storage. size: bytes. sha256: of them all.
+        damaged: why it was found unreadable, or an empty text.
+    """
+
+    first: int
+    position: int
+    epoch: int
+    sequence: int
+    path: str
+    size: int
+    sha256: str
+    messages: int
+    damaged: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A segment that shall become part of the journal; its records are those of ``keys``, in this order."""
+
+    stream: str
+    shard: int
+    epoch: int
+    sequence: int
+    path: str
+    size: int
+    sha256: str
+    keys: tuple[BatchKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """The segment is part of the journal, at this position."""
+
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """
+    Nothing was registered, since of these keys nothing may be added; the others may.
+
+    Attributes:
+        known: registered before with the same digest. conflicting: known with another digest.
+        forgotten: older than the horizon, so that nobody can say whether they were registered.
+    """
+
+    known: frozenset[str] = frozenset()
+    conflicting: frozenset[str] = frozenset()
+    forgotten: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """Nothing was registered: the lease has a higher epoch, so another holds the shard."""
+
+    epoch: int
+
+
+Outcome = Registered | Rejected | Superseded
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotEntry:
+    """The statistics of all entries up to ``position``, as an object."""
+
+    position: int
+    epoch: int
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Entries from ``first`` to ``position`` that one segment shall stand for."""
+
+    stream: str
+    shard: int
+    epoch: int
+    first: int
+    position: int
+    sequence: int
+    path: str
+    size: int
+    sha256: str
+
+
+def shard_folder(stream: str, shard: int) -> str:
+    """Return the folder of all objects of a virtual shard of a stream."""
+    return f"streams/{stream}/{shard:04d}"
+
+
+def object_path(stream: str, shard: int, epoch: int, sequence: int, kind: str) -> str:
+    """Return the path of an object: no two holders of a lease, and no two objects of one, share it."""
+    return f"{shard_folder(stream, shard)}/{epoch:08d}/{sequence:08d}.{kind}"

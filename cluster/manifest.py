@@ -1,0 +1,367 @@
+"""
+The manifest: which segments are the journal, who may add to it, and which batches it holds already.
+
+A segment counts from the one transaction on that (1) finds its epoch to be the lease's, (2) gives it the next position
+and (3) inserts the keys of its batches, each once for a stream and a virtual shard. No clock decides anything here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
+from sqlalchemy.exc import DBAPIError
+
+from ..discovery.errors import InputError, NotFoundError, QbitelError
+from .entries import Entry, Merge, Outcome, Registered, Registration, Rejected, SnapshotEntry, Superseded
+from .manifest_tables import EntryRow, KeyRow, LeaseRow, SnapshotRow, StreamRow
+
+_AT_ONCE = 400  # values of one IN (…): SQLite takes some thousands, others fewer
+
+
+class OutcomeUnknownError(QbitelError):
+    """The database did not answer: the transaction may have happened or not, and must be looked up."""
+
+    code = "unknown-outcome"
+
+
+@dataclass(frozen=True)
+class Stream:
+    """
+    A stream of messages.
+
+    Attributes:
+        shards: virtual ones, fixed for its life. settings: of its statistics, a JSON document.
+        framing: how its byte streams are cut into messages, a JSON document, or None where they are datagrams.
+        horizon: keys made before it (milliseconds since 1970) are refused.
+    """
+
+    name: str
+    shards: int
+    settings: dict[str, Any]
+    framing: dict[str, Any] | None
+    horizon: int
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Who holds a virtual shard: ``owner`` is None where it was given back; ``last`` is its newest position, or -1."""
+
+    shard: int
+    epoch: int
+    owner: str | None
+    last: int
+
+
+class Manifest:
+    """
+    The tables of the journals; every method is one transaction and may be called from any thread or process.
+
+    Every method raises OutcomeUnknownError where the database fails.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._reading = engine.execution_options(reads=True)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    def add_stream(self, stream: Stream) -> Stream:
+        """
+        Add a stream, or return the one of that name.
+
+        Raises:
+            InputError: it exists with other settings, another framing or another number of shards.
+        """
+        with _transaction(self._engine) as connection:
+            row = connection.execute(select(StreamRow.__table__).where(StreamRow.name == stream.name)).one_or_none()
+            if row is None:
+                values = {"name": stream.name, "shards": stream.shards, "settings": stream.settings}
+                connection.execute(insert(StreamRow).values(**values, framing=stream.framing, horizon=stream.horizon))
+                return stream
+        found = _stream(row)
+        for name in ("shards", "settings", "framing"):
+            if getattr(found, name) != getattr(stream, name):
+                hint = "take another name for the stream"
+                raise InputError(f"the stream has other {name}", where=stream.name, hint=hint)
+        return found
+
+    def stream(self, name: str) -> Stream:
+        """
+        Return a stream.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+        with _transaction(self._reading) as connection:
+            row = connection.execute(select(StreamRow.__table__).where(StreamRow.name == name)).one_or_none()
+        if row is None:
+            raise NotFoundError("no such stream", where=name)
+        return _stream(row)
+
+    def streams(self) -> list[Stream]:
+        """Return all streams, by name."""
+        with _transaction(self._reading) as connection:
+            return [_stream(row) for row in connection.execute(select(StreamRow.__table__).order_by(StreamRow.name))]
+
+    def take_lease(self, stream: str, shard: int, owner: str, expected: int | None = None) -> int | None:
+        """
+        Raise the epoch of a virtual shard, so that what held it until now can register nothing more; return it.
+
+        Args:
+            expected: raise it only where it is this one; the answer is None where it is another.
+        """
+        at = (LeaseRow.stream == stream, LeaseRow.shard == shard)
+        with _transaction(self._engine) as connection:
+            epoch = connection.scalar(select(LeaseRow.epoch).where(*at).with_for_update())
+            if expected is not None and epoch != expected:
+                return None
+            if epoch is None:
+                connection.execute(insert(LeaseRow).values(stream=stream, shard=shard, epoch=1, owner=owner, last=-1))
+                return 1
+            connection.execute(update(LeaseRow).where(*at).values(epoch=epoch + 1, owner=owner))
+            return int(epoch) + 1
+
+    def give_back(self, stream: str, shard: int, epoch: int) -> None:
+        """Say that nobody holds a virtual shard, if the lease is still of this epoch."""
+        at = (LeaseRow.stream == stream, LeaseRow.shard == shard, LeaseRow.epoch == epoch)
+        with _transaction(self._engine) as connection:
+            connection.execute(update(LeaseRow).where(*at).values(owner=None))
+
+    def leases(self, stream: str) -> list[Lease]:
+        """Return the leases of a stream by virtual shard; one that was never taken has none."""
+        chosen = select(LeaseRow.shard, LeaseRow.epoch, LeaseRow.owner, LeaseRow.last).where(LeaseRow.stream == stream)
+        with _transaction(self._reading) as connection:
+            return [Lease(*row) for row in connection.execute(chosen.order_by(LeaseRow.shard))]
+
+    def register(self, requests: Sequence[Registration]) -> list[Outcome]:
+        """Decide on segments of several virtual shards in one transaction; each is taken or rejected by itself."""
+        with _transaction(self._engine) as connection:
+            digests = self._digests(connection, requests)
+            outcomes: list[Outcome] = []
+            for request in requests:
+                outcome = self._decide(connection, request, digests)
+                outcomes.append(outcome)
+                if isinstance(outcome, Registered):
+                    digests.update({(request.stream, key.key): key.digest for key in request.keys})
+            return outcomes
+
+    def known(self, stream: str, keys: Iterable[str]) -> dict[str, tuple[str, frozenset[int]]]:
+        """Return, of these keys those that were registered: the batch's digest, and on which virtual shards."""
+        wanted = list(keys)
+        found: dict[str, tuple[str, frozenset[int]]] = {}
+        with _transaction(self._reading) as connection:
+            for start in range(0, len(wanted), _AT_ONCE):
+                chosen = select(KeyRow.key, KeyRow.digest, KeyRow.shard).where(
+                    KeyRow.stream == stream, KeyRow.key.in_(wanted[start : start + _AT_ONCE])
+                )
+                for key, digest, shard in connection.execute(chosen):
+                    _, shards = found.get(key, ("", frozenset()))
+                    found[key] = (digest, shards | {shard})
+        return found
+
+    def forget(self, stream: str, before: int) -> int:
+        """
+        Raise the horizon of a stream: keys made earlier are forgotten, and refused from now on; return its new value.
+
+        The horizon never falls, and refusing and forgetting are one transaction: no key is both forgotten and taken.
+        """
+        with _transaction(self._engine) as connection:
+            held = connection.scalar(select(StreamRow.horizon).where(StreamRow.name == stream).with_for_update())
+            if held is None:
+                raise NotFoundError("no such stream", where=stream)
+            horizon = max(int(held), before)
+            connection.execute(update(StreamRow).where(StreamRow.name == stream).values(horizon=horizon))
+            connection.execute(delete(KeyRow).where(KeyRow.stream == stream, KeyRow.made < horizon))
+            return horizon
+
+    def entries(self, stream: str, shard: int, after: int = -1) -> list[Entry]:
+        """Return the journal of a virtual shard, from the position after ``after`` on."""
+        chosen = select(EntryRow.__table__).where(
+            EntryRow.stream == stream, EntryRow.shard == shard, EntryRow.position > after
+        )
+        with _transaction(self._reading) as connection:
+            return [_entry(row) for row in connection.execute(chosen.order_by(EntryRow.position))]
+
+    def mark_damaged(self, stream: str, shard: int, position: int, reason: str) -> None:
+        """Put an entry in quarantine: it stays in the journal and on the disk, is not counted, and is reported."""
+        at = (EntryRow.stream == stream, EntryRow.shard == shard, EntryRow.position == position)
+        with _transaction(self._engine) as connection:
+            connection.execute(update(EntryRow).where(*at).values(damaged=reason[:512]))
+
+    def snapshot(self, stream: str, shard: int) -> SnapshotEntry | None:
+        """Return the newest snapshot of a virtual shard."""
+        with _transaction(self._reading) as connection:
+            row = _snapshot_row(connection, stream, shard)
+        return SnapshotEntry(row.position, row.epoch, row.path, row.size, row.sha256) if row else None
+
+    def add_snapshot(self, stream: str, shard: int, snapshot: SnapshotEntry) -> list[str] | None:
+        """
+        Let a snapshot be the newest of its virtual shard.
+
+        Returns:
+            The paths of what it takes the place of; None where the lease has another epoch and nothing was done.
+        """
+        values = {name: getattr(snapshot, name) for name in ("position", "epoch", "path", "size", "sha256")}
+        with _transaction(self._engine) as connection:
+            lease = self._lease(connection, stream, shard)
+            if lease is None or not self._holds(lease.epoch, snapshot.epoch):
+                return None
+            row = _snapshot_row(connection, stream, shard)
+            if row is None:
+                connection.execute(insert(SnapshotRow).values(stream=stream, shard=shard, **values))
+                return []
+            if row.position >= snapshot.position:
+                return [snapshot.path]
+            at = (SnapshotRow.stream == stream, SnapshotRow.shard == shard)
+            connection.execute(update(SnapshotRow).where(*at).values(**values))
+            return [row.path]
+
+    def merge(self, merge: Merge) -> list[str] | None:
+        """
+        Let one segment stand for several entries that the newest snapshot holds already.
+
+        Returns:
+            The paths of the segments that are no longer of the journal; None where nothing was done: the lease has
+            another epoch, one of them is damaged, or the snapshot does not reach so far.
+        """
+        at = (
+            EntryRow.stream == merge.stream, EntryRow.shard == merge.shard,
+            EntryRow.first >= merge.first, EntryRow.position <= merge.position,
+        )  # fmt: skip
+        with _transaction(self._engine) as connection:
+            snapshot = _snapshot_row(connection, merge.stream, merge.shard)
+            lease = self._lease(connection, merge.stream, merge.shard)
+            if lease is None or not self._holds(lease.epoch, merge.epoch):
+                return None
+            if snapshot is None or snapshot.position < merge.position:
+                return None
+            rows = connection.execute(select(EntryRow.__table__).where(*at).order_by(EntryRow.position)).all()
+            if not _mergeable(rows, merge):
+                return None
+            connection.execute(delete(EntryRow).where(*at))
+            self._insert(connection, merge, merge.first, merge.position, sum(row.messages for row in rows))
+            return [row.path for row in rows]
+
+    def referenced(self, stream: str, shard: int) -> set[str]:
+        """Return the paths of all objects of a virtual shard that the catalog knows."""
+        chosen = select(EntryRow.path).where(EntryRow.stream == stream, EntryRow.shard == shard)
+        with _transaction(self._reading) as connection:
+            paths = set(connection.scalars(chosen))
+            row = _snapshot_row(connection, stream, shard)
+        return paths | ({row.path} if row else set())
+
+    @staticmethod
+    def _holds(epoch: int, claimed: int) -> bool:
+        return epoch == claimed
+
+    @staticmethod
+    def _lease(connection: Connection, stream: str, shard: int) -> Row[int, int] | None:
+        chosen = select(LeaseRow.epoch, LeaseRow.last).where(LeaseRow.stream == stream, LeaseRow.shard == shard)
+        return connection.execute(chosen.with_for_update()).one_or_none()
+
+    @staticmethod
+    def _digests(connection: Connection, requests: Sequence[Registration]) -> dict[tuple[str, str], str]:
+        digests: dict[tuple[str, str], str] = {}
+        for stream in {request.stream for request in requests}:
+            keys = sorted({key.key for request in requests if request.stream == stream for key in request.keys})
+            for start in range(0, len(keys), _AT_ONCE):
+                chosen = select(KeyRow.key, KeyRow.digest).where(
+                    KeyRow.stream == stream, KeyRow.key.in_(keys[start : start + _AT_ONCE])
+                )
+                digests.update({(stream, key): digest for key, digest in connection.execute(chosen.distinct())})
+        return digests
+
+    def _decide(self, connection: Connection, request: Registration, digests: dict[tuple[str, str], str]) -> Outcome:
+        lease = self._lease(connection, request.stream, request.shard)
+        if lease is None or not self._holds(lease.epoch, request.epoch):
+            return Superseded(int(lease.epoch) if lease else 0)
+        rejected = self._rejected(connection, request, digests)
+        if rejected:
+            return rejected
+        at = (LeaseRow.stream == request.stream, LeaseRow.shard == request.shard)
+        position = int(lease.last) + 1
+        connection.execute(update(LeaseRow).where(*at).values(last=position))
+        self._insert(connection, request, position, position, sum(key.messages for key in request.keys))
+        rows = [
+            {
+                "stream": request.stream, "key": key.key, "shard": request.shard, "made": key.made,
+                "digest": key.digest, "position": position,
+            }
+            for key in request.keys
+        ]  # fmt: skip
+        connection.execute(insert(KeyRow), rows)
+        return Registered(position)
+
+    def _rejected(
+        self, connection: Connection, request: Registration, digests: dict[tuple[str, str], str]
+    ) -> Rejected | None:
+        horizon = connection.scalar(select(StreamRow.horizon).where(StreamRow.name == request.stream)) or 0
+        here = self._here(connection, request)
+        known, conflicting, forgotten = set(), set(), set()
+        for key in request.keys:
+            if digests.get((request.stream, key.key), key.digest) != key.digest:
+                conflicting.add(key.key)
+            elif key.key in here:
+                known.add(key.key)
+            elif key.made < horizon:
+                forgotten.add(key.key)
+        if known or conflicting or forgotten:
+            return Rejected(frozenset(known), frozenset(conflicting), frozenset(forgotten))
+        return None
+
+    @staticmethod
+    def _here(connection: Connection, request: Registration) -> set[str]:
+        """Return the keys that this virtual shard has already."""
+        keys = [key.key for key in request.keys]
+        found: set[str] = set()
+        for start in range(0, len(keys), _AT_ONCE):
+            chosen = select(KeyRow.key).where(
+                KeyRow.stream == request.stream, KeyRow.shard == request.shard,
+                KeyRow.key.in_(keys[start : start + _AT_ONCE]),
+            )  # fmt: skip
+            found.update(connection.scalars(chosen))
+        return found
+
+    @staticmethod
+    def _insert(
+        connection: Connection, segment: Registration | Merge, first: int, position: int, messages: int
+    ) -> None:
+        names = ("stream", "shard", "epoch", "sequence", "path", "size", "sha256")
+        values = {name: getattr(segment, name) for name in names}
+        connection.execute(insert(EntryRow).values(**values, first=first, position=position, messages=messages))
+
+
+@contextmanager
+def _transaction(engine: Engine) -> Iterator[Connection]:
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except DBAPIError as error:
+        raise OutcomeUnknownError(f"the database failed: {error.orig}", where="catalog") from error
+
+
+def _mergeable(rows: Sequence[Row[Any]], merge: Merge) -> bool:
+    if not rows or any(row.damaged for row in rows):
+        return False
+    return (rows[0].first, rows[-1].position) == (merge.first, merge.position)
+
+
+def _snapshot_row(connection: Connection, stream: str, shard: int) -> Row[Any] | None:
+    chosen = select(SnapshotRow.__table__).where(SnapshotRow.stream == stream, SnapshotRow.shard == shard)
+    return connection.execute(chosen).one_or_none()
+
+
+def _stream(row: Row[Any]) -> Stream:
+    return Stream(row.name, row.shards, row.settings, row.framing, row.horizon)
+
+
+def _entry(row: Row[Any]) -> Entry:
+    return Entry(
+        row.first, row.position, row.epoch, row.sequence, row.path, row.size, row.sha256, row.messages, row.damaged
+    )

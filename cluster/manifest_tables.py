@@ -1,0 +1,75 @@
+"""The tables of the manifest, on the catalog's database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from .catalog import Base
+
+
+class StreamRow(Base):
+    """A stream, its settings and its horizon."""
+
+    __tablename__ = "streams"
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    shards: Mapped[int]
+    settings: Mapped[dict[str, Any]] = mapped_column(JSON)
+    framing: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    horizon: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class LeaseRow(Base):
+    """Who holds a virtual shard, under which epoch."""
+
+    __tablename__ = "leases"
+    stream: Mapped[str] = mapped_column(String(128), primary_key=True)
+    shard: Mapped[int] = mapped_column(primary_key=True)
+    epoch: Mapped[int] = mapped_column(BigInteger)
+    owner: Mapped[str | None] = mapped_column(String(128))
+    last: Mapped[int] = mapped_column(BigInteger, default=-1)  # position of the newest entry
+
+
+class EntryRow(Base):
+    """A segment of a journal."""
+
+    __tablename__ = "manifest"
+    __table_args__ = (UniqueConstraint("stream", "shard", "epoch", "sequence"),)
+    stream: Mapped[str] = mapped_column(String(128), primary_key=True)
+    shard: Mapped[int] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    first: Mapped[int] = mapped_column(BigInteger)
+    epoch: Mapped[int] = mapped_column(BigInteger)
+    sequence: Mapped[int] = mapped_column(BigInteger)
+    path: Mapped[str] = mapped_column(String(256))
+    size: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64))
+    messages: Mapped[int] = mapped_column(BigInteger)
+    damaged: Mapped[str] = mapped_column(String(512), default="")
+
+
+class KeyRow(Base):
+    """A batch on a virtual shard: UNIQUE(stream, idempotency key, virtual shard) is what counts it once."""
+
+    __tablename__ = "batch_keys"
+    stream: Mapped[str] = mapped_column(String(128), primary_key=True)
+    key: Mapped[str] = mapped_column(String(256), primary_key=True)
+    shard: Mapped[int] = mapped_column(primary_key=True)
+    made: Mapped[int] = mapped_column(BigInteger, index=True)
+    digest: Mapped[str] = mapped_column(String(64))
+    position: Mapped[int] = mapped_column(BigInteger)
+
+
+class SnapshotRow(Base):
+    """The newest snapshot of a virtual shard."""
+
+    __tablename__ = "snapshots"
+    stream: Mapped[str] = mapped_column(String(128), primary_key=True)
+    shard: Mapped[int] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger)
+    epoch: Mapped[int] = mapped_column(BigInteger)
+    path: Mapped[str] = mapped_column(String(256))
+    size: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64))

@@ -1,0 +1,173 @@
+"""The manifest takes a segment from the holder of the lease only, and each batch once."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from qbitel.cluster.catalog import open_engine
+from qbitel.cluster.entries import (
+    NEVER,
+    BatchKey,
+    Merge,
+    Outcome,
+    Registered,
+    Registration,
+    Rejected,
+    SnapshotEntry,
+    Superseded,
+    object_path,
+)
+from qbitel.cluster.manifest import Manifest, OutcomeUnknownError, Stream
+from qbitel.discovery.errors import InputError, NotFoundError
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Iterator[Manifest]:
+    """Give an empty manifest with the stream "plant"."""
+    opened = Manifest(open_engine(tmp_path / "catalog.sqlite", durable=True))
+    opened.add_stream(Stream("plant", 64, {"seed": 0}, None, 0))
+    yield opened
+    opened.close()
+
+
+def segment(
+    *keys: str, shard: int = 3, epoch: int = 1, sequence: int = 0, digest: str = "d", made: int = NEVER
+) -> Registration:
+    """Return a segment of batches of two messages each."""
+    path = object_path("plant", shard, epoch, sequence, "segment")
+    held = tuple(BatchKey(key, made, digest, 2) for key in keys)
+    return Registration("plant", shard, epoch, sequence, path, 10, "00", held)
+
+
+def registered(manifest: Manifest, *segments: Registration) -> list[Outcome]:
+    """Register segments under the leases they name."""
+    return manifest.register(segments)
+
+
+def test_segments_get_positions_without_gaps(manifest: Manifest) -> None:
+    """Each shard counts for itself, and the journal is read from a position on."""
+    for shard in (3, 4):
+        manifest.take_lease("plant", shard, "a")
+    given = registered(manifest, segment("k"), segment("l", sequence=1), segment("k", shard=4))
+    assert given == [Registered(0), Registered(1), Registered(0)]
+    assert [entry.position for entry in manifest.entries("plant", 3, after=0)] == [1]
+    assert [entry.messages for entry in manifest.entries("plant", 4)] == [2]
+    assert manifest.known("plant", ["k", "l", "m"]) == {"k": ("d", frozenset({3, 4})), "l": ("d", frozenset({3}))}
+
+
+def test_former_holder_registers_nothing(manifest: Manifest) -> None:
+    """Once another has taken the lease, what the first one wrote stays out of the journal; so does its snapshot."""
+    assert manifest.take_lease("plant", 3, "a") == 1
+    assert manifest.take_lease("plant", 3, "b") == 2
+    assert registered(manifest, segment("k", epoch=1)) == [Superseded(2)]
+    assert manifest.add_snapshot("plant", 3, SnapshotEntry(0, 1, "p", 1, "00")) is None
+    assert registered(manifest, segment("k", epoch=2)) == [Registered(0)]
+    assert manifest.take_lease("plant", 3, "a", expected=1) is None
+    assert manifest.take_lease("plant", 3, "b", expected=2) == 3
+
+
+def test_shard_that_nobody_holds_takes_nothing(manifest: Manifest) -> None:
+    """Without a lease there is no epoch to compare with."""
+    assert registered(manifest, segment("k")) == [Superseded(0)]
+
+
+def test_batch_is_taken_once(manifest: Manifest) -> None:
+    """A segment with one known key is rejected whole, and says which keys are known or of other content."""
+    manifest.take_lease("plant", 3, "a")
+    manifest.take_lease("plant", 4, "a")
+    registered(manifest, segment("k"))
+    assert registered(manifest, segment("k", "new", sequence=1)) == [Rejected(known=frozenset({"k"}))]
+    assert registered(manifest, segment("new", sequence=2)) == [Registered(1)]
+    other = segment("k", "l", shard=4, digest="other")
+    assert registered(manifest, other) == [Rejected(conflicting=frozenset({"k"}))]
+
+
+def test_same_key_in_one_transaction_must_have_one_content(manifest: Manifest) -> None:
+    """Segments decided together see each other."""
+    manifest.take_lease("plant", 3, "a")
+    manifest.take_lease("plant", 4, "a")
+    given = registered(manifest, segment("k"), segment("k", shard=4, digest="other"))
+    assert given == [Registered(0), Rejected(conflicting=frozenset({"k"}))]
+
+
+def test_key_older_than_the_horizon_is_refused(manifest: Manifest) -> None:
+    """What was forgotten is never taken again, the horizon never falls, and keys without an age stay known."""
+    manifest.take_lease("plant", 3, "a")
+    registered(manifest, segment("old", made=50), segment("file", sequence=1))
+    assert manifest.forget("plant", 100) == 100
+    assert manifest.forget("plant", 10) == 100
+    assert registered(manifest, segment("old", sequence=2, made=50)) == [Rejected(forgotten=frozenset({"old"}))]
+    assert registered(manifest, segment("file", sequence=3)) == [Rejected(known=frozenset({"file"}))]
+    assert registered(manifest, segment("young", sequence=4, made=100)) == [Registered(2)]
+
+
+def test_newest_snapshot_names_what_it_replaces(manifest: Manifest) -> None:
+    """A later snapshot replaces an earlier one; one that is not later replaces nothing and names itself."""
+    manifest.take_lease("plant", 3, "a")
+    first, second = SnapshotEntry(4, 1, "first", 1, "00"), SnapshotEntry(9, 1, "second", 1, "00")
+    assert manifest.add_snapshot("plant", 3, first) == []
+    assert manifest.add_snapshot("plant", 3, second) == ["first"]
+    assert manifest.add_snapshot("plant", 3, first) == ["first"]
+    assert manifest.snapshot("plant", 3) == second
+
+
+def test_merged_segment_stands_for_those_it_was_made_of(manifest: Manifest) -> None:
+    """Entries are merged only where the snapshot holds them, so that no replay reads half of a merged segment."""
+    manifest.take_lease("plant", 3, "a")
+    registered(manifest, *(segment(f"k{n}", sequence=n) for n in range(4)))
+    merge = Merge("plant", 3, 1, 1, 2, 9, "merged", 20, "00")
+    assert manifest.merge(merge) is None
+    manifest.add_snapshot("plant", 3, SnapshotEntry(2, 1, "snapshot", 1, "00"))
+    assert manifest.merge(merge) == [object_path("plant", 3, 1, n, "segment") for n in (1, 2)]
+    kept = [(entry.first, entry.position, entry.messages) for entry in manifest.entries("plant", 3)]
+    assert kept == [(0, 0, 2), (1, 2, 4), (3, 3, 2)]
+    assert manifest.referenced("plant", 3) == {
+        "snapshot", "merged", *(object_path("plant", 3, 1, n, "segment") for n in (0, 3)),
+    }  # fmt: skip
+
+
+def test_damaged_entry_is_never_merged_away(manifest: Manifest) -> None:
+    """An entry in quarantine keeps its row and its object."""
+    manifest.take_lease("plant", 3, "a")
+    registered(manifest, *(segment(f"k{n}", sequence=n) for n in range(2)))
+    manifest.add_snapshot("plant", 3, SnapshotEntry(1, 1, "snapshot", 1, "00"))
+    manifest.mark_damaged("plant", 3, 1, "checksum")
+    assert manifest.merge(Merge("plant", 3, 1, 0, 1, 9, "merged", 20, "00")) is None
+    assert [entry.damaged for entry in manifest.entries("plant", 3)] == ["", "checksum"]
+
+
+def test_stream_keeps_its_settings(manifest: Manifest) -> None:
+    """A stream is added once; adding it with other settings is refused, asking for another is not found."""
+    assert manifest.add_stream(Stream("plant", 64, {"seed": 0}, None, 7)).horizon == 0
+    with pytest.raises(InputError, match="other shards"):
+        manifest.add_stream(Stream("plant", 8, {"seed": 0}, None, 0))
+    with pytest.raises(NotFoundError):
+        manifest.stream("other")
+
+
+def test_of_many_that_register_one_batch_one_does(manifest: Manifest) -> None:
+    """Eight threads that offer the same batch get one position and seven rejections."""
+    manifest.take_lease("plant", 3, "a")
+    with ThreadPoolExecutor(8) as pool:
+        given = list(pool.map(lambda n: manifest.register([segment("k", sequence=n)])[0], range(8)))
+    assert given.count(Registered(0)) == 1
+    assert given.count(Rejected(known=frozenset({"k"}))) == 7
+
+
+def test_database_that_does_not_answer_is_an_unknown_outcome(tmp_path: Path) -> None:
+    """Where the database is locked for too long nobody knows what happened; the error says so."""
+    path = tmp_path / "catalog.sqlite"
+    manifest = Manifest(open_engine(path, durable=True, patience_s=0.05))
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        with pytest.raises(OutcomeUnknownError):
+            manifest.take_lease("plant", 0, "a")
+    finally:
+        other.close()
+        manifest.close()

@@ -1,0 +1,51 @@
+"""Segments give back what was written, and notice every change of a byte."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qbitel.cluster.entries import BatchKey
+from qbitel.cluster.segment import Record, batch_digest, decode_segment, encode_record, encode_segment
+from qbitel.discovery.batch import MessageBatch
+from qbitel.discovery.errors import InputError
+
+
+def record(key: str, payloads: list[bytes]) -> Record:
+    """Return a record of payloads in two flows."""
+    batch = MessageBatch.from_payloads(payloads, flow=[n % 2 + 1 for n in range(len(payloads))])
+    return Record(BatchKey(key, 7, batch_digest(batch), len(payloads)), "ab" * 8, batch)
+
+
+@given(st.lists(st.lists(st.binary(max_size=20), max_size=5), max_size=4))
+def test_records_are_read_as_they_were_written(contents: list[list[bytes]]) -> None:
+    """Keys, captures and messages of every record come back in order."""
+    records = [record(f"k{n}", payloads) for n, payloads in enumerate(contents)]
+    assert decode_segment(encode_segment([encode_record(each) for each in records]), "here") == records
+
+
+@given(st.data())
+def test_changed_or_missing_bytes_are_noticed(data: st.DataObject) -> None:
+    """A segment with one other byte, or cut anywhere within a record, is not read."""
+    whole = encode_segment([encode_record(record("a", [b"one", b"two"]))])
+    at = data.draw(st.integers(0, len(whole) - 1))
+    other = bytearray(whole)
+    other[at] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(InputError):
+        decode_segment(bytes(other), "here")
+    if at > 8:
+        with pytest.raises(InputError):
+            decode_segment(whole[:at], "here")
+
+
+@given(st.lists(st.binary(max_size=9), min_size=1, max_size=12), st.integers(0, 11))
+def test_digest_of_a_batch_does_not_see_how_it_lies_in_memory(payloads: list[bytes], cut: int) -> None:
+    """Slices, chunks and copies of the same messages have one digest; other messages, orders and captures another."""
+    batch = MessageBatch.from_payloads(payloads, number=list(range(len(payloads))))
+    cut = min(cut, len(payloads))
+    joined = MessageBatch.concatenate([batch.slice(0, cut), batch.slice(cut)])
+    assert batch_digest(joined) == batch_digest(batch) == batch_digest(MessageBatch.from_view(batch.view()))
+    assert batch_digest(batch, "00") != batch_digest(batch)
+    longer = MessageBatch.from_payloads([*payloads, b""], number=[*range(len(payloads)), 0])
+    assert batch_digest(longer) != batch_digest(batch)
