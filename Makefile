@@ -81,9 +81,10 @@ figures: warm
 	$(BIN)/qbitel bench speed --full --plot $(FIGURES)/growth.svg > $(FIGURES)/speed.md
 	$(BIN)/python -m benchmarks.parse > $(FIGURES)/parse.md
 	$(BIN)/python -m benchmarks.captures > $(FIGURES)/captures.md
+	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.framing --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/framing.md
 	$(BIN)/python -m benchmarks.service > $(FIGURES)/service.md
 	$(BIN)/python -m benchmarks.message_statistics > $(FIGURES)/statistics.md
-	$(BIN)/python -m benchmarks.grammar > $(FIGURES)/grammar.md
+	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.grammar --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/grammar.md
 	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.semantics --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/semantics.md
 	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.dissectors --messages 100 --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/dissectors.md
 	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.simulator --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/simulator.md

@@ -1,7 +1,7 @@
 """
 Speed of reading captures: packets per second and peak memory, beside dpkt in the same run.
 
-    python -m benchmarks.captures [--packets 1000000] [--repeats 5] [--dpkt-packets 100000] [--json]
+    python -m benchmarks.captures [--packets 1000000] [--repeats 5] [--dpkt-packets 100000]
 
 The traffic is generated: half UDP to a few ports, half TCP in 2,000 connections of which 2 % of the segments arrive
 late and 1 % twice; the mean frame has at most 200 bytes. Prints machine, versions, command, and the median with the
@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -27,12 +26,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import dpkt
-import numba
 import numpy as np
-import pyarrow as pa
 
 from qbitel.discovery.captures import messages_of, read_capture
 from qbitel.discovery.spec.framing import DatagramFraming, LengthFraming
+from qbitel.train.evaluation.machine import PACKAGES, page_head
 
 CONNECTIONS = 2000
 FRAMING = LengthFraming(offset=0, width=2, endianness="big", bias=2)
@@ -177,7 +175,6 @@ def main() -> None:
     parser.add_argument("--packets", type=int, default=1_000_000)
     parser.add_argument("--dpkt-packets", type=int, default=100_000)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--json", action="store_true")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -189,29 +186,17 @@ def main() -> None:
         write_traffic(small, options.dpkt_packets)
         ours, ours_small = measure_alone(large, options.repeats), measure_alone(small, options.repeats)
         dpkt_rates, (_, dpkt_bytes) = timed(read_with_dpkt, small, max(options.repeats // 2, 1))
-    if ours_small["bytes"] != dpkt_bytes:
-        print(f"note: qbitel has {ours_small['bytes']} payload bytes, dpkt's join {dpkt_bytes}")
-    report = {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.platform()}",
-        "versions": f"Python {platform.python_version()}, numpy {np.__version__}, numba {numba.__version__}, "
-        f"pyarrow {pa.__version__}, dpkt {dpkt.__version__}",
-        "command": " ".join(["python -m benchmarks.captures", *sys.argv[1:]]),
-        "mean_frame": mean,
-        "qbitel": ours,
-        "qbitel_small": ours_small,
-        "dpkt_small": dpkt_rates,
-    }
-    if options.json:
-        print(json.dumps(report))
-        return
-    for name in ("machine", "versions", "command"):
-        print(f"{name:10}{report[name]}")
-    print(f"traffic   {ours['packets']:,} packets, mean {mean:.0f} bytes, half TCP in {CONNECTIONS:,} connections")
-    print(f"qbitel    {spread(ours['rates'])} packets per CPU second, peak {ours['peak_mb']:,.0f} MB")
-    print(f"first run {ours['first_s']:.1f} s (with compiling, or loading what was compiled)")
-    print(f"on {ours_small['packets']:,} packets of the same kind:")
-    print(f"qbitel    {spread(ours_small['rates'])} packets per CPU second")
-    print(f"dpkt      {spread(dpkt_rates)} packets per CPU second")
+    print(page_head("Captures", (*PACKAGES, "dpkt")))
+    print(
+        f"Packets of {mean:.0f} bytes in the mean, half of them TCP in {CONNECTIONS:,} connections that must be put in "
+        "order; a processor second is one core's. The first run, which compiles or loads what was compiled, took "
+        f"{ours['first_s']:.1f} s.\n"
+    )
+    print("| reader | packets | packets a processor second | peak MB | payload bytes |\n|---|--:|--:|--:|--:|")
+    for found in (ours, ours_small):
+        figures = f"{spread(found['rates'])} | {found['peak_mb']:,.0f} | {found['bytes']:,}"
+        print(f"| qbitel | {found['packets']:,} | {figures} |")
+    print(f"| dpkt and a dictionary | {ours_small['packets']:,} | {spread(dpkt_rates)} | – | {dpkt_bytes:,} |")
 
 
 if __name__ == "__main__":

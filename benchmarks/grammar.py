@@ -1,31 +1,32 @@
 """
 The grammar: time of the stage, and how the bits per message fall.
 
-    python -m benchmarks.grammar [--repeats 9] [--json]
+    python -m benchmarks.grammar [--repeats 9] [--corpus DIR]
 
 ``stage`` runs ``learn_grammar`` on a generated protocol of two types (records with optional parts, nested elements);
 ``structure`` learns synthetic languages from their sequences alone, and prints held-out bits per message of the grammar
-and of the flat one. Prints machine, versions, command, and the median with the lowest and highest of the repeats.
+and of the flat one. With a corpus: the grammars of its
+discovered protocols. Prints machine, versions, command, and the median with the lowest and highest of the repeats.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import statistics
-import sys
 import time
+from collections import Counter
+from pathlib import Path
 
-import numba
 import numpy as np
 
 from qbitel.discovery.batch import MessageBatch
 from qbitel.discovery.grammar import GrammarLearner, learn_grammar
+from qbitel.discovery.orchestrator import ProtocolDiscoveryOrchestrator
 from qbitel.discovery.settings import DiscoverySettings
 from qbitel.discovery.spec import Field, Fixed, FromLength, MessageType, ProtocolSpec, Repeat, Rest, Times, ValueGuard
 from qbitel.discovery.statistics import StatisticalAnalyzer
-from qbitel.train.evaluation.machine import processor
+from qbitel.train.evaluation.corpus import Labelled, load_corpus
+from qbitel.train.evaluation.machine import page_head
 
 
 def protocol() -> ProtocolSpec:
@@ -97,9 +98,9 @@ def stage(n: int, repeats: int) -> dict[str, float]:
         seconds.append(1e3 * (time.perf_counter() - start))
     grammar = learned.grammar
     return {
-        "distinct": len(sample.view), "median_ms": statistics.median(seconds[1:]), "low_ms": min(seconds[1:]),
+        "median_ms": statistics.median(seconds[1:]), "low_ms": min(seconds[1:]),
         "high_ms": max(seconds[1:]), "bits": grammar.bits_per_message, "flat_bits": grammar.flat_bits_per_message,
-        "coverage": grammar.held_out_coverage, "iterations": len(grammar.likelihoods),
+        "coverage": grammar.held_out_coverage, "rules": len(grammar.rules),
     }  # fmt: skip
 
 
@@ -121,25 +122,43 @@ def structure(name: str, repeats: int) -> dict[str, float]:
     }  # fmt: skip
 
 
+def learned(labelled: Labelled) -> str:
+    """Return the line of a discovered protocol: its grammar, and held-out bits per message beside the flat one's."""
+    grammar = ProtocolDiscoveryOrchestrator().discover(labelled.batch).spec.grammar
+    if grammar is None:
+        return f"| {labelled.name} | – | – | – | – | – | – |"
+    optional = sum(1 for count in Counter(rule.left for rule in grammar.rules).values() if count > 1)
+    bits, flat = grammar.bits_per_message, grammar.flat_bits_per_message
+    figures = f"{len(grammar.likelihoods)} | {bits:.2f} | {flat:.2f} | {grammar.held_out_coverage:.3f}"
+    return f"| {labelled.name} | {len(grammar.rules)} | {optional} | {figures} |"
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Time and bits of the grammar.")
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--corpus", type=Path)
     arguments = parser.parse_args()
-    results = {f"stage, {n} messages": stage(n, arguments.repeats) for n in (200, 10_000)}
-    results |= {f"structure, {name}": structure(name, arguments.repeats) for name in ("nested", "expression")}
-    head = {
-        "machine": processor(), "python": platform.python_version(), "numpy": np.__version__,
-        "numba": numba.__version__, "command": " ".join(["python -m benchmarks.grammar", *sys.argv[1:]]),
-    }  # fmt: skip
-    if arguments.json:
-        print(json.dumps({**head, "results": results}, indent=1))
-        return
-    for name, value in head.items():
-        print(f"{name}: {value}")
-    for name, row in results.items():
-        print(f"{name:24}", "  ".join(f"{key} {value:,.2f}" for key, value in row.items()))
+    print(page_head("Grammar"))
+    print("Bits per message are those of held-out messages; flat: one rule a type, its fields in a row.\n")
+    print("| what | median ms | lowest to highest | rules | bits | flat bits | coverage |")
+    print("|---|--:|--:|--:|--:|--:|--:|")
+    for n in (200, 10_000):
+        print(row(f"stage, {n:,} messages", stage(n, arguments.repeats)))
+    for name in ("nested", "expression"):
+        print(row(f"structure, {name}", structure(name, arguments.repeats)), flush=True)
+    if arguments.corpus:
+        print("\n| protocol | rules | with alternatives | EM iterations | bits | flat bits | coverage |")
+        print("|---|--:|--:|--:|--:|--:|--:|")
+        for labelled in load_corpus(arguments.corpus):
+            print(learned(labelled), flush=True)
+
+
+def row(name: str, found: dict[str, float]) -> str:
+    """Return a line of the first table."""
+    times = f"{found['median_ms']:.2f} | {found['low_ms']:.2f} to {found['high_ms']:.2f}"
+    bits = f"{found['bits']:.2f} | {found['flat_bits']:.2f} | {found['coverage']:.3f}"
+    return f"| {name} | {times} | {found['rules']:.0f} | {bits} |"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """
 Speed of the statistics: update with every component on, small updates, merging, bytes and digest.
 
-    python -m benchmarks.message_statistics [--messages 200000] [--repeats 7] [--json]
+    python -m benchmarks.message_statistics [--messages 200000] [--repeats 7]
 
 Prints machine, versions, command, and the median with the lowest and highest of the repeats. Payloads are generated:
 ``structured`` (a constant header, a counter, a few types, text), ``random`` (every byte uniform).
@@ -10,22 +10,17 @@ Prints machine, versions, command, and the median with the lowest and highest of
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
 
-import numba
 import numpy as np
 import pyarrow as pa
 
 from qbitel.discovery.batch import MessageBatch
 from qbitel.discovery.settings import DiscoverySettings
 from qbitel.discovery.statistics import MessageStatistics
-from qbitel.train.evaluation.machine import processor
+from qbitel.train.evaluation.machine import page_head, peak_mebibytes
 
 
 def batch(kind: str, n: int, seed: int = 1) -> MessageBatch:
@@ -98,23 +93,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Speed of the statistics.")
     parser.add_argument("--messages", type=int, default=200_000)
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     results = measure(arguments.messages, arguments.repeats)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    head = {
-        "machine": processor(), "python": platform.python_version(), "numpy": np.__version__,
-        "numba": numba.__version__, "pyarrow": pa.__version__,
-        "command": " ".join(["python -m benchmarks.message_statistics", *sys.argv[1:]]),
-        "peak_rss_mb": round(peak),
-    }  # fmt: skip
-    if arguments.json:
-        print(json.dumps({**head, "results": results}, indent=1))
-        return
-    for name, value in head.items():
-        print(f"{name}: {value}")
+    print(page_head("Statistics"))
+    print("Messages of 100 bytes on one core: the median of the repeats, the lowest and the highest.\n")
+    print("| what | median | lowest to highest |\n|---|--:|--:|")
     for name, row in results.items():
-        print(f"{name:48} {row['median']:12,.2f}   ({row['low']:,.2f} to {row['high']:,.2f})")
+        print(f"| {name} | {row['median']:,.2f} | {row['low']:,.2f} to {row['high']:,.2f} |")
+    print(f"| largest resident size, MiB | {peak_mebibytes():,} | |")
 
 
 if __name__ == "__main__":

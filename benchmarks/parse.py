@@ -1,7 +1,7 @@
 """
 Speed of parsing and validating, side by side with Scapy, Kaitai's Python runtime and dpkt.
 
-    python -m benchmarks.parse [--messages 200000] [--repeats 7] [--json]
+    python -m benchmarks.parse [--messages 200000] [--repeats 7]
 
 Three protocols (``specs.py``): a fixed header, DNS, and length + TLV + CRC. ``batch`` reads messages that lie in Arrow
 and ends with an Arrow table of all columns; ``single`` reads one message after the other to a tree of nodes. Scapy,
@@ -13,25 +13,15 @@ process), the median of the repeats with the lowest and highest.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
-
-import dpkt
-import kaitaistruct
-import numba
-import numpy as np
-import pyarrow as pa
-import scapy
 
 from qbitel.discovery.batch import MessageBatch
 from qbitel.discovery.parser import Parser
 from qbitel.discovery.spec import ProtocolSpec
 from qbitel.discovery.validator import MessageValidator
-from qbitel.train.evaluation.machine import processor
+from qbitel.train.evaluation.machine import PACKAGES, page_head
 
 from . import others, specs
 
@@ -98,28 +88,14 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description="Speed of parsing and validating.")
     arguments.add_argument("--messages", type=int, default=200_000)
     arguments.add_argument("--repeats", type=int, default=7)
-    arguments.add_argument("--json", action="store_true")
     given = arguments.parse_args()
     results = measure(given.messages, given.repeats)
-    head = {
-        "machine": processor(),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "numba": numba.__version__,
-        "pyarrow": pa.__version__,
-        "scapy": scapy.__version__,
-        "kaitaistruct": kaitaistruct.__version__,
-        "dpkt": dpkt.__version__,
-        "command": " ".join(["python -m benchmarks.parse", *sys.argv[1:]]),
-    }
-    if given.json:
-        print(json.dumps({**head, "unit": "messages/s of one core", "results": results}, indent=1))
-        return
-    for name, value in head.items():
-        print(f"{name}: {value}")
-    print("messages per second of one core: median (lowest to highest)")
+    print(page_head("Parsing and validating", (*PACKAGES, "scapy", "kaitaistruct", "dpkt")))
+    print("Messages a second of one core: the median of the repeats, the lowest and the highest.\n")
+    print("| protocol | what | messages a second | lowest to highest |\n|---|---|--:|--:|")
     for name, row in results.items():
-        print(f"{name:40} {row['median']:12,.0f}   ({row['low']:,.0f} to {row['high']:,.0f})")
+        protocol, what = name.split(": ")
+        print(f"| {protocol} | {what} | {row['median']:,.0f} | {row['low']:,.0f} to {row['high']:,.0f} |")
 
 
 if __name__ == "__main__":

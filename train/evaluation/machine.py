@@ -27,6 +27,11 @@ def machine_lines(packages: Sequence[str] = PACKAGES) -> list[str]:
     ]
 
 
+def page_head(title: str, packages: Sequence[str] = PACKAGES) -> str:
+    """Return the beginning of a page of figures in Markdown: its title, and the machine."""
+    return "\n".join([f"# {title}", "", "```", *machine_lines(packages), "```", ""])
+
+
 def _version(name: str) -> str:
     try:
         return metadata.version(name)
