@@ -166,7 +166,7 @@ def child(path: Path, repeats: int) -> None:
 
 def spread(rates: list[float]) -> str:
     """Return median, lowest and highest."""
-    return f"{statistics.median(rates):12,.0f}  ({min(rates):,.0f} to {max(rates):,.0f}, {len(rates)} runs)"
+    return f"{statistics.median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f}, {len(rates)} runs)"
 
 
 def main() -> None:

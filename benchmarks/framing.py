@@ -23,7 +23,7 @@ from qbitel.discovery.batch import CLIENT_TO_SERVER, SERVER_TO_CLIENT
 from qbitel.discovery.framing import cut_streams, infer_framing
 from qbitel.discovery.spec.framing import DirectedFraming, Framing, SegmentFraming
 from qbitel.discovery.streams import StreamSet
-from qbitel.train.evaluation.machine import machine_lines
+from qbitel.train.evaluation.machine import page_head
 
 SEGMENT = 1448
 COLUMNS = ["source_pcap", "ts", "stream", "src", "sport", "direction", "transport", "payload"]
@@ -101,9 +101,8 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=10)
     arguments = parser.parse_args()
     wanted = set(filter(None, arguments.protocols.split(",")))
-    for line in machine_lines():
-        print(line)
-    print("\n| protocol | captures | precision | recall | F1 | F1, a segment each | framing found |")
+    print(page_head("Framing"))
+    print("| protocol | captures | precision | recall | F1 | F1, a segment each | framing found |")
     print("|---|--:|--:|--:|--:|--:|---|")
     means = []
     for path in sorted(arguments.corpus.glob("*.parquet")):
