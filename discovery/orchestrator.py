@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 from typing import Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from .proposal import propose
 from .rivals import with_rivals
 from .sample import Sample
 from .settings import DiscoverySettings
-from .spec import Capture, Carrier, DatagramFraming, Evidence, Framing, ProtocolSpec, walk
+from .spec import Capture, Carrier, DatagramFraming, Evidence, Framing, ProtocolSpec, Provenance, walk
 from .spec.diff import Change, diff
 from .statistics import MessageStatistics
 
@@ -27,6 +28,11 @@ STAGES = (
     "statistics", "types", "relations", "boundaries", "layout", "semantics", "confirm", "grammar",
 )  # fmt: skip
 CHUNK = 1 << 16
+DEFECTS: tuple[type[Exception], ...] = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError,
+    OSError, RuntimeError, TypeError, ValueError,
+)  # fmt: skip
+"""What a stage raises by mistake: it loses that stage, but neither what came before it nor other protocols."""
 
 Progress = Callable[[str, float], None]
 Cancel = Callable[[], bool]
@@ -50,13 +56,39 @@ class Portion:
 
 @dataclass
 class StageReport:
-    """What one stage did: ``message`` says why it failed or what it found, ``hint`` what to do about a failure."""
+    """
+    What one stage did.
+
+    Attributes:
+        message: why it failed, or what it found; hint: what to do about a failure.
+        cause: the error that ended it, with its traceback; None where none did.
+    """
 
     name: str
     status: Literal["ok", "failed", "skipped"] = "skipped"
     seconds: float | None = None
     message: str = ""
     hint: str = ""
+    cause: Exception | None = field(default=None, repr=False, compare=False)
+
+    def fail(self, error: Exception) -> None:
+        """Say that an error ended the stage: one that was raised on purpose speaks for itself, a defect is named."""
+        if not isinstance(error, QbitelError):
+            error = _defect(error)
+        self.status, self.message, self.hint, self.cause = "failed", str(error), error.hint, error
+
+
+def _defect(error: Exception) -> QbitelError:
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = f" ({PurePath(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno})" if frame else ""
+    told = QbitelError(
+        f"{type(error).__name__}: {error}{place}".replace("\n", " "),
+        hint="a defect: please report this line, with the capture if you may; the stages before it are kept",
+    )
+    told.__cause__ = error
+    return told
 
 
 @dataclass(frozen=True)
@@ -71,9 +103,7 @@ class Known:
     def base(self) -> ProtocolSpec:
         """Return a specification that holds only this."""
         evidence = {} if self.framing_evidence is None else {"framing:stream": self.framing_evidence}
-        return ProtocolSpec(
-            protocol=self.protocol, carrier=self.carrier, framing=self.framing, evidence=evidence
-        )
+        return ProtocolSpec(protocol=self.protocol, carrier=self.carrier, framing=self.framing, evidence=evidence)
 
 
 @dataclass(frozen=True)
@@ -111,7 +141,7 @@ class StageRunner:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[StageReport]:
-        """Run the body as that stage; an error of the engine ends it as failed and goes on as ``StageError``."""
+        """Run the body as that stage; an error ends it as failed and goes on as ``StageError``."""
         self.check()
         report = self.reports[name]
         self.tell(name, 0.0)
@@ -121,8 +151,8 @@ class StageRunner:
             report.status = "ok"
         except CancelledError:
             raise
-        except QbitelError as error:
-            report.status, report.message, report.hint = "failed", str(error), error.hint
+        except (QbitelError, *DEFECTS) as error:
+            report.fail(error)
             self.failed = report
             raise StageError(name) from error
         finally:
@@ -178,8 +208,8 @@ class ProtocolDiscoveryOrchestrator:
         """
         batches = {"": messages} if isinstance(messages, MessageBatch) else dict(messages)
         runner = StageRunner(progress, cancel, clock)
-        statistics = self._read(MessageStatistics(self.settings), batches, runner)
-        return self._infer((known or Known()).base(), statistics, _portions(batches), runner)
+        statistics = MessageStatistics(self.settings)
+        return self._infer((known or Known()).base(), statistics, batches, _portions(batches), runner)
 
     def conclude(
         self,
@@ -197,7 +227,7 @@ class ProtocolDiscoveryOrchestrator:
         Raises:
             CancelledError: the cancel token was set.
         """
-        return self._infer(known.base(), statistics, _portions(messages), StageRunner(progress, cancel, clock))
+        return self._infer(known.base(), statistics, None, _portions(messages), StageRunner(progress, cancel, clock))
 
     def extend(
         self,
@@ -223,18 +253,48 @@ class ProtocolDiscoveryOrchestrator:
         runner = StageRunner(progress, cancel, clock)
         earlier = statistics.sample()
         # Merging with nothing makes a copy: the caller's statistics stay as they are.
-        merged = self._read(statistics.merge(MessageStatistics(statistics.settings)), batches, runner)
+        merged = statistics.merge(MessageStatistics(statistics.settings))
         known = Known(spec.protocol, spec.carrier, spec.framing, spec.evidence.get("framing:stream"))
         base = known.base()
         provenance = base.provenance.model_copy(update={"parent": spec.digest})
         base = base.model_copy(update={"version": spec.version + 1, "provenance": provenance})
         again = Portion(earlier.view, earlier.capture_hashes, earlier.directions)
-        result = self._infer(base, merged, [again, *_portions(batches)], runner)
+        result = self._infer(base, merged, batches, [again, *_portions(batches)], runner)
         return replace(result, changes=tuple(diff(spec, result.spec)))
 
-    def _read(
-        self, statistics: MessageStatistics, batches: Mapping[str, MessageBatch], runner: StageRunner
-    ) -> MessageStatistics:
+    def _infer(
+        self,
+        base: ProtocolSpec,
+        statistics: MessageStatistics,
+        unread: Mapping[str, MessageBatch] | None,
+        messages: Sequence[Portion],
+        runner: StageRunner,
+    ) -> DiscoveryResult:
+        """Run the stages; ``unread`` goes into the statistics first (None: they were taken elsewhere)."""
+        runner.keep(base)
+        try:
+            if unread is not None:
+                self._read(statistics, unread, runner)
+            spec = runner.keep(base.model_copy(update={"provenance": self._provenance(base, statistics)}))
+            spec = self._rounds(spec, statistics.sample(), messages, runner)
+        except StageError:
+            failed = runner.failed
+            assert failed is not None
+            spec = runner.found.model_copy(update={"partial": [f"{failed.name}: {failed.message}"]})
+        return DiscoveryResult(spec, statistics, tuple(runner.reports.values()), tuple(notes(spec, statistics)))
+
+    def _provenance(self, base: ProtocolSpec, statistics: MessageStatistics) -> Provenance:
+        return base.provenance.model_copy(
+            update={
+                "captures": [Capture(hash=h, messages=n) for h, n in statistics.captures()],
+                "statistics_digest": statistics.digest(),
+                "settings_digest": self.settings.digest(),
+                "seed": self.settings.seed,
+                "engine": ENGINE,
+            }
+        )
+
+    def _read(self, statistics: MessageStatistics, batches: Mapping[str, MessageBatch], runner: StageRunner) -> None:
         total = sum(len(batch) for batch in batches.values())
         with runner.stage("statistics") as report:
             done = 0
@@ -246,28 +306,6 @@ class ProtocolDiscoveryOrchestrator:
                     done += len(chunk)
                     runner.tell("statistics", done / total)
             report.message = f"{total} messages"
-        return statistics
-
-    def _infer(
-        self, base: ProtocolSpec, statistics: MessageStatistics, messages: Sequence[Portion], runner: StageRunner
-    ) -> DiscoveryResult:
-        provenance = base.provenance.model_copy(
-            update={
-                "captures": [Capture(hash=h, messages=n) for h, n in statistics.captures()],
-                "statistics_digest": statistics.digest(),
-                "settings_digest": self.settings.digest(),
-                "seed": self.settings.seed,
-                "engine": ENGINE,
-            }
-        )
-        spec = runner.keep(base.model_copy(update={"provenance": provenance}))
-        try:
-            spec = self._rounds(spec, statistics.sample(), messages, runner)
-        except StageError:
-            failed = runner.failed
-            assert failed is not None
-            spec = runner.found.model_copy(update={"partial": [f"{failed.name}: {failed.message}"]})
-        return DiscoveryResult(spec, statistics, tuple(runner.reports.values()), tuple(notes(spec, statistics)))
 
     def _rounds(
         self, base: ProtocolSpec, sample: Sample, messages: Sequence[Portion], runner: StageRunner
@@ -278,12 +316,13 @@ class ProtocolDiscoveryOrchestrator:
             with runner.stage("confirm") as report:
                 confirmation = self._confirm(spec, messages, runner)
                 spec = runner.keep(confirmation.apply(spec, sample))
+                wider = confirmation.widen(sample) if round_number < self.settings.confirm_rounds else None
+                if wider is None:
+                    spec = runner.keep(with_rivals(spec, sample))
                 report.message = f"{confirmation.explained} of {confirmation.messages} messages explained"
-            wider = confirmation.widen(sample) if round_number < self.settings.confirm_rounds else None
             if wider is None:
                 break
             sample = wider
-        spec = runner.keep(with_rivals(spec, sample))
         with runner.stage("grammar") as report:
             spec = learn_grammar(spec, sample, self.settings)
             report.message = f"{len(spec.grammar.rules)} rules"

@@ -17,12 +17,14 @@ VERSION = metadata.version("qbitel")
 router = APIRouter(tags=["health"])
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", summary="The process answers")
 async def healthz() -> Health:
     """Answer, without looking at anything else."""
     return Health(status="ok", version=VERSION)
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", summary="The service can work", responses=problem_responses(503))
 async def readyz(service: ServiceOf) -> Health:
     """Look whether the catalog answers; 503 where it does not."""

@@ -16,6 +16,8 @@ from ..spec import (
 from .tables import Call, lower_spec
 
 WIDTH = 110
+RUNTIME = ("wireshark_reader.lua", "wireshark_packets.lua", "wireshark_streams.lua")
+"""What reads a message, what shows it in the packet tree, what cuts a stream into messages; each uses those before."""
 SAFE = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 _.,:;=+-*/()<>!?@#%&|")
 
 
@@ -28,7 +30,7 @@ def to_wireshark(spec: ProtocolSpec) -> str:
     decimal escape, so nothing of the traffic becomes code.
     """
     types, groups = lower_spec(spec)
-    runtime = files(__package__).joinpath("wireshark_runtime.lua").read_text(encoding="utf-8")
+    runtime = [files(__package__).joinpath(part).read_text(encoding="utf-8") for part in RUNTIME]
     carrier = spec.carrier
     tables = [
         f"-- Dissector of the protocol {spec.protocol}, specification {spec.id or 'partial'}, version {spec.version}.",
@@ -39,7 +41,7 @@ def to_wireshark(spec: ProtocolSpec) -> str:
         f"local GROUPS = {render(groups, 0)}",
         f"local TYPES = {render(types, 0)}",
     ]
-    return "\n".join(tables) + "\n\n" + runtime
+    return "\n".join(tables) + "\n\n" + "\n".join(runtime)
 
 
 def _framing(framing: Framing) -> dict[str, object]:

@@ -24,12 +24,18 @@ def bench_command() -> None:
 )
 @click.option("--protocol", "protocols", multiple=True, help="Only these protocols.")
 @click.option("--limit", type=click.IntRange(2), help="At most so many distinct messages of each protocol.")
+@click.option(
+    "--stage",
+    type=click.Choice(["engine", "segmenter"]),
+    default="engine",
+    help="What is scored: all stages, or the segmenter's probabilities alone.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def accuracy_command(corpus: Path, protocols: tuple[str, ...], limit: int | None, as_json: bool) -> None:
+def accuracy_command(corpus: Path, protocols: tuple[str, ...], limit: int | None, stage: str, as_json: bool) -> None:
     """Score boundaries and types against a folder of labelled messages (one Parquet file a protocol)."""
     from ..train.evaluation import evaluate_accuracy
 
-    report = evaluate_accuracy(corpus, protocols=protocols or None, limit=limit)
+    report = evaluate_accuracy(corpus, protocols=protocols or None, limit=limit, stage=stage)
     if as_json:
         print_json(report.to_dict())
     else:

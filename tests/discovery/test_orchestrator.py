@@ -87,15 +87,38 @@ def test_a_failed_stage_leaves_a_partial_result(monkeypatch: pytest.MonkeyPatch)
     assert [(report.name, report.hint) for report in failed] == [("grammar", "raise em_iterations")]
 
 
-def test_a_defect_is_never_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error that is not the engine's own is raised, not turned into a result."""
+BREAKS = {
+    "statistics": "qbitel.discovery.statistics.MessageStatistics.update",
+    "types": "qbitel.discovery.proposal.find_types",
+    "relations": "qbitel.discovery.proposal.find_relations",
+    "boundaries": "qbitel.discovery.proposal.draw_together",
+    "layout": "qbitel.discovery.proposal.build_layouts",
+    "semantics": "qbitel.discovery.proposal.label_fields",
+    "confirm": "qbitel.discovery.orchestrator.with_rivals",
+    "grammar": "qbitel.discovery.orchestrator.learn_grammar",
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_defect_in_any_stage_costs_that_stage_and_is_named(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever stage breaks, it is the one that is named, with the error and what to do; later ones are skipped."""
 
     def break_(*_: object) -> None:
-        raise ZeroDivisionError
+        raise ZeroDivisionError("of nothing\nby nothing")
 
-    monkeypatch.setattr("qbitel.discovery.orchestrator.learn_grammar", break_)
-    with pytest.raises(ZeroDivisionError):
-        ProtocolDiscoveryOrchestrator().discover(requests(60))
+    monkeypatch.setattr(BREAKS[stage], break_)
+    result = ProtocolDiscoveryOrchestrator().discover(requests(60))
+    assert len(result.spec.partial) == 1 and result.spec.id is None
+    line = result.spec.partial[0]
+    assert line.startswith(f"{stage}: ZeroDivisionError: of nothing by nothing (test_orchestrator.py:")
+    at = STAGES.index(stage)
+    assert [report.status for report in result.stages] == ["ok"] * at + ["failed"] + ["skipped"] * (
+        len(STAGES) - at - 1
+    )
+    assert "report" in result.stages[at].hint and result.stages[at].cause is not None
+    assert bool(result.spec.types) == (at > STAGES.index("types"))
+    assert (result.spec.measures.messages == 60) == (at >= STAGES.index("confirm"))
+    assert ProtocolSpec.from_bytes(result.spec.to_bytes()) == result.spec
 
 
 def test_learning_on_gives_the_next_version_with_its_changes() -> None:

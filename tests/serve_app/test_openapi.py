@@ -13,6 +13,9 @@ def test_health_answers(client: httpx.Client) -> None:
     """The service says that it lives and that it can work."""
     assert client.get("/healthz").json()["status"] == "ok"
     assert client.get("/readyz").json()["status"] == "ok"
+    for path in ("/healthz", "/readyz"):
+        asked = client.head(path)
+        assert (asked.status_code, asked.content) == (200, b"")
 
 
 def test_every_operation_is_described(client: httpx.Client) -> None:
