@@ -28,11 +28,11 @@ STAGES = (
     "statistics", "types", "relations", "boundaries", "layout", "semantics", "confirm", "grammar",
 )  # fmt: skip
 CHUNK = 1 << 16
-DEFECTS: tuple[type[Exception], ...] = (
-    ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError,
+FAILURES: tuple[type[Exception], ...] = (
+    QbitelError, ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError,
     OSError, RuntimeError, TypeError, ValueError,
 )  # fmt: skip
-"""What a stage raises by mistake: it loses that stage, but neither what came before it nor other protocols."""
+"""What a stage raises, on purpose or by mistake: it loses that stage, but neither what came before it nor other protocols."""
 
 Progress = Callable[[str, float], None]
 Cancel = Callable[[], bool]
@@ -151,7 +151,7 @@ class StageRunner:
             report.status = "ok"
         except CancelledError:
             raise
-        except (QbitelError, *DEFECTS) as error:
+        except FAILURES as error:
             report.fail(error)
             self.failed = report
             raise StageError(name) from error
