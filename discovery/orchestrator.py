@@ -32,7 +32,7 @@ FAILURES: tuple[type[Exception], ...] = (
     QbitelError, ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError,
     OSError, RuntimeError, TypeError, ValueError,
 )  # fmt: skip
-"""What a stage raises, on purpose or by mistake: it loses that stage, but neither what came before it nor other protocols."""
+"""What ends a stage, raised on purpose or by mistake; what came before it and other protocols are kept."""
 
 Progress = Callable[[str, float], None]
 Cancel = Callable[[], bool]
