@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-ROOMS := $(wildcard discovery cluster serve_app train)
+ROOMS := $(wildcard discovery cluster actors serve_app train)
 CODE := qbitel $(ROOMS)
 # Threads of one process at a time: the machine's cores belong to Ray's workers and to the tests' own processes.
 export NUMBA_NUM_THREADS ?= 1
@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export RAY_AUTH_MODE ?= disabled
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: figures figures-segmenter venv venv-train warm demo serve test lint unit test-cluster bench docs pictures clean
+.PHONY: figures figures-segmenter venv venv-train warm demo serve test lint unit crash-test test-cluster bench docs pictures clean
 
 venv: $(VENV)/.installed
 
@@ -54,6 +54,10 @@ lint: venv
 unit: venv
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --durations=15
 
+# Stops simulated processes at every step of storage and catalog, and holds the sender's ledger against the journal.
+crash-test: venv
+	$(BIN)/python -m qbitel.actors.simulation --schedules 10000
+
 test-cluster: venv
 	$(BIN)/python -m pytest -m cluster
 
@@ -61,7 +65,7 @@ bench: venv
 	$(BIN)/qbitel bench speed
 
 docs: venv
-	$(BIN)/pdoc --docformat google --output-directory build/docs/api qbitel qbitel.discovery qbitel.cluster qbitel.serve_app
+	$(BIN)/pdoc --docformat google --output-directory build/docs/api qbitel qbitel.discovery qbitel.cluster qbitel.actors qbitel.serve_app
 	@echo "API reference: build/docs/api/index.html"
 
 # The pictures of docs/, which are kept in the tree: drawn anew where what they show has changed. Needs graphviz.

@@ -216,7 +216,7 @@ class Manifest:
             if row is None:
                 connection.execute(insert(SnapshotRow).values(stream=stream, shard=shard, **values))
                 return []
-            if row.position >= snapshot.position:
+            if row.position > snapshot.position:
                 return [snapshot.path]
             at = (SnapshotRow.stream == stream, SnapshotRow.shard == shard)
             connection.execute(update(SnapshotRow).where(*at).values(**values))

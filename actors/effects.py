@@ -1,0 +1,173 @@
+"""What a shard wants done, in the order given; each is answered by the event named in its docstring."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from ..cluster.entries import BatchKey, Entry, SnapshotEntry
+
+
+class Refusal(Enum):
+    """Why a batch was not taken; after the first three the sender sends it again."""
+
+    BUSY = "too much waits already"
+    MOVED = "the shard is held by another, or is not ready"
+    FAILED = "the segment was not written"
+    CONFLICT = "the key was used for other messages"
+    FORGOTTEN = "the key is older than the horizon"
+
+    @property
+    def retry(self) -> bool:
+        """Whether sending the batch again, under the same key, may succeed."""
+        return self in (Refusal.BUSY, Refusal.MOVED, Refusal.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class TakeLease:
+    """Raise the epoch, if it is ``expected`` where that is given: LeaseTaken, LeaseLost or RecoveryFailed."""
+
+    expected: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadManifest:
+    """Read snapshot (where wanted) and the entries after it, or after ``after``: ManifestRead or RecoveryFailed."""
+
+    after: int
+    snapshot: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSnapshot:
+    """Let the statistics be those of a snapshot, or empty: SnapshotLoaded, SnapshotDamaged or RecoveryFailed."""
+
+    snapshot: SnapshotEntry | None
+
+
+@dataclass(frozen=True, slots=True)
+class CountSegment:
+    """Read a segment and count its messages: SegmentCounted, SegmentDamaged or RecoveryFailed."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """Mark an entry as damaged in the catalog, and tell people; no answer."""
+
+    position: int
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Delete the objects of older epochs that the catalog does not know; no answer."""
+
+    below: int
+
+
+@dataclass(frozen=True, slots=True)
+class WriteSegment:
+    """Write a segment that must not exist yet: SegmentWritten or WriteFailed."""
+
+    epoch: int
+    sequence: int
+    bodies: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Register a segment: RegistrationAnswered or RegistrationUnknown."""
+
+    epoch: int
+    sequence: int
+    path: str
+    size: int
+    sha256: str
+    keys: tuple[BatchKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Count the messages of a segment that was just registered; no answer."""
+
+    position: int
+    bodies: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """Tell the sender that its messages on this shard are in the journal, once; no answer."""
+
+    request: int
+    again: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Tell the sender that its messages were not taken now; no answer."""
+
+    request: int
+    why: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class WriteSnapshot:
+    """Write the statistics as they are at this moment, which is after ``position``: SnapshotWritten or UpkeepFailed."""
+
+    epoch: int
+    sequence: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterSnapshot:
+    """Let a snapshot be the newest: SnapshotAnswered or UpkeepFailed."""
+
+    sequence: int
+    snapshot: SnapshotEntry
+
+
+@dataclass(frozen=True, slots=True)
+class WriteMerged:
+    """Read entries and write their records as one segment: MergeWritten or UpkeepFailed."""
+
+    epoch: int
+    sequence: int
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterMerged:
+    """Let a merged segment stand for entries: MergeAnswered or UpkeepFailed."""
+
+    epoch: int
+    sequence: int
+    first: int
+    position: int
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """Delete an object that the catalog does not know (any more); no answer, and a sweep deletes what is left."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBack:
+    """Tell the catalog that nobody holds the shard: GivenBack."""
+
+    epoch: int
+
+
+Effect = (
+    TakeLease | ReadManifest | LoadSnapshot | CountSegment | Quarantine | Sweep | WriteSegment | Register | Count
+    | Acknowledge | Refuse | WriteSnapshot | RegisterSnapshot | WriteMerged | RegisterMerged | Discard | GiveBack
+)  # fmt: skip

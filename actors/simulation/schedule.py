@@ -1,0 +1,295 @@
+"""
+One random schedule: batches sent, sent again and sent twice; processes killed, drained, moved and doubled.
+
+Everything is drawn from the seed. At the end the faults stop, every shard is taken over once more, the sender repeats
+what was not acknowledged, and its ledger is held against what is left on the disk.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from random import Random
+
+from ...cluster.entries import BatchKey
+from ...cluster.ledger import Ledger, Verdict
+from .. import effects as do
+from .. import events as on
+from ..limits import ShardLimits
+from ..shard import Phase
+from .process import CATALOG, WRITES, Fate, Process
+from .world import Guards, SimulatedCatalog, SimulatedDisk
+
+SHARDS = 3
+LIMITS = ShardLimits(
+    waiting_bytes=12, segment_bytes=6, snapshot_bytes=8, merge_below=7, merge_count=3, recent_keys=4
+)  # fmt: skip
+_STEPS = ((70, 130), (40, 90))  # of operations, by fours
+_CALM = 400  # steps in which everything must be acknowledged once the faults have stopped
+_OPERATIONS = {
+    "step": 80, "send": 9, "again": 5, "twice": 3, "conflict": 1, "kill": 1, "start": 1, "twin": 1, "drain": 1,
+    "flush": 10, "snapshot": 3, "merge": 4, "forget": 1, "look": 4, "rot": 1,
+}  # fmt: skip
+
+
+@dataclass
+class _Batch:
+    key: str
+    made: int
+    parts: dict[int, tuple[str, ...]]
+    left: set[int]
+    given_up: bool = False
+
+
+@dataclass
+class Report:
+    """
+    What a schedule came to.
+
+    Attributes:
+        verdict: ledger against journal. unfinished: batches that were still not acknowledged when all was calm.
+        wrong_memory: times that a shard's statistics were not those of its journal. events: what happened, counted.
+        stops: steps at which a process stopped or an answer was lost, by step and fate.
+    """
+
+    verdict: Verdict
+    unfinished: int
+    wrong_memory: int
+    events: Counter[str]
+    stops: Counter[tuple[str, str]]
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is lost, doubled, stuck or counted wrongly."""
+        return self.verdict.sound and not self.unfinished and not self.wrong_memory
+
+
+@dataclass
+class Schedule:
+    """One seed's world."""
+
+    seed: int
+    guards: Guards = field(default_factory=Guards)
+    disk: SimulatedDisk = field(default_factory=SimulatedDisk)
+    ledger: Ledger = field(default_factory=Ledger)
+    processes: list[Process] = field(default_factory=list)
+    events: Counter[str] = field(default_factory=Counter)
+    stops: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        """Draw how rough this world is."""
+        self.random = Random(self.seed)
+        self.catalog = SimulatedCatalog(self.guards)
+        self._batches: list[_Batch] = []
+        self._requests: list[tuple[_Batch, int]] = []
+        self._told: list[tuple[int, do.Refusal | None]] = []
+        self._clock = self._wrong = 0
+        self._roughness = self.random.choice((0.0, 0.01, 0.03, 0.08))
+
+    def run(self) -> Report:
+        """Run it to its end."""
+        for shard in range(SHARDS):
+            self._start(shard)
+        names, weights = list(_OPERATIONS), list(_OPERATIONS.values())
+        for name in self.random.choices(names, weights, k=self.random.randint(*self.random.choice(_STEPS)) * 4):
+            self._clock += 1
+            getattr(self, f"_{name}")()
+            self._hear()
+        return self._calm()
+
+    def _alive(self, *, open_only: bool = False) -> list[Process]:
+        return [process for process in self.processes if (process.open if open_only else process.alive)]
+
+    def _pick(self, *, open_only: bool = False) -> Process | None:
+        there = self._alive(open_only=open_only)
+        return self.random.choice(there) if there else None
+
+    def _start(self, shard: int | None = None) -> None:
+        shard = self.random.randrange(SHARDS) if shard is None else shard
+        made = Process(shard, self.disk, self.catalog, self.random, LIMITS, self.stops, self._told)
+        made.tell(on.Start())
+        self.processes = [p for p in self.processes if p.alive and p.machine.phase is not Phase.GIVEN_BACK]
+        self.processes.append(made)
+        self.events["takeovers"] += 1
+
+    def _twin(self) -> None:
+        there = self._pick(open_only=True)
+        if there is not None:
+            self._start(there.shard)
+            self.events["twins"] += 1
+
+    def _kill(self) -> None:
+        there = self._pick()
+        if there is not None:
+            there.alive = False
+            self.events["kills"] += 1
+            if self.random.random() < 0.8:
+                self._start(there.shard)
+
+    def _drain(self) -> None:
+        there = self._pick(open_only=True)
+        if there is not None:
+            there.tell(on.Drain())
+            self.events["drains"] += 1
+
+    def _step(self) -> None:
+        there = self._pick()
+        if there is not None:
+            for _ in range(self.random.randint(1, 4)):
+                if not there.alive or not there.step(self._fate(there)):
+                    break
+
+    def _fate(self, process: Process) -> Fate:
+        if self.random.random() >= self._roughness or not process.queue:
+            return Fate.DONE
+        fates = [Fate.STOP_BEFORE, Fate.STOP_AFTER]
+        if isinstance(process.queue[0], WRITES):
+            fates += [Fate.STOP_WITHIN, Fate.FAILED]
+        if isinstance(process.queue[0], CATALOG):
+            fates += [Fate.ANSWER_LOST, Fate.ANSWER_LOST]
+        return self.random.choice(fates)
+
+    def _flush(self) -> None:
+        there = self._pick(open_only=True)
+        if there is not None:
+            there.tell(on.Flush())
+
+    def _snapshot(self) -> None:
+        there = self._pick(open_only=True)
+        if there is not None:
+            there.tell(on.SnapshotDue())
+
+    def _merge(self) -> None:
+        there = self._pick(open_only=True)
+        if there is not None:
+            there.tell(on.MergeDue())
+
+    def _forget(self) -> None:
+        self.catalog.forget(self._clock - 200)
+
+    def _rot(self) -> None:
+        """Damage a snapshot: the journal holds all that it held."""
+        snapshot = self.catalog.snapshot(self.random.randrange(SHARDS))
+        if snapshot is not None and self.random.random() < 0.3:
+            self.disk.objects[snapshot.path] = None
+            self.events["snapshots damaged"] += 1
+
+    def _look(self) -> None:
+        """Hold the memory of a copy that has nothing to do against the journal as far as it knows it."""
+        there = self._pick(open_only=True)
+        if there is None or there.queue:
+            return
+        entries = self.catalog.entries(there.shard)
+        position = there.machine.position
+        if any(entry.first <= position < entry.position for entry in entries):
+            return  # merged by another since
+        rows = self._rows(there.shard, position)
+        behind = there.machine.idle and self._holds(there) and entries[-1:] and entries[-1].position != position
+        self._wrong += bool(behind) or there.counted != Counter(content for _, content in rows)
+        self.events["looks"] += 1
+
+    def _holds(self, process: Process) -> bool:
+        return self.catalog.leases[process.shard].epoch == process.machine.epoch
+
+    def _send(self) -> None:
+        number = len(self._batches)
+        shards = self.random.sample(range(SHARDS), self.random.randint(1, SHARDS))
+        parts = {
+            shard: tuple(f"m{self.random.randrange(40)}" for _ in range(self.random.randint(1, 3)))
+            for shard in shards
+        }  # fmt: skip
+        batch = _Batch(f"k{number}", self._clock, parts, set(shards))
+        self._batches.append(batch)
+        self.ledger.send(batch.key, [content for part in parts.values() for content in part])
+        self._offer(batch)
+
+    def _again(self) -> None:
+        waiting = self._left()[-12:]
+        if waiting:
+            self._offer(self.random.choice(waiting))
+            self.events["retries"] += 1
+
+    def _twice(self) -> None:
+        if self._batches:
+            batch = self.random.choice(self._batches)
+            self._offer(batch, everything=True)
+            self.events["duplicates"] += 1
+
+    def _conflict(self) -> None:
+        """Use a key again for other messages: the ledger never hears of them, so that taking them shows as doubled."""
+        done = [batch for batch in self._batches if not batch.left]
+        if done:
+            batch = self.random.choice(done)
+            contents: tuple[str, ...] = ("other",)
+            parts = dict.fromkeys(batch.parts, contents)
+            other = _Batch(batch.key, batch.made, parts, set(parts), given_up=True)
+            self._offer(other, digest="other")
+
+    def _offer(self, batch: _Batch, *, everything: bool = False, digest: str = "same") -> None:
+        for shard in sorted(batch.parts if everything else batch.left):
+            there = [process for process in self._alive() if process.shard == shard]
+            if not there:
+                continue
+            contents = batch.parts[shard]
+            key = BatchKey(batch.key, batch.made, digest, len(contents))
+            self._requests.append((batch, shard))
+            # The newest copy mostly; an older one, as senders behind a cut do.
+            process = there[-1] if self.random.random() < 0.7 else self.random.choice(there)
+            process.tell(on.Append(len(self._requests) - 1, key, (key, contents), len(contents)))
+
+    def _hear(self, lose: float = 0.05) -> None:
+        """Let the sender hear what it was told, or not."""
+        for request, refusal in self._told:
+            batch, shard = self._requests[request]
+            if self.random.random() < lose:
+                continue
+            if refusal is None:
+                batch.left.discard(shard)
+                if not batch.left and not batch.given_up:
+                    self.ledger.acknowledge(batch.key)
+            else:
+                self.events[refusal.name.lower()] += 1
+                batch.given_up = batch.given_up or (not refusal.retry and bool(batch.left))
+        self._told.clear()
+
+    def _calm(self) -> Report:
+        self._roughness = 0.0
+        for process in self.processes:
+            process.alive = process.alive and self.random.random() < 0.5  # the others stay, as stale twins
+        for shard in range(SHARDS):
+            self._start(shard)
+        newest = {process.shard: process for process in self.processes}
+        self._finish()
+        verdict = self.ledger.judge(row for shard in range(SHARDS) for row in self._rows(shard))
+        wrong = sum(newest[shard].counted != Counter(c for _, c in self._rows(shard)) for shard in range(SHARDS))
+        return Report(verdict, len(self._left()), wrong + self._wrong, self.events, self.stops)
+
+    def _finish(self) -> None:
+        """Offer what is left until it is acknowledged."""
+        for turn in range(_CALM):
+            if not self._left():
+                break
+            for batch in self._left()[turn % 3 :: 3] or self._left():
+                self._offer(batch)
+            self._settle()
+            self._hear(lose=0.0)
+        self._settle()
+
+    def _left(self) -> list[_Batch]:
+        return [batch for batch in self._batches if batch.left and not batch.given_up]
+
+    def _settle(self) -> None:
+        for process in self._alive():
+            process.tell(on.Flush())
+            while process.step(Fate.DONE):
+                pass
+
+    def _rows(self, shard: int, upto: int = 1 << 62) -> Iterator[tuple[str, str]]:
+        """Read the journal from the disk, by the manifest alone, up to a position."""
+        for entry in self.catalog.entries(shard):
+            if entry.position > upto:
+                return
+            for key, contents in self.disk.objects.get(entry.path) or ():
+                for content in contents:
+                    yield key.key, content

@@ -1,0 +1,171 @@
+"""The disk and the catalog of a simulation: what survives when a process stops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ...cluster.entries import (
+    BatchKey,
+    Entry,
+    Merge,
+    Outcome,
+    Registered,
+    Registration,
+    Rejected,
+    SnapshotEntry,
+    Superseded,
+)
+
+
+@dataclass(frozen=True)
+class Guards:
+    """What the catalog checks; a campaign without one of them must report losses or doubles."""
+
+    compare_epoch: bool = True
+    unique_keys: bool = True
+
+
+@dataclass
+class _Lease:
+    epoch: int = 0
+    last: int = -1
+
+
+@dataclass
+class SimulatedCatalog:
+    """
+    The manifest of one stream in memory: the same decisions as ``cluster.manifest``, without a database.
+
+    A test holds it against the real one.
+    """
+
+    guards: Guards = Guards()
+    horizon: int = 0
+    leases: dict[int, _Lease] = field(default_factory=dict)
+    journal: dict[int, list[Entry]] = field(default_factory=dict)
+    keys: dict[tuple[str, int], BatchKey] = field(default_factory=dict)
+    digests: dict[str, tuple[str, int]] = field(default_factory=dict)
+    newest: dict[int, SnapshotEntry] = field(default_factory=dict)
+
+    def take_lease(self, shard: int, expected: int | None = None) -> int | None:
+        """Raise the epoch; None where it is not the expected one."""
+        lease = self.leases.setdefault(shard, _Lease())
+        if expected is not None and self.guards.compare_epoch and lease.epoch != expected:
+            return None
+        lease.epoch += 1
+        return lease.epoch
+
+    def register(self, request: Registration) -> Outcome:
+        """Decide on a segment."""
+        lease = self.leases.get(request.shard, _Lease())
+        if not self._holds(request.shard, request.epoch):
+            return Superseded(lease.epoch)
+        rejected = self._rejected(request) if self.guards.unique_keys else None
+        if rejected:
+            return rejected
+        lease.last += 1
+        messages = sum(key.messages for key in request.keys)
+        entry = Entry(
+            lease.last, lease.last, request.epoch, request.sequence, request.path, request.size, request.sha256,
+            messages,
+        )
+        self.journal.setdefault(request.shard, []).append(entry)
+        for key in request.keys:
+            self.keys[key.key, request.shard] = key
+            self.digests[key.key] = (key.digest, key.made)
+        return Registered(lease.last)
+
+    def _rejected(self, request: Registration) -> Rejected | None:
+        known, conflicting, forgotten = set(), set(), set()
+        for key in request.keys:
+            if self.digests.get(key.key, (key.digest, 0))[0] != key.digest:
+                conflicting.add(key.key)
+            elif (key.key, request.shard) in self.keys:
+                known.add(key.key)
+            elif key.made < self.horizon:
+                forgotten.add(key.key)
+        if known or conflicting or forgotten:
+            return Rejected(frozenset(known), frozenset(conflicting), frozenset(forgotten))
+        return None
+
+    def forget(self, before: int) -> int:
+        """Raise the horizon, and forget older keys."""
+        self.horizon = max(self.horizon, before)
+        self.keys = {at: key for at, key in self.keys.items() if key.made >= self.horizon}
+        self.digests = {key: value for key, value in self.digests.items() if value[1] >= self.horizon}
+        return self.horizon
+
+    def entries(self, shard: int, after: int = -1) -> list[Entry]:
+        """Return the journal from the position after ``after`` on."""
+        return [entry for entry in self.journal.get(shard, []) if entry.position > after]
+
+    def snapshot(self, shard: int) -> SnapshotEntry | None:
+        """Return the newest snapshot."""
+        return self.newest.get(shard)
+
+    def add_snapshot(self, shard: int, snapshot: SnapshotEntry) -> list[str] | None:
+        """Let a snapshot be the newest; what it replaces, or None where the lease has another epoch."""
+        if not self._holds(shard, snapshot.epoch):
+            return None
+        held = self.newest.get(shard)
+        if held is not None and held.position > snapshot.position:
+            return [snapshot.path]
+        self.newest[shard] = snapshot
+        return [held.path] if held else []
+
+    def merge(self, merge: Merge) -> list[str] | None:
+        """Let one segment stand for several; None where nothing was done."""
+        held = self.journal.get(merge.shard, [])
+        parts = [entry for entry in held if entry.first >= merge.first and entry.position <= merge.position]
+        if not self._holds(merge.shard, merge.epoch) or not self._mergeable(parts, merge):
+            return None
+        messages = sum(entry.messages for entry in parts)
+        whole = Entry(
+            merge.first, merge.position, merge.epoch, merge.sequence, merge.path, merge.size, merge.sha256, messages
+        )
+        rest = [entry for entry in held if entry not in parts]
+        self.journal[merge.shard] = sorted([*rest, whole], key=lambda entry: entry.position)
+        return [entry.path for entry in parts]
+
+    def _mergeable(self, parts: list[Entry], merge: Merge) -> bool:
+        snapshot = self.newest.get(merge.shard)
+        if snapshot is None or snapshot.position < merge.position or not parts:
+            return False
+        whole = (parts[0].first, parts[-1].position) == (merge.first, merge.position)
+        return whole and not any(entry.damaged for entry in parts)
+
+    def mark_damaged(self, shard: int, position: int, reason: str) -> None:
+        """Put an entry in quarantine."""
+        self.journal[shard] = [
+            replace(entry, damaged=reason) if entry.position == position else entry for entry in self.journal[shard]
+        ]
+
+    def referenced(self, shard: int) -> set[str]:
+        """Return the paths that the catalog knows."""
+        paths = {entry.path for entry in self.journal.get(shard, [])}
+        return paths | ({self.newest[shard].path} if shard in self.newest else set())
+
+    def _holds(self, shard: int, epoch: int) -> bool:
+        return not self.guards.compare_epoch or self.leases.get(shard, _Lease()).epoch == epoch
+
+
+@dataclass
+class SimulatedDisk:
+    """Objects by path; None stands for one that was cut short."""
+
+    objects: dict[str, Any] = field(default_factory=dict)
+
+    def create(self, path: str, content: Any) -> bool:
+        """Write an object; False where there is one of that path."""
+        if path in self.objects:
+            return False
+        self.objects[path] = content
+        return True
+
+    def sweep(self, shard: int, below: int, known: set[str]) -> None:
+        """Delete the objects of older epochs that are not known."""
+        for path in list(self.objects):
+            _, _, owner, epoch, _ = path.split("/")
+            if int(owner) == shard and int(epoch) < below and path not in known:
+                del self.objects[path]

@@ -1,0 +1,61 @@
+"""The sender's own account of what was sent and acknowledged, held against a journal: what is lost or doubled."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """
+    Messages by what became of them.
+
+    Attributes:
+        acknowledged: messages of acknowledged batches. lost: of these, missing in the journal.
+        doubled: in the journal more often than they were sent. foreign: in the journal under a key nobody sent.
+    """
+
+    acknowledged: int
+    lost: int
+    doubled: int
+    foreign: int
+
+    @property
+    def sound(self) -> bool:
+        """Whether everything acknowledged is there, and nothing is there twice or out of nowhere."""
+        return not (self.lost or self.doubled or self.foreign)
+
+
+class Ledger:
+    """What a sender knows by itself; it asks neither shards nor catalog."""
+
+    def __init__(self) -> None:
+        self._sent: dict[str, Counter[str]] = {}
+        self._acknowledged: set[str] = set()
+
+    def send(self, key: str, contents: Iterable[str]) -> None:
+        """Note a batch, by its key and the hashes (or names) of its messages; sending it again notes nothing new."""
+        self._sent.setdefault(key, Counter(contents))
+
+    def acknowledge(self, key: str) -> None:
+        """Note that a batch was acknowledged."""
+        self._acknowledged.add(key)
+
+    @property
+    def acknowledged(self) -> int:
+        """Batches that were acknowledged."""
+        return len(self._acknowledged)
+
+    def judge(self, journal: Iterable[tuple[str, str]]) -> Verdict:
+        """Return what became of the messages, given (key, content) of every message in the journal."""
+        found: dict[str, Counter[str]] = {}
+        for key, content in journal:
+            found.setdefault(key, Counter())[content] += 1
+        empty: Counter[str] = Counter()
+        lost = sum((self._sent[key] - found.get(key, empty)).total() for key in self._acknowledged)
+        doubled = sum((found[key] - self._sent[key]).total() for key in found if key in self._sent)
+        foreign = sum(found[key].total() for key in found if key not in self._sent)
+        sent = sum(self._sent[key].total() for key in self._acknowledged)
+        return Verdict(sent, lost, doubled, foreign)

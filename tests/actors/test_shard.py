@@ -1,0 +1,171 @@
+"""A shard acknowledges what is registered, looks up what it cannot know, and stops when another holds its lease."""
+
+from __future__ import annotations
+
+import pytest
+
+from qbitel.actors import effects as do
+from qbitel.actors import events as on
+from qbitel.actors.effects import Effect, Refusal
+from qbitel.actors.limits import ShardLimits
+from qbitel.actors.shard import Phase, Shard
+from qbitel.cluster.entries import NEVER, BatchKey, Entry, Registered, Rejected, SnapshotEntry, Superseded
+
+
+def opened(limits: ShardLimits | None = None) -> Shard:
+    """Return a shard that has taken over an empty journal under epoch 1."""
+    shard = Shard(limits)
+    assert shard.handle(on.Start()) == [do.TakeLease(None)]
+    assert shard.handle(on.LeaseTaken(1)) == [do.ReadManifest(-1, True)]
+    assert shard.handle(on.ManifestRead(None, ())) == [do.LoadSnapshot(None)]
+    assert shard.handle(on.SnapshotLoaded()) == [do.Sweep(1)]
+    return shard
+
+
+def batch(key: str, digest: str = "d") -> BatchKey:
+    """Return the key of a batch of one message."""
+    return BatchKey(key, NEVER, digest, 1)
+
+
+def append(shard: Shard, request: int, key: str, *, size: int = 1, digest: str = "d") -> list[Effect]:
+    """Offer a batch."""
+    return shard.handle(on.Append(request, batch(key, digest), key, size))
+
+
+def written(shard: Shard, sequence: int) -> list[Effect]:
+    """Say that a segment is durable."""
+    return shard.handle(on.SegmentWritten(sequence, f"p{sequence}", 1, "00"))
+
+
+def answered(shard: Shard, outcome: Registered | Rejected | Superseded) -> list[Effect]:
+    """Give the catalog's answer."""
+    return shard.handle(on.RegistrationAnswered(outcome))
+
+
+def test_acknowledged_only_when_registered() -> None:
+    """Neither receiving nor writing acknowledges; registration counts, then acknowledges."""
+    shard = opened()
+    assert append(shard, 7, "a") == []
+    assert shard.handle(on.Flush()) == [do.WriteSegment(1, 0, ("a",))]
+    assert written(shard, 0) == [do.Register(1, 0, "p0", 1, "00", (batch("a"),))]
+    assert answered(shard, Registered(0)) == [do.Count(0, ("a",)), do.Acknowledge(7, False)]
+    assert (shard.position, shard.held_bytes) == (0, 0)
+
+
+def test_what_arrives_meanwhile_is_written_together() -> None:
+    """Batches that come while a segment is in flight go into the next one, which begins by itself."""
+    shard = opened()
+    append(shard, 1, "a")
+    shard.handle(on.Flush())
+    for number, key in enumerate("bc"):
+        assert append(shard, 2 + number, key) == []
+    written(shard, 0)
+    assert answered(shard, Registered(0))[-1] == do.WriteSegment(1, 1, ("b", "c"))
+
+
+def test_same_batch_twice_is_written_once_and_answered_twice() -> None:
+    """A repetition joins the batch in flight; after it, it is acknowledged at once; other content is refused."""
+    shard = opened()
+    append(shard, 1, "a")
+    shard.handle(on.Flush())
+    assert append(shard, 2, "a") == []
+    assert append(shard, 3, "a", digest="other") == [do.Refuse(3, Refusal.CONFLICT)]
+    written(shard, 0)
+    assert answered(shard, Registered(0))[1:] == [do.Acknowledge(1, False), do.Acknowledge(2, False)]
+    assert append(shard, 4, "a") == [do.Acknowledge(4, True)]
+    assert append(shard, 5, "a", digest="other") == [do.Refuse(5, Refusal.CONFLICT)]
+
+
+def test_full_shard_says_busy() -> None:
+    """Beyond its cap a shard refuses with a reason to come back; a single batch above the cap is still taken."""
+    shard = opened(ShardLimits(waiting_bytes=10, segment_bytes=100))
+    assert append(shard, 1, "large", size=50) == []
+    assert append(shard, 2, "next") == [do.Refuse(2, Refusal.BUSY)]
+    assert Refusal.BUSY.retry
+    assert not Refusal.CONFLICT.retry
+
+
+def test_rejected_segment_is_written_again_without_what_stood_against_it() -> None:
+    """Known batches are acknowledged, conflicting and forgotten ones refused, the rest goes into a new segment."""
+    shard = opened()
+    for number, key in enumerate("abcd"):
+        append(shard, number, key)
+    shard.handle(on.Flush())
+    written(shard, 0)
+    rejected = Rejected(frozenset("a"), frozenset("b"), frozenset("c"))
+    assert answered(shard, rejected) == [
+        do.Discard("p0"), do.Acknowledge(0, True), do.Refuse(1, Refusal.CONFLICT), do.Refuse(2, Refusal.FORGOTTEN),
+        do.WriteSegment(1, 1, ("d",)),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("happened", [True, False])
+def test_unknown_outcome_is_looked_up_under_a_new_epoch(happened: bool) -> None:
+    """The epoch is raised first, so that the lost transaction cannot happen after the manifest was read."""
+    shard = opened()
+    append(shard, 1, "a")
+    shard.handle(on.Flush())
+    written(shard, 0)
+    assert shard.handle(on.RegistrationUnknown()) == [do.TakeLease(1)]
+    assert shard.handle(on.LeaseTaken(2)) == [do.ReadManifest(-1, False)]
+    entry = Entry(0, 0, 1, 0, "p0", 1, "00", 1)
+    if happened:
+        assert shard.handle(on.ManifestRead(None, (entry,))) == [do.CountSegment(entry)]
+        assert shard.handle(on.SegmentCounted(0, (batch("a"),))) == [do.Acknowledge(1, True), do.Sweep(2)]
+    else:
+        assert shard.handle(on.ManifestRead(None, ())) == [do.Sweep(2), do.WriteSegment(2, 0, ("a",))]
+
+
+def test_shard_whose_lease_is_gone_stops() -> None:
+    """Everything that waits is refused with a reason to come back, and nothing is done any more."""
+    shard = opened()
+    append(shard, 1, "a")
+    shard.handle(on.Flush())
+    append(shard, 2, "b")
+    written(shard, 0)
+    assert answered(shard, Superseded(2)) == [do.Refuse(1, Refusal.MOVED), do.Refuse(2, Refusal.MOVED)]
+    assert shard.phase is Phase.STOPPED
+    assert append(shard, 3, "c") == [do.Refuse(3, Refusal.MOVED)]
+    assert shard.handle(on.Flush()) == []
+
+
+def test_damaged_segment_is_quarantined_and_the_rest_is_counted() -> None:
+    """A segment that cannot be read is reported; those before and after it are counted."""
+    shard = Shard()
+    shard.handle(on.Start())
+    shard.handle(on.LeaseTaken(4))
+    entries = tuple(Entry(n, n, 1, n, f"p{n}", 1, "00", 1) for n in range(3))
+    shard.handle(on.ManifestRead(None, entries))
+    assert shard.handle(on.SnapshotLoaded()) == [do.CountSegment(entries[0])]
+    shard.handle(on.SegmentCounted(0, ()))
+    told = shard.handle(on.SegmentDamaged(1, "checksum"))
+    assert told == [do.Quarantine(1, "p1", "checksum"), do.CountSegment(entries[2])]
+    shard.handle(on.SegmentCounted(2, ()))
+    assert (shard.phase, shard.position, shard.damaged) == (Phase.OPEN, 2, {1})
+
+
+def test_damaged_snapshot_is_made_again_from_the_journal() -> None:
+    """A snapshot that cannot be read is reported, and the whole journal is counted."""
+    shard = Shard()
+    shard.handle(on.Start())
+    shard.handle(on.LeaseTaken(2))
+    assert shard.handle(on.ManifestRead(SnapshotEntry(5, 1, "s", 1, "00"), ())) == [
+        do.LoadSnapshot(SnapshotEntry(5, 1, "s", 1, "00"))
+    ]
+    assert shard.handle(on.SnapshotDamaged("checksum"))[-1] == do.ReadManifest(-1, False)
+    assert shard.handle(on.ManifestRead(None, ())) == [do.LoadSnapshot(None)]
+
+
+def test_drained_shard_finishes_snapshots_and_gives_back() -> None:
+    """Nothing new is taken; what was taken is finished; the last thing is a snapshot, then the lease."""
+    shard = opened()
+    append(shard, 1, "a")
+    assert shard.handle(on.Drain()) == [do.WriteSegment(1, 0, ("a",))]
+    assert append(shard, 2, "b") == [do.Refuse(2, Refusal.MOVED)]
+    written(shard, 0)
+    assert answered(shard, Registered(0))[-1] == do.WriteSnapshot(1, 1, 0)
+    snapshot = SnapshotEntry(0, 1, "s", 1, "00")
+    assert shard.handle(on.SnapshotWritten(1, 1, snapshot)) == [do.RegisterSnapshot(1, snapshot)]
+    assert shard.handle(on.SnapshotAnswered(1, 1, 0, ("old",))) == [do.Discard("old"), do.GiveBack(1)]
+    shard.handle(on.GivenBack())
+    assert shard.phase is Phase.GIVEN_BACK

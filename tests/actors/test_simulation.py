@@ -1,0 +1,121 @@
+"""The crash campaign finds nothing, and finds what is wrong where a guard is taken away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from qbitel.actors.effects import Effect
+from qbitel.actors.simulation.campaign import run_campaign
+from qbitel.actors.simulation.world import Guards, SimulatedCatalog
+from qbitel.cluster.catalog import open_engine
+from qbitel.cluster.entries import BatchKey, Merge, Registration, SnapshotEntry
+from qbitel.cluster.ledger import Ledger
+from qbitel.cluster.manifest import Manifest, Stream
+
+
+def test_nothing_is_lost_or_doubled() -> None:
+    """Schedules with faults at every kind of step lose nothing, double nothing and miscount nothing."""
+    campaign = run_campaign(120)
+    assert campaign.sound, str(campaign)
+    assert campaign.acknowledged > 8_000
+    stopped = {step for step, _ in campaign.places}
+    never = {effect.__name__ for effect in Effect.__args__} - stopped
+    assert never <= {"WriteMerged", "RegisterMerged", "Quarantine", "GiveBack"}
+
+
+@pytest.mark.parametrize(
+    ("guards", "symptom"), [(Guards(compare_epoch=False), "lost"), (Guards(unique_keys=False), "doubled")]
+)
+def test_campaign_reports_a_missing_guard(guards: Guards, symptom: str) -> None:
+    """Without the comparison of epochs messages are lost, without unique keys they are doubled."""
+    assert getattr(run_campaign(40, guards=guards), symptom) > 0
+
+
+def test_same_seed_gives_the_same_campaign() -> None:
+    """A schedule is its seed."""
+    assert str(run_campaign(5, seed=77)) == str(run_campaign(5, seed=77))
+
+
+def test_ledger_counts_what_is_missing_and_what_is_too_much() -> None:
+    """Missing is counted for acknowledged batches only; too much for all; unknown keys are foreign."""
+    ledger = Ledger()
+    for key in "abc":
+        ledger.send(key, ["x", "x", "y"])
+    ledger.acknowledge("a")
+    ledger.acknowledge("b")
+    rows = [("a", "x"), ("a", "y"), ("b", "x"), ("b", "x"), ("b", "y"), ("b", "y"), ("c", "x"), ("d", "x")]
+    verdict = ledger.judge(rows)
+    assert (verdict.acknowledged, verdict.lost, verdict.doubled, verdict.foreign) == (6, 1, 1, 1)
+    assert not verdict.sound
+
+
+class CatalogsAgree(RuleBasedStateMachine):
+    """The catalog of the simulation and the one on SQLite give the same answers to the same questions."""
+
+    @initialize()
+    def begin(self) -> None:
+        """Make both empty."""
+        self.folder = TemporaryDirectory()
+        self.real = Manifest(open_engine(Path(self.folder.name) / "catalog.sqlite"))
+        self.real.add_stream(Stream("s", 2, {}, None, 0))
+        self.model = SimulatedCatalog()
+        self.number = 0
+
+    def teardown(self) -> None:
+        """Close the database."""
+        self.real.close()
+        self.folder.cleanup()
+
+    @rule(shard=st.integers(0, 1), expected=st.none() | st.integers(1, 3))
+    def take(self, shard: int, expected: int | None) -> None:
+        """Take a lease, perhaps only from an expected epoch."""
+        assert self.real.take_lease("s", shard, "o", expected) == self.model.take_lease(shard, expected)
+
+    @rule(
+        shard=st.integers(0, 1), epoch=st.integers(1, 3),
+        keys=st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 4)), unique_by=lambda k: k[0], min_size=1),
+        digest=st.sampled_from("xxxy"),
+    )  # fmt: skip
+    def register(self, shard: int, epoch: int, keys: list[tuple[str, int]], digest: str) -> None:
+        """Register a segment."""
+        held = tuple(BatchKey(key, made, digest, 1) for key, made in keys)
+        self.number += 1
+        request = Registration("s", shard, epoch, self.number, f"p{self.number}", 1, "00", held)
+        assert self.real.register([request]) == [self.model.register(request)]
+
+    @rule(before=st.integers(0, 4))
+    def forget(self, before: int) -> None:
+        """Raise the horizon."""
+        assert self.real.forget("s", before) == self.model.forget(before)
+
+    @rule(shard=st.integers(0, 1), epoch=st.integers(1, 3), position=st.integers(0, 4))
+    def snapshot(self, shard: int, epoch: int, position: int) -> None:
+        """Add a snapshot."""
+        self.number += 1
+        snapshot = SnapshotEntry(position, epoch, f"s{self.number}", 1, "00")
+        assert self.real.add_snapshot("s", shard, snapshot) == self.model.add_snapshot(shard, snapshot)
+
+    @rule(shard=st.integers(0, 1), epoch=st.integers(1, 3), first=st.integers(0, 3), count=st.integers(0, 3))
+    def merge(self, shard: int, epoch: int, first: int, count: int) -> None:
+        """Merge entries."""
+        self.number += 1
+        merge = Merge("s", shard, epoch, first, first + count, self.number, f"m{self.number}", 1, "00")
+        assert self.real.merge(merge) == self.model.merge(merge)
+
+    @invariant()
+    def same_journal(self) -> None:
+        """Entries, snapshots and known paths are the same."""
+        for shard in range(2):
+            assert self.real.entries("s", shard) == self.model.entries(shard)
+            assert self.real.snapshot("s", shard) == self.model.snapshot(shard)
+            assert self.real.referenced("s", shard) == self.model.referenced(shard)
+
+
+TestCatalogsAgree = CatalogsAgree.TestCase
+TestCatalogsAgree.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
