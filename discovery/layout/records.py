@@ -16,7 +16,7 @@ from .prefixed import SHAPES, entropy_of
 from .table import NO_SPANS, Bools, Ints, Spans, Table
 
 MIN_SIZE, MAX_SIZE = 2, 256
-WORD, WORD_BITS, MOST_WORD_BITS = 4, 32.0, 96.0
+WORD, WORD_BITS, MOST_WORD_BITS = 4, 32.0, 48.0
 
 
 @dataclass(frozen=True)

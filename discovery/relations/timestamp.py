@@ -102,7 +102,7 @@ def _are_times(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _is_time(seconds, ts, near):  # type: ignore[no-untyped-def]
-    return abs(seconds - ts) <= near if not np.isnan(ts) else EARLIEST <= seconds <= LATEST
+    return abs(seconds - ts) <= near if EARLIEST <= ts <= LATEST else EARLIEST <= seconds <= LATEST
 
 
 @njit(cache=True, nogil=True)
@@ -120,10 +120,16 @@ def seconds_of(values: NDArray[np.uint64], form: Form) -> NDArray[np.float64]:
     return seconds
 
 
+def no_clock(ts: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return where a capture tells no time of day: none at all, or seconds since some other moment than 1970."""
+    unknown: NDArray[np.bool_] = ~((ts >= EARLIEST) & (ts <= LATEST))
+    return unknown
+
+
 def near_times(values: NDArray[np.uint64], ts: NDArray[np.float64], form: Form) -> NDArray[np.bool_]:
     """Return where a value is unset (zero), near the capture's time, or in plausible years where that is unknown."""
     seconds = seconds_of(values, form)
-    unknown = np.isnan(ts)
+    unknown = no_clock(ts)
     plausible = (seconds >= EARLIEST) & (seconds <= LATEST)
     near: NDArray[np.bool_] = np.abs(seconds - np.where(unknown, 0, ts)) <= nearness(form)
     fine: NDArray[np.bool_] = (values == 0) | np.where(unknown, plausible, near)
@@ -148,7 +154,7 @@ def beyond_chance(values: NDArray[np.uint64], ts: NDArray[np.float64], form: For
         return False
     seconds = seconds_of(chosen, form)
     spread = float(seconds.max() - seconds.min())
-    unknown = bool(np.isnan(ts).any())
+    unknown = bool(no_clock(ts).any())
     if spread > CLUSTER if unknown else spread * 1000 < float(np.ptp(ts)):
         return False  # too far apart, or the capture's clock moves on and the value does not
     distinct = np.unique(chosen)
@@ -211,7 +217,7 @@ def _proposed(columns: Columns, group: Group) -> list[tuple[int, Form, bool]]:
 
 def _distance(values: NDArray[np.uint64], ts: NDArray[np.float64], form: Form) -> int:
     """Return how many times four seconds the times usually lie from the capture's: it tells TAI from UTC."""
-    known = ~np.isnan(ts) & (values != 0)
+    known = ~no_clock(ts) & (values != 0)
     if form.name not in ("unix_s", "tai") or not known.any():
         return int(form.name == "tai")
     return int(np.median(np.abs(seconds_of(values[known], form) - ts[known])) // 4)
@@ -220,7 +226,7 @@ def _distance(values: NDArray[np.uint64], ts: NDArray[np.float64], form: Form) -
 def _follows(columns: Columns, rows: NDArray[np.int64], values: NDArray[np.uint64]) -> bool:
     """Return whether values rise with the messages' numbers in their capture, where these are all that tells order."""
     view = columns.sample.view
-    if not np.isnan(view.ts[rows]).any():
+    if not no_clock(view.ts[rows]).any():
         return True
     order = np.lexsort((view.number[rows], view.source[rows]))
     ordered = values[order][values[order] != 0]
