@@ -67,7 +67,10 @@ def _why_none(captures: Sequence[Capture]) -> str:
     filtered = sum(capture.counters.filtered for capture in captures)
     if filtered:
         return f"{filtered} of {packets} packets are of other ports than the one that was asked for"
-    return f"{packets} packets, and none carries a payload that this reader knows" if packets else "it has no packets"
+    known = f"{packets} packets, and none carries a payload that this reader knows"
+    # What was damaged or left out is the reason, where anything was.
+    told = [warning for capture in captures for warning in capture.warnings][:3]
+    return "; ".join([known, *told] if packets else told)
 
 
 def _framed(name: str, members: Sequence[tuple[Capture, ProtocolGroup]], framing: Framing | None) -> CapturedProtocol:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qbitel.discovery.captured import protocols_in
 from qbitel.discovery.captures import Capture, CaptureLimits, messages_of, read_capture
 from qbitel.discovery.errors import InputError, QbitelError
 from qbitel.discovery.framing import infer_framing
@@ -150,11 +151,13 @@ def test_a_cut_file_gives_the_packets_before_the_cut(name: str, cut: int) -> Non
 
 
 def test_an_absurd_captured_length_ends_the_file_there() -> None:
-    """A packet that claims gigabytes does not make us allocate them."""
+    """A packet that claims gigabytes does not make us allocate them, and is the reason why there are no messages."""
     content = SEEDS["pcap"][:24] + struct.pack("<IIII", 0, 0, 0xFFFFFFF0, 60) + bytes(60)
     capture = read_capture(content)
     assert capture.counters.packets == 0
     assert any("absurd" in warning for warning in capture.warnings)
+    with pytest.raises(InputError, match="no messages.*absurd length.*from offset 24"):
+        protocols_in([capture])
 
 
 def test_packets_of_no_bytes_are_counted() -> None:
