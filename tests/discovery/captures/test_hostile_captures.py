@@ -156,7 +156,7 @@ def test_an_absurd_captured_length_ends_the_file_there() -> None:
     capture = read_capture(content)
     assert capture.counters.packets == 0
     assert any("absurd" in warning for warning in capture.warnings)
-    with pytest.raises(InputError, match="no messages.*absurd length.*from offset 24"):
+    with pytest.raises(InputError, match=r"no messages.*absurd length.*from offset 24"):
         protocols_in([capture])
 
 
