@@ -52,7 +52,7 @@ def elements() -> list[Element]:
 
 def propose(table: Table, settings: DiscoverySettings) -> list[Ber]:
     """Return the offsets from which the regions are BER, best first."""
-    span = int(min(np.quantile(table.sizes, 0.05, method="lower"), SEARCHED))
+    span = min(table.shortest(), SEARCHED)
     allowed = allowed_failures(len(table), settings)
     few = table.take(np.arange(len(table)) < allowed + 4)
     found = []

@@ -32,7 +32,7 @@ def best_branch(table: Table) -> Branch | None:
     The gain of a byte is what it tells about where the boundaries are (the divergence of the cases' mean probabilities
     from those of all regions) and about the length of the region, in bits a region.
     """
-    reach = int(min(np.quantile(table.sizes, 0.02, method="lower"), REACH))
+    reach = min(table.shortest(0.02), REACH)
     if reach < 2 or len(table) < 4 * LEAST or table.chances is None:
         return None
     window, _ = table.window(reach)

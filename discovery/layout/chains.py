@@ -132,7 +132,7 @@ def propose(table: Table, settings: DiscoverySettings) -> list[Chain]:
     """Return the chains that the regions support, best first."""
     sizes = table.sizes
     odds = column_odds(table, FAR + 24)
-    offsets = _offsets(odds, int(np.quantile(sizes, 0.05, method="lower")))
+    offsets = _offsets(odds, table.shortest())
     allowed = allowed_failures(len(table), settings)
     failures = np.zeros((len(offsets), len(FORMS)), np.int64)
     scan(table.data, table.start, table.end, offsets, _ROWS, allowed, failures)

@@ -22,8 +22,11 @@ def column_chance(table: Table, width: int) -> NDArray[np.float64]:
 
     Rows that end before a column have no say in it; where no row knows a column its probability is 0.
     """
-    chances, known = table.chance(width)
-    return _mean(chances, known)
+    parts, known = np.zeros(width, np.int64), np.zeros(width, np.int64)
+    if table.chances is not None:
+        _add_up(table.chances, table.row, table.begin, table.start, table.end, parts, known)
+    means: NDArray[np.float64] = np.round(parts / np.maximum(known, 1)) / 256
+    return means
 
 
 def column_odds(table: Table, width: int) -> NDArray[np.float64]:
@@ -38,10 +41,14 @@ def column_odds(table: Table, width: int) -> NDArray[np.float64]:
     return clipped
 
 
-def _mean(chances: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float64]:
-    parts = np.rint(chances * 256).astype(np.int64).sum(axis=0)  # whole numbers: no sum depends on the order of rows
-    means: NDArray[np.float64] = np.round(parts / np.maximum(known.sum(axis=0), 1)) / 256
-    return means
+@njit(cache=True, nogil=True)
+def _add_up(chances, row, begin, start, end, parts, known):  # type: ignore[no-untyped-def]
+    """Add up, column by column, the known chances in 1/256 (whole numbers: no order matters) and their number."""
+    for k in range(len(row)):
+        origin = start[k] - begin[k]
+        for column in range(min(len(parts), end[k] - start[k], chances.shape[1] - origin)):
+            parts[column] += np.int64(np.rint(chances[row[k], origin + column] * np.float32(256)))
+            known[column] += 1
 
 
 def cut(chance: NDArray[np.float64], spans: Spans) -> list[int]:

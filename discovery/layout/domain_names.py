@@ -85,7 +85,7 @@ class Sections:
 
 def propose(table: Table, settings: DiscoverySettings) -> list[DomainName | Sections]:
     """Return names and sections that the regions support, best first."""
-    span = int(min(np.quantile(table.sizes, 0.05, method="lower"), SEARCHED))
+    span = min(table.shortest(), SEARCHED)
     allowed = allowed_failures(len(table), settings)
     few = table.take(np.arange(len(table)) < allowed + 4)
     found: list[DomainName | Sections] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from ..falsification import refuted
@@ -92,9 +93,18 @@ def allowed_failures(trials: int, settings: DiscoverySettings) -> int:
 
 def read_numbers(table: Table, width: int, little: bool, span: int) -> tuple[NDArray[np.int64], Bools]:
     """Return the number at each of the first ``span`` offsets of each region (n, span), and whether its bytes exist."""
-    window, exists = table.window(span + width - 1)
     values = np.zeros((len(table), span), np.int64)
-    for place in range(width):
-        step = place if not little else width - 1 - place
-        values = (values << 8) | window[:, step : step + span]
-    return values, exists[:, width - 1 :]
+    _numbers(table.data, table.start, table.end, width, int(little), values)
+    return values, np.arange(width, width + span) <= table.sizes[:, None]
+
+
+@njit(cache=True, nogil=True)
+def _numbers(data, start, end, width, little, values):  # type: ignore[no-untyped-def]
+    """Read numbers; bytes that do not exist are zero."""
+    for row in range(len(start)):
+        for offset in range(min(values.shape[1], end[row] - start[row])):
+            value = np.int64(0)
+            for place in range(width):
+                at = start[row] + offset + (width - 1 - place if little else place)
+                value = value << 8 | (np.int64(data[at]) if at < end[row] else 0)
+            values[row, offset] = value

@@ -70,7 +70,7 @@ class Prefixed:
 def propose(table: Table, settings: DiscoverySettings) -> list[Prefixed]:
     """Return the length prefixes that make the rest of the regions more predictable or lead text, best first."""
     sizes = table.sizes
-    shortest = int(np.quantile(sizes, 0.05, method="lower"))
+    shortest = table.shortest()
     allowed = allowed_failures(len(table), settings)
     found: list[Prefixed] = []
     odds = column_odds(table, min(shortest, SEARCHED) + GAPS + 8)

@@ -78,7 +78,7 @@ def propose(table: Table, settings: DiscoverySettings) -> list[Records]:
 
 def _counted(table: Table, settings: DiscoverySettings) -> list[Records]:
     sizes = table.sizes
-    shortest = int(np.quantile(sizes, 0.05, method="lower"))
+    shortest = table.shortest()
     allowed = allowed_failures(len(table), settings)
     found = []
     for width, little in SHAPES:

@@ -113,7 +113,7 @@ def _behind(builder: Builder, table: Table, depth: int) -> list[Element]:
 
 def propose(table: Table, settings: DiscoverySettings) -> list[Terminated | Counted]:
     """Return the strings at the first offset at which the regions support any, best first; others follow behind it."""
-    span = int(min(np.quantile(table.sizes, 0.05, method="lower"), SEARCHED))
+    span = min(table.shortest(), SEARCHED)
     if span < 1:
         return []
     runs = runs_of(table, span)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 Bools = NDArray[np.bool_]
@@ -64,23 +65,14 @@ class Table:
 
     def window(self, width: int) -> tuple[Bytes, Bools]:
         """Return the first ``width`` bytes of each region (n, width) and the mask of bytes that exist."""
-        offsets = np.arange(width, dtype=np.int64)
-        exists = offsets < self.sizes[:, None]
-        if not len(self.data):
-            return np.zeros(exists.shape, np.uint8), exists
-        found = self.data[np.where(exists, self.start[:, None] + offsets, 0)]
-        found[~exists] = 0
-        return found, exists
+        found = np.zeros((len(self), width), np.uint8)
+        _window(self.data, self.start, self.end, found)
+        return found, np.arange(width) < self.sizes[:, None]
 
-    def tail(self, width: int) -> tuple[Bytes, Bools]:
-        """Return the last ``width`` bytes of each region, right-aligned, and the mask of bytes that exist."""
-        offsets = np.arange(width, dtype=np.int64) - width
-        exists = -offsets <= self.sizes[:, None]
-        if not len(self.data):
-            return np.zeros(exists.shape, np.uint8), exists
-        found = self.data[np.where(exists, self.end[:, None] + offsets, 0)]
-        found[~exists] = 0
-        return found, exists
+    def shortest(self, share: float = 0.05) -> int:
+        """Return the size that all but ``share`` of the regions have, or more."""
+        index = int(share * (len(self) - 1))
+        return int(np.partition(self.sizes, index)[index])
 
     def chance(self, width: int) -> tuple[NDArray[np.float32], Bools]:
         """Return the probability of a boundary before each of the first ``width`` bytes, and where it is known."""
@@ -96,6 +88,13 @@ class Table:
         found = self.chances[self.row[:, None], np.where(known, place, 0)]
         found[~known] = 0
         return found, known
+
+
+@njit(cache=True, nogil=True)
+def _window(data, start, end, found):  # type: ignore[no-untyped-def]
+    for row in range(len(start)):
+        for place in range(min(end[row] - start[row], found.shape[1])):
+            found[row, place] = data[start[row] + place]
 
 
 def joined(tables: list[Table]) -> Table:
