@@ -181,8 +181,7 @@ class Assembler:
 
     def _cut(self, table: Table, start: int, stop: int, boundaries: list[int]) -> list[Element]:
         """Return the fields between ``start`` and ``stop`` of the regions."""
-        window, exists = table.take(slice(0, READERS)).window(stop)
-        facts = columns_of(window, exists)
+        facts = columns_of(table.take(slice(0, READERS)), stop, start)
         edges = [start, *(b for b in boundaries if start < b < stop), stop]
         for edge in edges:
             self.mark(table, edge)
@@ -216,9 +215,13 @@ class Assembler:
 
     def _common_end(self, sizes: Ints, start: int, ends: list[int]) -> int:
         """Return the last of ``ends`` behind ``start`` that enough regions reach, ``start`` where there is none."""
-        return max(
-            (b for b in ends if b > start and not self._refuted(int((sizes < b).sum()), len(sizes))), default=start
-        )
+        ordered, last = np.sort(sizes), start
+        for end in sorted(ends):
+            shorter = int(np.searchsorted(ordered, end))
+            if end > start and self._refuted(shorter, len(sizes)):
+                break  # more messages are shorter than what is further behind
+            last = max(last, end)
+        return last
 
     def _optional(self, table: Table, start: int, width: int, boundaries: list[int], depth: int) -> Element:
         inner = self._beyond(table, start, width, boundaries, depth)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .prefixed import entropy_of
-from .table import Table
+from .table import Bytes, Table
 
 REACH = 24  # offsets at which a switch is looked for
 WIDTH = 96  # columns that are compared
@@ -38,11 +38,9 @@ def best_branch(table: Table) -> Branch | None:
     window, _ = table.window(reach)
     chances, known = table.chance(WIDTH)
     best, chosen = GAIN, None
-    for offset in range(reach - 1):
+    for offset in _dividing(window[:, : reach - 1]).tolist():
         values, group, counts = np.unique(window[:, offset], return_inverse=True, return_counts=True)
         large = counts >= LEAST
-        if not 2 <= len(values) <= MOST or large.sum() < 2 or counts[large].sum() < 0.8 * len(table):
-            continue
         if _is_length(table, window[:, offset].astype(np.int64)):
             continue
         gain = _divergence(chances, known, group, len(values), offset + 1) + _lengths(table, group, len(values))
@@ -50,6 +48,16 @@ def best_branch(table: Table) -> Branch | None:
         if gain > best:
             best, chosen = gain, Branch(offset, values[large].astype(np.int64), gain)
     return chosen
+
+
+def _dividing(window: Bytes) -> NDArray[np.int64]:
+    """Return the offsets at which nearly all regions have one of few values that recur."""
+    width = window.shape[1]
+    codes = window + 256 * np.arange(width)
+    counts = np.bincount(codes.ravel(), minlength=256 * width).reshape(width, 256)
+    kinds, large = (counts > 0).sum(axis=1), counts >= LEAST
+    recur = (counts * large).sum(axis=1) >= 0.8 * len(window)
+    return np.flatnonzero((kinds >= 2) & (kinds <= MOST) & (large.sum(axis=1) >= 2) & recur)
 
 
 def _divergence(

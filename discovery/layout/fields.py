@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -92,12 +93,17 @@ def field_of(names: Names, columns: Columns, start: int, stop: int, prior: Endia
     encoding, endianness = encoding_of(columns, start, stop, prior)
     return Field(
         name=names.next(),
-        width=Fixed(size=stop - start),
+        width=_fixed(stop - start),
         encoding=encoding,
         endianness=endianness,
         constraints=[],  # given, because a default list is copied deeply
         elements=[],
     )
+
+
+@lru_cache(maxsize=1024)
+def _fixed(size: int) -> Fixed:
+    return Fixed(size=size)  # nothing changes it, so that fields may share it
 
 
 def named_at(front: list[Element], at: int, width: int) -> str:

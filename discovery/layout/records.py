@@ -125,8 +125,9 @@ def _uncounted(table: Table) -> list[Records]:
     found = []
     for offset in range(int(kinds[0]) % size, min(int(kinds[0]), SEARCHED) + 1, size):
         hypothesis = Records(offset, 0.0, size)
-        bits = (len(kinds) - 1) * float(np.log2(size)) + _agreement(table, hypothesis)
-        if bits >= ACCEPTED and _agreement(table, hypothesis) > 0:
+        agreed = _agreement(table, hypothesis)
+        bits = (len(kinds) - 1) * float(np.log2(size)) + agreed
+        if bits >= ACCEPTED and agreed > 0:
             found.append(Records(offset, bits + _words(table, hypothesis), size))
     return found[:3]
 
@@ -143,7 +144,7 @@ def _agreement(table: Table, records: Records) -> float:
     if len(items) < 4:
         return 0.0
     items = items.take(slice(0, 1024))
-    entropies = columns_of(*items.window(records.size)).entropy
+    entropies = columns_of(items, records.size).entropy
     ceiling = min(8.0, float(np.log2(len(items))))
     structured = float(entropies.min()) < 0.6 * ceiling
     later = items.take(items.start > items.begin)
@@ -159,7 +160,7 @@ def _words(table: Table, records: Records) -> float:
     """
     if records.size != WORD:
         return 0.0
-    facts = columns_of(*records.items(table.after(records.offset)).take(slice(0, 1024)).window(WORD))
+    facts = columns_of(records.items(table.after(records.offset)).take(slice(0, 1024)), WORD)
     zeros = (facts.zeros[[0, WORD - 1]] + 1.0) / (facts.rows[[0, WORD - 1]] + 2.0)
     odds = zeros / (1 - zeros)
     factor = float(odds[0] / odds[1])

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numba import njit
 
 from ..spec import Delimited, Element, Field, Fixed, Repeat, Rest, ToEnd, Until
 from .fields import PRINTABLE, SPACES, Names, plain
 from .lines import AGREED, Step, divide, has_tail, line_elements
 from .markup import bracketed_elements, is_bracketed, is_markup, markup_elements
-from .table import Bools, Bytes, Table
+from .table import Table
 
 READ = 512  # bytes of a message that are looked at
 MESSAGES = 256
@@ -21,6 +22,7 @@ IS_TEXT = 0.85  # share of regions
 HEAD = 16  # bytes of text before an empty line, from which what follows may be anything
 _TEXT = PRINTABLE | SPACES
 _TEXT[128:] = True  # UTF-8; a share of these is allowed below
+_ASCII = PRINTABLE | SPACES
 
 
 def is_text(table: Table) -> bool:
@@ -33,23 +35,42 @@ def text_share(table: Table) -> float:
     few = table.take(slice(0, MESSAGES))
     if not len(few) or few.sizes.mean() < 4:
         return 0.0
-    window, exists = few.window(int(min(few.sizes.max(), READ)))
-    text, ascii_bytes = _TEXT[window] | ~exists, (PRINTABLE[window] | SPACES[window]) & exists
-    whole = (text.mean(axis=1) >= 0.995) & (ascii_bytes.sum(axis=1) >= 0.9 * exists.sum(axis=1))
-    return float((whole | _has_head(window, ascii_bytes)).mean())
+    width = int(min(few.sizes.max(), READ))
+    return int(_texts(few.data, few.start, few.end, width, _TEXT, _ASCII)) / len(few)
 
 
-def _has_head(window: Bytes, ascii_bytes: Bools) -> Bools:
-    """Return which rows begin with several lines of text and an empty one."""
-    feeds = window == 10
-    feeds[:, 1:] &= (window[:, :-1] != 13) | (window[:, 1:] == 10)
-    empty = np.zeros(feeds.shape, np.bool_)
-    empty[:, 1:] = feeds[:, 1:] & feeds[:, :-1]
-    empty[:, 3:] |= (window[:, 3:] == 10) & (window[:, 2:-1] == 13) & feeds[:, 1:-2] & (window[:, :-3] == 13)
-    first = np.where(empty.any(axis=1), empty.argmax(axis=1), 0)
-    text = ascii_bytes.cumsum(axis=1)[np.arange(len(first)), first]
-    found: Bools = (first >= HEAD) & (text == first + 1)
+@njit(cache=True, nogil=True)
+def _texts(data, start, end, width, text, ascii_text):  # type: ignore[no-untyped-def]
+    """Return how many regions are text, or begin with several lines of it and an empty one."""
+    found = 0
+    for row in range(len(start)):
+        size = max(min(end[row] - start[row], width), 0)
+        other, shown = 0, 0
+        for at in range(start[row], start[row] + size):
+            other += not text[data[at]]
+            shown += ascii_text[data[at]]
+        whole = (width - other) / width >= 0.995 and shown >= 0.9 * size
+        found += whole or _has_head(data, start[row], size, ascii_text)
     return found
+
+
+@njit(cache=True, nogil=True)
+def _has_head(data, start, size, ascii_text):  # type: ignore[no-untyped-def]
+    """Return whether all bytes up to the first empty line are text, and enough of them."""
+    for place in range(size):
+        byte = data[start + place]
+        if not ascii_text[byte]:
+            return False
+        if byte == 10 and place > 0 and _is_empty(data, start, place):
+            return place >= HEAD
+    return False
+
+
+@njit(cache=True, nogil=True)
+def _is_empty(data, start, place):  # type: ignore[no-untyped-def]
+    """Return whether a line feed ends a line without bytes."""
+    before = data[start + place - 1]
+    return before == 10 or (place >= 3 and before == 13 and data[start + place - 2] == 10 and data[start + place - 3] == 13)
 
 
 @dataclass(frozen=True)
