@@ -8,6 +8,7 @@ from functools import lru_cache
 from .settings import DiscoverySettings
 from .spec import quantise
 
+_QUANTUM = 2.0**-16
 _STEPS = 40  # halvings: far below the quantum of 2**-16
 
 
@@ -37,7 +38,19 @@ def violation_lower_bound(violations: int, trials: int, confidence: float) -> fl
 
 def refuted(violations: int, trials: int, settings: DiscoverySettings) -> bool:
     """Return whether the violation rate is above ``settings.epsilon`` with ``settings.confidence``."""
-    return violation_lower_bound(violations, trials, settings.confidence) > settings.epsilon
+    if violations <= trials * (settings.epsilon - _QUANTUM):
+        return False  # the bound is below the rate itself
+    return _refuted(violations, trials, settings.confidence, settings.epsilon)
+
+
+@lru_cache(maxsize=65536)
+def _refuted(violations: int, trials: int, confidence: float, epsilon: float) -> bool:
+    """Tell by the tail at the rate in question; only where the bound is about the same, by the bound itself."""
+    if _tail(violations, trials, epsilon + _QUANTUM) < 1 - confidence:
+        return True
+    if _tail(violations, trials, epsilon - _QUANTUM) >= 1 - confidence:
+        return False
+    return violation_lower_bound(violations, trials, confidence) > epsilon
 
 
 def _tail(violations: int, trials: int, rate: float) -> float:

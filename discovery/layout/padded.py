@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from .hypothesis import ACCEPTED
-from .runs import BYTES, ZEROS, runs_of
+from .runs import BYTES, REACH, TEXT, ZEROS, runs_of
 from .strings import CHARACTER_BITS, COUNTED, MEAN
 from .table import Ints, Table
 
@@ -31,23 +32,49 @@ def with_padded(chance: NDArray[np.float64], table: Table) -> NDArray[np.float64
     width = min(len(chance), COLUMNS, int(few.sizes.min())) if len(few) else 0
     if width < LEAST:
         return chance
+    sums = np.zeros((3, width + 1), np.int64)
+    _text_columns(few.data, few.start, few.end, TEXT, sums)
+    likely = (sums[0] / len(few) >= MEAN) & (sums[1] / len(few) >= FILLED)
+    blanks = 4 * int(sums[2].max()) >= len(few)
+    if not blanks and not likely.any():
+        return chance
     window, _ = few.window(width)
     firm = chance.copy()
-    zeros = _zero_padded(few, window, chance)
-    for start, stop in zeros + _blank_padded(window):
+    zeros = _zero_padded(few, window, chance, likely) if likely.any() else []
+    for start, stop in zeros + (_blank_padded(window) if blanks else []):
         firm[start + 1 : stop] = 0.0
         firm[stop : stop + 1] = CERTAIN
     firm[[start for start, _ in zeros]] = CERTAIN
     return firm
 
 
-def _zero_padded(table: Table, window: NDArray[np.uint8], chance: NDArray[np.float64]) -> list[tuple[int, int]]:
+@njit(cache=True, nogil=True)
+def _text_columns(data, start, end, text, sums):  # type: ignore[no-untyped-def]
+    """
+    Add up the characters that follow each column within the window, the regions that have any, and the blanks.
+
+    The window has one column less than ``sums``; all regions fill it. A run counts as far as ``runs_of`` reads it.
+    """
+    width = sums.shape[1] - 1
+    for row in range(len(start)):
+        run = 0
+        for column in range(min(end[row] - start[row], width + 1 + REACH) - 1, -1, -1):
+            byte = data[start[row] + column]
+            run = run + 1 if text[byte] else 0
+            if column < width:
+                sums[0, column] += min(run, width - column)
+                sums[1, column] += run > 0
+                sums[2, column] += byte == _BLANK
+
+
+def _zero_padded(
+    table: Table, window: NDArray[np.uint8], chance: NDArray[np.float64], likely: NDArray[np.bool_]
+) -> list[tuple[int, int]]:
     """Return (start, stop) of fields of text and zeros, none over another."""
     width = window.shape[1]
     runs = runs_of(table, width + 1)
     text, zeros = np.minimum(runs[BYTES], width - np.arange(width + 1)), runs[ZEROS]
     zeros = np.minimum(zeros, width - np.arange(width + 1))
-    likely = (text.mean(axis=0) >= MEAN) & ((text > 0).mean(axis=0) >= FILLED)
     found: list[tuple[int, int]] = []
     for at in np.flatnonzero(likely).tolist():
         if at + LEAST <= width and (not found or at >= found[-1][1]):
@@ -93,8 +120,6 @@ def _said(chance: NDArray[np.float64], at: int) -> float:
 def _blank_padded(window: NDArray[np.uint8]) -> list[tuple[int, int]]:
     """Return (first blank column, stop) of the columns at which runs of blanks of different lengths end."""
     blank = window == _BLANK
-    if 4 * int(blank.sum(axis=0).max()) < len(window):
-        return []
     runs = np.zeros(window.shape, np.int64)
     for column in range(window.shape[1]):
         runs[:, column] = np.where(blank[:, column], (runs[:, column - 1] if column else 0) + 1, 0)

@@ -11,9 +11,9 @@ from .table import Table
 
 BYTES, LITTLE, BIG, ZEROS = range(4)
 REACH = 256  # bytes behind the last offset that are read
-_TEXT = PRINTABLE.copy()
-_TEXT[9] = True
-_TEXT[0xA1:] = True  # UTF-8 and Latin-1; evidence counts ASCII alone
+TEXT = PRINTABLE.copy()
+TEXT[9] = True
+TEXT[0xA1:] = True  # UTF-8 and Latin-1; evidence counts ASCII alone
 
 
 def runs_of(table: Table, span: int) -> NDArray[np.int64]:
@@ -24,7 +24,7 @@ def runs_of(table: Table, span: int) -> NDArray[np.int64]:
     last, and zero bytes.
     """
     runs = np.zeros((4, len(table), max(span, 0)), np.int64)
-    _scan(table.data, table.start, table.end, _TEXT, PRINTABLE, runs)
+    _scan(table.data, table.start, table.end, TEXT, PRINTABLE, runs)
     return runs
 
 

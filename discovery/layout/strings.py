@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
+from numba import njit
 
 from ..settings import DiscoverySettings
 from ..spec import Delimited, Element, Encoding, Field, FromLength, Width
@@ -22,6 +24,7 @@ MEAN = 2.5  # characters, on average
 PADDED = 128  # bytes behind a string that are read for padding
 END_BITS = 4.0  # of a string that ends where it should
 WIDTHS = ((1, False), (2, False), (2, True), (4, False), (4, True))
+SHAPES = np.array(WIDTHS, np.int64)
 _MARKS = {BYTES: (b"\0", b"\r\n", b"\n"), LITTLE: (b"\0\0\0",), BIG: (b"\0\0",)}
 _ENCODINGS: dict[int, Encoding] = {BYTES: "ascii", LITTLE: "utf16", BIG: "utf16"}
 
@@ -165,6 +168,19 @@ class _Seen:
         kinds = len(np.unique(sizes[chosen]))
         return round((text + self.odds + ending * kinds) * 256) / 256 if kinds >= LENGTHS else 0.0
 
+    @cached_property
+    def counts(self) -> Ints:
+        """
+        Of each of ``WIDTHS`` (5, 5): how often the number right before the text may tell its length.
+
+        In bytes, in units of two bytes: the text is as long, longer, or a character shorter; then how often the number
+        is the bytes of the text, one more, two more. Zeros where there is no room for a number.
+        """
+        counts = np.zeros((len(WIDTHS), 5), np.int64)
+        _count_told(self.table.data, self.table.start + self.offset, self.table.end, self.run, self.step, SHAPES, counts)
+        counts[[self.offset < width for width, _ in WIDTHS]] = 0
+        return counts
+
     def numbers(self, width: int, little: bool) -> Ints:
         """Return the number right before the text."""
         if (width, little) not in self._read:
@@ -189,8 +205,24 @@ def _terminated(seen: _Seen) -> list[Terminated]:
 
 def _is_told(seen: _Seen) -> bool:
     """Return whether a number before a string says how long it is."""
-    told = [seen.numbers(width, little) - seen.run * seen.step for width, little in WIDTHS if seen.offset >= width]
-    return any(float((more == bias).mean()) > 0.9 for more in told for bias in (0, 1, 2))
+    return bool((seen.counts[:, 2:] / len(seen.run) > 0.9).any())
+
+
+@njit(cache=True, nogil=True)
+def _count_told(data, text, end, run, step, shapes, counts):  # type: ignore[no-untyped-def]
+    for row in range(len(text)):
+        size = run[row] * step
+        for shape in range(len(shapes)):
+            width = shapes[shape, 0]
+            number = np.int64(0)
+            for place in range(width):
+                at = text[row] - 1 - place if shapes[shape, 1] else text[row] - width + place
+                number = number << 8 | (np.int64(data[at]) if 0 <= at < end[row] else 0)
+            for scale in (1, 2):
+                left = size - number * scale
+                counts[shape, scale - 1] += left >= 0 or left == -step
+            for bias in range(3):
+                counts[shape, 2 + bias] += number == size + bias
 
 
 def _is_padded(table: Table, ends: Ints, fits: Bools) -> bool:
@@ -204,18 +236,17 @@ def _is_padded(table: Table, ends: Ints, fits: Bools) -> bool:
 
 def _counted(seen: _Seen) -> list[Counted]:
     found: list[Counted] = []
-    for width, little in WIDTHS:
-        if seen.offset < width:
+    may = seen.counts[:, :2] / len(seen.run) > 0.9
+    for shape, column in np.argwhere(may[:, : seen.step]).tolist():
+        width, little = WIDTHS[shape]
+        numbers, scale = seen.numbers(width, little), column + 1
+        string = Counted(seen.offset, 0.0, width, little, scale, seen.alphabet)
+        told = _told(seen, string, numbers * scale)
+        if told.mean() <= 0.9 or int((~string.fits(seen.table)).sum()) > seen.allowed:
             continue
-        numbers = seen.numbers(width, little)
-        for scale in sorted({1, seen.step}):
-            string = Counted(seen.offset, 0.0, width, little, scale, seen.alphabet)
-            told = _told(seen, string, numbers * scale)
-            if told.mean() <= 0.9 or int((~string.fits(seen.table)).sum()) > seen.allowed:
-                continue
-            bits = seen.bits(np.minimum(numbers * scale, seen.run * seen.step), 2 * END_BITS, told)
-            if bits >= ACCEPTED and not _are_labels(seen, string, numbers * scale):
-                found.append(Counted(seen.offset, bits + width, width, little, scale, seen.alphabet))
+        bits = seen.bits(np.minimum(numbers * scale, seen.run * seen.step), 2 * END_BITS, told)
+        if bits >= ACCEPTED and not _are_labels(seen, string, numbers * scale):
+            found.append(Counted(seen.offset, bits + width, width, little, scale, seen.alphabet))
     return found
 
 
