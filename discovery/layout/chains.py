@@ -130,7 +130,6 @@ class Chain:
 
 def propose(table: Table, settings: DiscoverySettings) -> list[Chain]:
     """Return the chains that the regions support, best first."""
-    sizes = table.sizes
     odds = column_odds(table, FAR + 24)
     offsets = _offsets(odds, table.shortest())
     allowed = allowed_failures(len(table), settings)

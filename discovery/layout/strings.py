@@ -177,7 +177,8 @@ class _Seen:
         is the bytes of the text, one more, two more. Zeros where there is no room for a number.
         """
         counts = np.zeros((len(WIDTHS), 5), np.int64)
-        _count_told(self.table.data, self.table.start + self.offset, self.table.end, self.run, self.step, SHAPES, counts)
+        text = self.table.start + self.offset
+        _count_told(self.table.data, text, self.table.end, self.run, self.step, SHAPES, counts)
         counts[[self.offset < width for width, _ in WIDTHS]] = 0
         return counts
 

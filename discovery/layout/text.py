@@ -70,7 +70,9 @@ def _has_head(data, start, size, ascii_text):  # type: ignore[no-untyped-def]
 def _is_empty(data, start, place):  # type: ignore[no-untyped-def]
     """Return whether a line feed ends a line without bytes."""
     before = data[start + place - 1]
-    return before == 10 or (place >= 3 and before == 13 and data[start + place - 2] == 10 and data[start + place - 3] == 13)
+    if before == 10 or place < 3:
+        return before == 10
+    return before == 13 and data[start + place - 2] == 10 and data[start + place - 3] == 13
 
 
 @dataclass(frozen=True)
