@@ -42,7 +42,8 @@ SHAPES = ((48, 128), (200, 128))
 MEANING = {
     "statistics": "statistics of columns", "tails": "columns counted from the end", "pairs": "pairs of bytes",
     "likeness": "means of like positions, first layer", "recurrence": "recurrence along the message",
-    "agreement": "means of like positions, third layer", "semantics": "meanings told along (multi-task)",
+    "agreement": "means of like positions, third layer",
+    "manner": "means by column modulo 4 (widths, alignment)", "semantics": "meanings told along (multi-task)",
 }  # fmt: skip
 
 

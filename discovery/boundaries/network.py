@@ -25,6 +25,7 @@ BYTE_REACH = 3
 GROUP_REACH = 3
 OVERALL_REACH = 1
 NEAR, WIDE, LAST = 1, 3, 1
+PHASES, STYLE_COLUMNS = 4, 64  # columns alike by their remainder; the columns that tell of a protocol's manner
 
 Array = NDArray[np.float32]
 
@@ -56,9 +57,24 @@ class Pools:
 
     def by_column(self) -> Array:
         """Return (width, channels): the means over the columns of all types together."""
-        sums = self.sums["cell"].reshape(-1, self.width, self.sums["cell"].shape[1]).sum(axis=0)
-        counts = self.counts["cell"].reshape(-1, self.width).sum(axis=0)
-        return _divided(sums, counts)
+        return _divided(*self._columns)
+
+    def by_phase(self) -> Array:
+        """
+        Return (PHASES, PHASES * channels): means over the front by column modulo ``PHASES``, each and those after it.
+
+        They tell of the manner of a protocol: how wide its fields are for the most part, whether they are aligned.
+        """
+        front = [part[:STYLE_COLUMNS] for part in self._columns]
+        sums, counts = (np.stack([part[k::PHASES].sum(axis=0) for k in range(PHASES)]) for part in front)
+        means = _divided(sums, counts)
+        return np.concatenate([np.roll(means, -phase, axis=0) for phase in range(PHASES)], axis=1)
+
+    @property
+    def _columns(self) -> tuple[Array, NDArray[np.int64]]:
+        """(width, channels) sums and (width,) counts by column over all types."""
+        sums, counts = self.sums["cell"], self.counts["cell"]
+        return sums.reshape(-1, self.width, sums.shape[1]).sum(axis=0), counts.reshape(-1, self.width).sum(axis=0)
 
 
 @dataclass(frozen=True)
@@ -150,7 +166,9 @@ class Network:
     def said(self, name: str, pools: Pools, groups: int) -> Said:
         """Return what the means of a layer add to the next: ``name`` is ``first`` or ``third``."""
         cell = self.linear(f"{name}_cell", pools.mean("cell"))
-        cell += np.tile(self.linear(f"{name}_column", pools.by_column()), (groups, 1))
+        column = self.linear(f"{name}_column", pools.by_column())
+        column += self.linear(f"{name}_phase", pools.by_phase())[np.arange(pools.width) % PHASES]
+        cell += np.tile(column, (groups, 1))
         tail, gram = self.linear(f"{name}_tail", pools.mean("tail")), self.linear(f"{name}_gram", pools.mean("gram"))
         return Said(cell, tail, gram)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 
 import pytest
 
-from qbitel.train.simulator import FAMILIES, exchange, layers, packed, simulate
+from qbitel.train.simulator import FAMILIES, exchange, layers, numbers, packed, simulate
 from qbitel.train.simulator.message import Message, World
 from qbitel.train.simulator.structures import (
     CHECKSUMS,
@@ -57,6 +58,35 @@ def built(factory, seed: int, body: bytes) -> tuple[bytes, list[tuple[int, int, 
     message.put(body)
     message.finish()
     return message.payload(), message.truth()[1], world
+
+
+def test_aligned_protocols_place_numbers_at_multiples_of_their_width() -> None:
+    """However widths are drawn, those of 2 bytes begin at even offsets and wider ones at multiples of 4."""
+    world = World(Random(5), "big", alike=0.3, aligned=True)
+    for _ in range(300):
+        at, drawn = world.offset, world.width(world.rng, [1, 2, 4, 8])
+        assert world.offset == at + drawn
+        assert at % min(drawn, 4) == 0
+
+
+def test_widths_of_neighbours_are_alike_as_often_as_the_world_says() -> None:
+    """The share of fields that are as wide as the one before them grows from chance to nearly all."""
+    shares = []
+    for alike in (0.0, 0.5, 0.9):
+        world = World(Random(6), "big", alike)
+        widths = [world.width(world.rng, [1, 2, 4, 8]) for _ in range(2000)]
+        shares.append(sum(a == b for a, b in pairwise(widths)) / 1999)
+    assert [round(share, 1) for share in shares] == [0.2, 0.6, 0.9]
+
+
+def test_numbers_of_a_row_are_equally_wide() -> None:
+    """A row is some fields of one width, and their offsets say so."""
+    for seed in range(20):
+        world = World(Random(seed), "big")
+        field, message = numbers.row(world.rng, world), Message(world)
+        field(message)
+        assert {len(part) for part in message.parts} == {world.last}
+        assert world.offset == message.size(0)
 
 
 def test_checksums_hold_when_computed_again() -> None:

@@ -12,12 +12,21 @@ from ...discovery.boundaries.columns import FEATURES as COLUMN_FEATURES
 from ...discovery.boundaries.columns import FLOW_FEATURES
 from ...discovery.boundaries.grams import FEATURES as GRAM_FEATURES
 from ...discovery.boundaries.inputs import FEATURES as CONTEXT_FEATURES
-from ...discovery.boundaries.network import BYTE_REACH, GROUP_REACH, LAST, NEAR, OVERALL_REACH, WIDE
+from ...discovery.boundaries.network import (
+    BYTE_REACH,
+    GROUP_REACH,
+    LAST,
+    NEAR,
+    OVERALL_REACH,
+    PHASES,
+    STYLE_COLUMNS,
+    WIDE,
+)
 from .examples import KINDS, Example
 from .scan import Scan
 
 BYTES, EMBEDDING = 257, 8
-PARTS = ("statistics", "tails", "pairs", "likeness", "recurrence", "agreement", "semantics")
+PARTS = ("statistics", "tails", "pairs", "likeness", "recurrence", "agreement", "manner", "semantics")
 
 
 class BoundaryNetwork(nn.Module):
@@ -45,6 +54,8 @@ class BoundaryNetwork(nn.Module):
         self.tail_out = nn.Linear(cells, hidden, bias=False)
         self.context_in = nn.Linear(CONTEXT_FEATURES, hidden, bias=False)
         self.first_cell, self.first_column, self.first_tail, self.first_gram = _pools(hidden, narrow)
+        self.first_phase = nn.Linear(PHASES * hidden, narrow, bias=False)
+        self.third_phase = nn.Linear(PHASES * narrow, narrow, bias=False)
         self.row_pool = nn.Linear(hidden, narrow, bias=False)
         self.near = nn.Linear(3 * hidden, narrow)
         self.scan_keep, self.scan_new = nn.Linear(narrow, states), nn.Linear(narrow, states)
@@ -55,6 +66,8 @@ class BoundaryNetwork(nn.Module):
         self.out = nn.Linear(narrow, 1)
         self.kind = nn.Linear(narrow, len(KINDS))
         with torch.no_grad():
+            self.first_phase.weight.zero_()
+            self.third_phase.weight.zero_()
             for part in sorted(self.without):
                 for weight in self._outputs(part):
                     weight.zero_()
@@ -69,9 +82,10 @@ class BoundaryNetwork(nn.Module):
             "statistics": [self.cell_out.weight, self.tail_out.weight],
             "tails": [self.tail_out.weight, *pooled["tail"]],
             "pairs": [self.context_in.weight[:, -GRAM_FEATURES:], *pooled["gram"]],
-            "likeness": [getattr(self, f"first_{name}").weight for name in names],
+            "likeness": [getattr(self, f"first_{name}").weight for name in (*names, "phase")],
             "recurrence": [self.scan_out.weight],
-            "agreement": [getattr(self, f"third_{name}").weight for name in names],
+            "manner": [self.first_phase.weight, self.third_phase.weight],
+            "agreement": [getattr(self, f"third_{name}").weight for name in (*names, "phase")],
             "semantics": [self.kind.weight],
         }[part]
 
@@ -123,7 +137,11 @@ class BoundaryNetwork(nn.Module):
             if (kind == "tail" and "tails" in self.without) or (kind == "gram" and "pairs" in self.without):
                 continue
             made = made + _at(getattr(self, f"{name}_{kind}")(_mean(x, index, size)), index)
-        return made
+        if "manner" in self.without:
+            return made
+        means = _mean(x, place.style, PHASES)
+        around = torch.cat([means.roll(-phase, 0) for phase in range(PHASES)], 1)
+        return made + _at(getattr(self, f"{name}_phase")(around), place.phase)
 
 
 class Place:
@@ -136,6 +154,8 @@ class Place:
             torch.from_numpy(index.astype("int64"))
             for index in (inputs.flat.row, inputs.cell, inputs.tail, inputs.gram, inputs.flat.column)
         )
+        self.phase = torch.where(self.column < 0, -1, self.column % PHASES)
+        self.style = torch.where(self.column < STYLE_COLUMNS, self.phase, -1)
         self.inside = (self.row >= 0).float()[:, None]
 
     def pools(self) -> list[tuple[str, Tensor, int]]:

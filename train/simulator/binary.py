@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 
 from . import identity, numbers, strings, structures
@@ -15,6 +16,7 @@ HEADER: Table = [
     (2, identity.session), (1, identity.timestamp), (2, numbers.zeros), (2, numbers.quantity), (1, structures.checksum),
     (1, identity.ipv4), (2, numbers.enumeration), (1, identity.mac), (1, numbers.bit_fields), (0.5, identity.uptime),
     (0.5, numbers.sentinel), (0.3, identity.ntp_time), (0.7, structures.optional), (0.4, structures.prefixed_length),
+    (1, numbers.row),
 ]  # fmt: skip
 GENERAL: Table = [
     (6, numbers.quantity), (5, numbers.enumeration), (3, numbers.zeros), (2, identity.timestamp), (2, identity.ipv4),
@@ -24,12 +26,12 @@ GENERAL: Table = [
     (1, strings.wide), (1, numbers.bit_fields), (1, numbers.signed), (1, identity.transaction), (1, numbers.walk),
     (1, identity.ntp_time), (0.5, identity.split_time), (0.5, identity.uptime), (0.5, identity.ipv6),
     (1, numbers.sentinel), (0.7, identity.session), (2, structures.optional), (1.5, structures.switched),
-    (0.5, structures.prefixed_length),
+    (0.5, structures.prefixed_length), (1.5, numbers.row),
 ]  # fmt: skip
 INDUSTRIAL: Table = [
     (6, numbers.quantity), (4, numbers.enumeration), (5, structures.records), (2, numbers.walk), (2, numbers.floating),
     (2, numbers.flags), (2, numbers.zeros), (1, numbers.bit_fields), (1, numbers.signed), (1, structures.tagged),
-    (0.5, identity.split_time), (0.5, strings.opaque), (0.5, strings.padded),
+    (0.5, identity.split_time), (0.5, strings.opaque), (0.5, strings.padded), (1, numbers.row),
 ]  # fmt: skip
 OPTIONS: Table = [
     (6, structures.tagged), (2, numbers.quantity), (1, identity.ipv4), (1, numbers.zeros), (1, identity.mac),
@@ -44,7 +46,7 @@ REMOTE: Table = [
 FIXED: Table = [
     (6, numbers.quantity), (4, numbers.enumeration), (3, numbers.zeros), (3, numbers.flags), (2, identity.counter),
     (2, identity.timestamp), (1, identity.ipv4), (1, identity.mac), (1, numbers.bit_fields), (1, numbers.floating),
-    (1, numbers.constant), (1, identity.identifier), (1, strings.padded), (1, numbers.sentinel),
+    (1, numbers.constant), (1, identity.identifier), (1, strings.padded), (1, numbers.sentinel), (1.5, numbers.row),
 ]  # fmt: skip
 SEALED: Table = [(3, strings.opaque), (3, strings.sized_opaque), (1, identity.counter), (1, numbers.quantity)]
 VARINTS: Table = [(6, structures.keyed_varints), (1, numbers.quantity), (1, strings.opaque)]
@@ -77,24 +79,31 @@ def make(rng: Random, world: World) -> Binary:
     """Draw a protocol of one of the binary families."""
     body = rng.choices([table for _, table in MIXTURE], [weight for weight, _ in MIXTURE])[0]
     n = rng.choice([1, 2, 3, 5, 6, 8, 12, 16, 24, 40])
-    made = Binary(
-        header=[choose(rng, HEADER)(rng, world) for _ in range(rng.choice([0, 1, 1, 2, 3, 4, 5, 6, 8]))],
-        bodies=[_body(rng, world, body) for _ in range(n)],
-        trailer=[structures.checksum(rng, world)] if rng.random() < 0.2 else [],
-        codes=_codes(rng, n),
-        weights=[rng.gammavariate(rng.choice([0.3, 0.5, 1, 3]), 1) + 1e-3 for _ in range(n)],
-    )
+    made = Binary([], [], [], _codes(rng, n), [])
+    factories = [choose(rng, HEADER) for _ in range(rng.choice([0, 1, 1, 2, 3, 4, 5, 6, 8]))]
     if n > 1 or rng.random() < 0.5:
-        width = rng.choice([1, 1, 1, 1, 2, 2, 4])
-        _insert(rng, made.header, lambda message: message.integer(made.codes[made.choice], width, "type"))
+        factories.insert(rng.randint(0, len(factories)), partial(_code, made))
+    if rng.random() < 0.65:
+        factories.insert(rng.randint(0, len(factories)), structures.length_of_rest)
+    world.offset = 0
+    made.header += [factory(rng, world) for factory in factories]
+    start = world.offset
+    for _ in range(n):
+        world.offset = start
+        made.bodies.append(_body(rng, world, body))
+    made.trailer += [structures.checksum(rng, world)] if rng.random() < 0.2 else []
+    made.weights += [rng.gammavariate(rng.choice([0.3, 0.5, 1, 3]), 1) + 1e-3 for _ in range(n)]
     _complete(rng, world, made)
     return made
 
 
+def _code(made: Binary, rng: Random, world: World) -> Emit:
+    width = world.width(rng, [1, 1, 1, 1, 2, 2, 4])
+    return lambda message: message.integer(made.codes[made.choice], width, "type")
+
+
 def _complete(rng: Random, world: World, made: Binary) -> None:
-    """Add a length, content that the carrier does not read, a trailer, and a field where messages could be empty."""
-    if rng.random() < 0.65:
-        _insert(rng, made.header, structures.length_of_rest(rng, world))
+    """Add content that the carrier does not read, a trailer, and a field where messages could be empty."""
     for body in rng.sample(made.bodies, min(len(made.bodies), rng.choice([0, 0, 1, 1, 2]))):
         body.append(strings.bulk(rng, world))
     if rng.random() < 0.05:
@@ -112,7 +121,3 @@ def _codes(rng: Random, n: int) -> list[int]:
         return [rng.randrange(256) for _ in range(n)]
     base, step = rng.choice([0, 1, 1, 16, 128]), rng.choice([1, 1, 1, 2, 16])
     return [(base + i * step) % 256 for i in range(n)]
-
-
-def _insert(rng: Random, header: list[Emit], one: Emit) -> None:
-    header.insert(rng.randint(0, len(header)), one)

@@ -114,8 +114,8 @@ def _function(rng: Random, world: World, code: int) -> Function:
         code=code,
         action=rng.choice(ACTIONS),
         area=numbers.enumeration(rng, world) if rng.random() < 0.3 else None,
-        address=rng.choice([1, 2, 2, 2, 3, 4]),
-        count=rng.choice([1, 2, 2]),
+        address=world.width(rng, [1, 2, 2, 2, 3, 4]),
+        count=world.width(rng, [1, 2, 2]),
         item=choose(rng, ITEMS)(rng, world),
         items=rng.choice([1, 1, 2, 4, 10, 30]),
         whole=rng.random() < 0.4,
@@ -125,6 +125,7 @@ def _function(rng: Random, world: World, code: int) -> Function:
 
 def make(rng: Random, world: World) -> Exchange:
     """Draw a header and the functions."""
+    world.offset = 0
     header = [choose(rng, HEADER)(rng, world) for _ in range(rng.choice([0, 1, 1, 2, 3, 4, 6]))]
     if rng.random() < 0.7:
         header.insert(rng.randint(0, len(header)), structures.length_of_rest(rng, world))

@@ -11,7 +11,7 @@ NTP_EPOCH = 2_208_988_800
 
 def transaction(rng: Random, world: World) -> Emit:
     """An id drawn by the asker and echoed by the answer."""
-    width, key = rng.choice([1, 2, 2, 2, 4, 4, 8]), object()
+    width, key = world.width(rng, [1, 2, 2, 2, 4, 4, 8]), object()
 
     def emit(message: Message) -> None:
         where = (key, message.world.flow)
@@ -24,7 +24,7 @@ def transaction(rng: Random, world: World) -> Emit:
 
 def session(rng: Random, world: World) -> Emit:
     """Bytes fixed for a flow, or one of a small pool."""
-    width = rng.choice([2, 4, 4, 8, 16])
+    width = world.width(rng, [2, 4, 4, 8, 16])
     pool = [rng.randbytes(width) for _ in range(rng.choice([1, 1, 2, 4, 8, 30]))]
     if rng.random() < 0.3:
         pool = [world.number(rng.randrange(1, 3000), width) for _ in pool]
@@ -39,7 +39,7 @@ def session(rng: Random, world: World) -> Emit:
 
 def counter(rng: Random, world: World) -> Emit:
     """A sequence number per flow or for all, by steps."""
-    width, key = rng.choice([1, 2, 2, 2, 4, 4, 4, 8]), object()
+    width, key = world.width(rng, [1, 2, 2, 2, 4, 4, 4, 8]), object()
     start = rng.choice([0, rng.randrange(200), rng.randrange(60000), rng.randrange(1 << 31)])
     step, skip, shared = rng.choice([1, 1, 1, 1, 2, 160, 1000]), rng.choice([0, 0, 0.2]), rng.random() < 0.4
 
@@ -55,6 +55,7 @@ def counter(rng: Random, world: World) -> Emit:
 
 def ipv4(rng: Random, world: World) -> Emit:
     """Addresses of one or two networks."""
+    world.width(rng, [4])
     count = rng.choice([1, 1, 2])
     nets = [bytes([rng.choice([10, 172, 192, rng.randrange(1, 224)]), rng.randrange(256)]) for _ in range(count)]
     subnets = [rng.randrange(256) for _ in range(rng.choice([1, 1, 3]))]
@@ -78,6 +79,7 @@ def ipv6(rng: Random, world: World) -> Emit:
 
 def mac(rng: Random, world: World) -> Emit:
     """Hardware addresses of one or two makers."""
+    world.width(rng, [6])
     makers = [rng.randbytes(3) for _ in range(rng.choice([1, 2]))]
     pool = [rng.choice(makers) + rng.randbytes(3) for _ in range(rng.choice([1, 2, 4, 20]))]
     return lambda message: message.put(message.rng.choice(pool), "address")
@@ -85,6 +87,7 @@ def mac(rng: Random, world: World) -> Emit:
 
 def port(rng: Random, world: World) -> Emit:
     """A port number, ephemeral or one of a few."""
+    world.width(rng, [2])
     few = [rng.choice([53, 80, 443, 502, 8080, 20000]) for _ in range(2)]
 
     def emit(message: Message) -> None:
@@ -103,6 +106,7 @@ def identifier(rng: Random, world: World) -> Emit:
 def timestamp(rng: Random, world: World) -> Emit:
     """The current time in one of the usual units."""
     unit, width = rng.choice([(1, 4), (1, 4), (1, 8), (1000, 8), (1_000_000, 8), (1000, 6), (10_000_000, 8)])
+    world.width(rng, [width])
     return lambda message: message.integer(int(message.world.clock * unit), width, "timestamp")
 
 
@@ -131,5 +135,5 @@ def split_time(rng: Random, world: World) -> Emit:
 
 def uptime(rng: Random, world: World) -> Emit:
     """Milliseconds or ticks since a start."""
-    unit, width, base = rng.choice([100, 1000]), rng.choice([4, 4, 2]), world.clock - rng.randrange(10, 1_000_000)
+    unit, width, base = rng.choice([100, 1000]), world.width(rng, [4, 4, 2]), world.clock - rng.randrange(10, 1_000_000)
     return lambda message: message.integer(int((message.world.clock - base) * unit), width, "timestamp")

@@ -83,6 +83,7 @@ def into(message: Message, emit: Callable[[Message], int]) -> int:
 def make(rng: Random, world: World) -> Layered:
     """Draw an outer header and what it carries."""
     outer = [choose(rng, HEADER)(rng, world) for _ in range(rng.choice([1, 1, 2, 3, 4, 6]))]
+    world.offset = 0
     maker = rng.choices([maker for _, maker in CARRIED], [weight for weight, _ in CARRIED])[0]
     return Layered(
         outer=outer,

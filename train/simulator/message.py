@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Literal
@@ -19,16 +19,32 @@ class World:
 
     Attributes:
         rng: the one source of chance; order: byte order of its numbers.
+        alike: how often a field is drawn as wide as the one before it; aligned: whether numbers stand at multiples of
+            their width.
         clock: seconds since 1970 of the current message; flow, direction (1 asks, 2 answers): its place.
         memory: per-protocol and per-flow state of fields (counters, echoed ids), keyed by the field.
+        offset, last: bytes drawn of the part that is being drawn, and the width of the last field.
     """
 
     rng: Random
     order: Order
+    alike: float = 0.0
+    aligned: bool = False
     clock: float = 0.0
     flow: int = 0
     direction: int = 1
     memory: dict[object, object] = field(default_factory=dict)
+    offset: int = 0
+    last: int = 0
+
+    def width(self, rng: Random, choices: Sequence[int]) -> int:
+        """Draw the width of the next field, in the manner of this protocol where the choices allow it."""
+        fits = [width for width in choices if not self.aligned or self.offset % min(width & -width, 4) == 0]
+        drawn = rng.choice(fits or [min(choices)])
+        if self.last in fits and rng.random() < self.alike:
+            drawn = self.last
+        self.offset, self.last = self.offset + drawn, drawn
+        return drawn
 
     def number(self, value: int, width: int) -> bytes:
         """Return ``value`` modulo its range in ``width`` bytes of the protocol's order."""

@@ -10,7 +10,7 @@ from .message import Emit, Message, World
 
 def constant(rng: Random, world: World) -> Emit:
     """Magic bytes: random, letters, or one small number."""
-    width = rng.choice([1, 1, 2, 2, 4, 4, 3, 8])
+    width = world.width(rng, [1, 1, 2, 2, 4, 4, 3, 8])
     kind = rng.random()
     if kind < 0.4:
         data = rng.randbytes(width)
@@ -23,13 +23,13 @@ def constant(rng: Random, world: World) -> Emit:
 
 def zeros(rng: Random, world: World) -> Emit:
     """Reserved bytes."""
-    data = bytes(rng.choice([1, 1, 1, 2, 2, 2, 3, 4, 4, 8, 16]))
+    data = bytes(world.width(rng, [1, 1, 1, 2, 2, 2, 3, 4, 4, 8, 16]))
     return lambda message: message.put(data, "padding")
 
 
 def enumeration(rng: Random, world: World) -> Emit:
     """One of a few codes, the first most often."""
-    width = rng.choice([1, 1, 1, 1, 2, 2, 4])
+    width = world.width(rng, [1, 1, 1, 1, 2, 2, 4])
     top = rng.choice([4, 16, 255, 300])
     codes = [rng.randrange(min(top, 1 << 8 * width)) for _ in range(rng.choice([1, 2, 2, 3, 6, 12]))]
     weights = [1.0 / (1 + i) ** rng.choice([0.3, 1, 2]) for i in range(len(codes))]
@@ -53,7 +53,7 @@ def version(rng: Random, world: World) -> Emit:
 
 def flags(rng: Random, world: World) -> Emit:
     """Independent bits, each set now and then."""
-    width = rng.choice([1, 1, 1, 2, 2, 4])
+    width = world.width(rng, [1, 1, 1, 2, 2, 4])
     bits = [(1 << rng.randrange(8 * width), rng.choice([0.02, 0.3, 0.5, 0.95])) for _ in range(rng.randint(1, 5))]
 
     def emit(message: Message) -> None:
@@ -64,7 +64,7 @@ def flags(rng: Random, world: World) -> Emit:
 
 def bit_fields(rng: Random, world: World) -> Emit:
     """Small numbers packed into one or two bytes."""
-    width = rng.choice([1, 1, 2])
+    width = world.width(rng, [1, 1, 2])
     cuts = sorted(rng.sample(range(1, 8 * width), rng.randint(1, 3)))
     tops = [rng.choice([1, 2, 3, 4, 16]) for _ in cuts]
 
@@ -79,7 +79,7 @@ def bit_fields(rng: Random, world: World) -> Emit:
 
 def quantity(rng: Random, world: World) -> Emit:
     """A count or measure, small numbers most often, sometimes the same all along."""
-    width = rng.choice([1, 1, 1, 1, 2, 2, 2, 2, 4, 4, 4, 8, 3])
+    width = world.width(rng, [1, 1, 1, 1, 2, 2, 2, 2, 4, 4, 4, 8, 3])
     top = min(rng.choice([3, 4, 20, 255, 1000, 70000, 1e6]), 256.0**width - 1)
     fixed = int(rng.random() ** 2 * top) if rng.random() < 0.3 else None
 
@@ -90,15 +90,32 @@ def quantity(rng: Random, world: World) -> Emit:
     return emit
 
 
+def row(rng: Random, world: World) -> Emit:
+    """Some numbers of one width and use side by side, counts for the most part; many of them are always zero."""
+    width, count = world.width(rng, [1, 1, 2, 2, 2, 4, 4]), rng.randint(2, 6)
+    world.offset += (count - 1) * width
+    top = min(rng.choice([2, 3, 8, 60, 255, 5000]), 256**width - 1)
+    shares = [rng.choice([0, 0, 0.1, 0.5, 1, 1]) for _ in range(count)]
+    fixed = [rng.random() < 0.3 for _ in range(count)]
+    values = [rng.randint(1, top) for _ in range(count)]
+
+    def emit(message: Message) -> None:
+        for share, same, value in zip(shares, fixed, values, strict=True):
+            there = message.rng.random() < share
+            message.integer((value if same else message.rng.randint(1, top)) if there else 0, width)
+
+    return emit
+
+
 def signed(rng: Random, world: World) -> Emit:
     """A measure around zero in two's complement."""
-    width, spread = rng.choice([1, 2, 2, 4]), rng.choice([4, 20, 1000])
+    width, spread = world.width(rng, [1, 2, 2, 4]), rng.choice([4, 20, 1000])
     return lambda message: message.integer(int(message.rng.gauss(0, spread)), width)
 
 
 def walk(rng: Random, world: World) -> Emit:
     """A sensor value that drifts."""
-    width, key = rng.choice([2, 2, 4]), object()
+    width, key = world.width(rng, [2, 2, 4]), object()
     start, step = rng.randrange(100, 20000), rng.choice([2, 20, 200])
 
     def emit(message: Message) -> None:
@@ -124,7 +141,7 @@ def floating(rng: Random, world: World) -> Emit:
 
 def sentinel(rng: Random, world: World) -> Emit:
     """A number that is mostly all ones or zero."""
-    width, rare = rng.choice([2, 4, 4, 8]), rng.choice([0, 0.05, 0.3])
+    width, rare = world.width(rng, [2, 4, 4, 8]), rng.choice([0, 0.05, 0.3])
     usual = rng.choice([0, -1])
 
     def emit(message: Message) -> None:

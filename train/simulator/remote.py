@@ -114,6 +114,7 @@ def make(rng: Random, world: World) -> Remote:
     """Draw a header and the calls with their answers."""
     n = rng.choice([1, 2, 4, 6, 10, 16])
     sides = [[[_argument(rng, 0) for _ in range(rng.choice([0, 1, 2, 3, 5, 8]))] for _ in range(2)] for _ in range(n)]
+    world.offset = 0
     header = [choose(rng, HEADER)(rng, world) for _ in range(rng.choice([1, 2, 3, 4, 6]))]
     if rng.random() < 0.6:
         header.insert(rng.randint(0, len(header)), structures.length_of_rest(rng, world))

@@ -9,10 +9,12 @@ from typing import Protocol
 
 from ...discovery.batch import MessageBatch
 from . import ber, binary, exchange, layers, noise, packed, remote, text
-from .message import Message, World
+from .message import Message, Order, World
 
 SIZES = (2, 5, 12, 25, 50, 100, 100, 200, 200, 400)
 MAX_MESSAGE = 1500
+ALIKE = (0.0, 0.2, 0.4, 0.6, 0.8)  # how often a field is as wide as the one before it
+ALIGNED = 0.65  # share of the protocols that align their numbers
 
 
 class Family(Protocol):
@@ -68,7 +70,8 @@ def simulate(seed: int, messages: int | None = None, family: str | None = None) 
     """
     rng = Random(seed)
     family = family or rng.choices(list(FAMILIES), [weight for weight, _ in FAMILIES.values()])[0]
-    world = World(rng, "big" if rng.random() < 0.7 else "little", clock=rng.uniform(1.0e9, 1.8e9))
+    order: Order = "big" if rng.random() < 0.7 else "little"
+    world = World(rng, order, rng.choice(ALIKE), rng.random() < ALIGNED, clock=rng.uniform(1.0e9, 1.8e9))
     protocol = FAMILIES[family][1](rng, world)
     made = SimulatedProtocol(family)
     flows, pace, repeats = rng.choice([1, 1, 2, 5, 20]), rng.choice([0.01, 1, 30, 1000]), rng.choice([0, 0, 0, 0.3])

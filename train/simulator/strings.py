@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import struct
 import zlib
 from collections.abc import Callable
 from random import Random
@@ -42,8 +43,8 @@ def bare(message: Message) -> None:
 
 def counted(rng: Random, world: World) -> Emit:
     """A length, then that many bytes; the length may include itself."""
-    width, self_counted = rng.choice([1, 1, 1, 2, 2, 4]), rng.random() < 0.1
-    align = 4 if rng.random() < 0.1 else 1
+    width, self_counted = world.width(rng, [1, 1, 1, 2, 2, 4]), rng.random() < 0.1
+    align = 4 if rng.random() < (0.5 if world.aligned else 0.05) else 1
 
     def emit(message: Message) -> None:
         text = content(message.rng)
@@ -131,13 +132,38 @@ def _deflated(rng: Random, size: int) -> bytes:
     return zlib.compress(_prose(rng, 4 * size + 40), rng.choice([1, 6, 9]))[:size]
 
 
+def _ramp(rng: Random, size: int) -> bytes:
+    """A few bytes and then a sequence that fills the packet, as echo requests have it."""
+    first, period = rng.choice([(97, 23), (97, 26), (0, 256), (16, 256), (48, 10), (32, 95)])
+    stamp = rng.randbytes(3) + bytes(rng.choice([1, 5]))
+    front = rng.choice([b"", stamp, 2 * stamp])
+    return (front + bytes((first + i % period) & 255 for i in range(size)))[:size]
+
+
+def _table(rng: Random, size: int) -> bytes:
+    """Numbers of a file or of memory: steps around a level, small ones, zeros."""
+    width, order = rng.choice([2, 2, 4]), rng.choice([">", "<"])
+    level, spread = rng.choice([0, 20, 300, 20000]), rng.choice([1, 9, 200])
+    values = [max(0, int(rng.gauss(level, spread))) for _ in range(-(-size // width))]
+    return struct.pack(f"{order}{len(values)}{'H' if width == 2 else 'I'}", *(v & 0xFFFF for v in values))[:size]
+
+
+def _code(rng: Random, size: int) -> bytes:
+    """Frequent short sequences among bytes that are rare, as in programs and media."""
+    common = [rng.randbytes(rng.choice([1, 1, 2, 3])) for _ in range(10)] + [bytes(2), b"\xff"]
+    noise, data = rng.choice([0.2, 0.5, 0.8]), b""
+    while len(data) < size:
+        data += rng.randbytes(rng.choice([1, 2, 4])) if rng.random() < noise else rng.choice(common)
+    return data[:size]
+
+
 OPAQUE: list[tuple[float, Callable[[Random, int], bytes]]] = [
     (5, lambda rng, size: rng.randbytes(size)),
     (1, lambda rng, size: bytes(rng.choices(range(32, 127), k=size))),
     (1, lambda rng, size: bytes(rng.choices(range(4), k=size))),
     (1, lambda rng, size: bytes(size)),
     (1, lambda rng, size: base64.b64encode(rng.randbytes(size))[:size]),
-    (1, _pixels), (1, _samples), (1, _prose), (1, _deflated),
+    (1, _pixels), (1, _samples), (1, _prose), (1, _deflated), (0.7, _ramp), (0.8, _table), (1.5, _code),
 ]  # fmt: skip
 
 
@@ -159,7 +185,7 @@ def opaque(rng: Random, world: World) -> Emit:
 
 def sized_opaque(rng: Random, world: World) -> Emit:
     """A length, then bytes without structure of their own."""
-    width, top, kind = rng.choice([1, 2, 2, 4]), rng.choice([8, 16, 32, 64, 200]), draw_opaque(rng)
+    width, top, kind = world.width(rng, [1, 2, 2, 4]), rng.choice([8, 16, 32, 64, 200]), draw_opaque(rng)
 
     def emit(message: Message) -> None:
         size = message.rng.randint(0, top)

@@ -26,7 +26,7 @@ def tagged(rng: Random, world: World) -> Emit:
     """Elements of tag, length, value; padded, nested, ended by a bare tag, or with lengths that count the header."""
     tag_width, length_width = rng.choice([(1, 1), (1, 1), (1, 1), (2, 2), (2, 2), (1, 2), (2, 1), (4, 4), (4, 2)])
     header = (tag_width + length_width) if rng.random() < 0.2 else 0
-    align, most = rng.choice([1, 1, 1, 4]), rng.choice([1, 2, 4, 8])
+    align, most = rng.choice([1, 1, 1, 4]) if not world.aligned else rng.choice([1, 4, 4]), rng.choice([1, 2, 4, 8])
     swap, nest, end = rng.random() < 0.08, rng.random() < 0.2, rng.random() < 0.2
     tags = [_member(rng, world, min(254, 1 << 8 * tag_width)) for _ in range(rng.randint(2, 9))]
 
@@ -151,7 +151,7 @@ def keyed_varints(rng: Random, world: World) -> Emit:
 
 def length_of_rest(rng: Random, world: World) -> Emit:
     """A length of the message, of what follows, or of either with a bias, in bytes or words."""
-    width = rng.choice([1, 2, 2, 2, 2, 4, 4, 3])
+    width = world.width(rng, [1, 2, 2, 2, 2, 4, 4, 3])
     after, bias = rng.random() < 0.65, rng.choice([0, 0, 0, 0, 1, 2, 4, -1, -2])
     unit = rng.choice([1, 1, 1, 1, 1, 2, 4])
 
@@ -169,7 +169,7 @@ def length_of_rest(rng: Random, world: World) -> Emit:
 
 def checksum(rng: Random, world: World) -> Emit:
     """A sum, exclusive or, ones' complement sum or CRC-32 of everything, with zeros in its own place."""
-    width = rng.choice([1, 2, 2, 2, 4])
+    width = world.width(rng, [1, 2, 2, 2, 4])
     rule = CHECKSUMS[rng.choice(RULES[width])]
 
     def emit(message: Message) -> None:
@@ -220,7 +220,7 @@ def prefixed_length(rng: Random, world: World) -> Emit:
 
 def optional(rng: Random, world: World) -> Emit:
     """Flags, and for each of some bits a field that is there where it is set."""
-    width = rng.choice([1, 1, 1, 2])
+    width = world.width(rng, [1, 1, 1, 2])
     bits = rng.sample(range(8 * width), rng.randint(1, 4))
     shares = [rng.choice([0.1, 0.5, 0.9]) for _ in bits]
     members = [choose(rng, SCALARS)(rng, world) for _ in bits]
@@ -240,7 +240,7 @@ def optional(rng: Random, world: World) -> Emit:
 
 def switched(rng: Random, world: World) -> Emit:
     """A code, and fields that depend on it."""
-    width = rng.choice([1, 1, 1, 2, 4])
+    width = world.width(rng, [1, 1, 1, 2, 4])
     codes = rng.sample(range(1, 40), rng.randint(2, 6))
     cases = [[choose(rng, SCALARS)(rng, world) for _ in range(rng.randint(0, 3))] for _ in codes]
 
