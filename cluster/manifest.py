@@ -7,6 +7,7 @@ and (3) inserts the keys of its batches, each once for a stream and a virtual sh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from ..discovery.errors import InputError, NotFoundError, QbitelError
 from .entries import Entry, Merge, Outcome, Registered, Registration, Rejected, SnapshotEntry, Superseded
 from .manifest_tables import EntryRow, KeyRow, LeaseRow, SnapshotRow, StreamRow
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 _AT_ONCE = 400  # values of one IN (…): SQLite takes some thousands, others fewer
 
 
@@ -76,8 +78,11 @@ class Manifest:
         Add a stream, or return the one of that name.
 
         Raises:
-            InputError: it exists with other settings, another framing or another number of shards.
+            InputError: it exists with other settings, another framing or another number of shards; or the name is none.
         """
+        if not _NAME.match(stream.name):
+            hint = "1 to 100 letters, digits, '.', '_' and '-', a letter or digit first"
+            raise InputError("not a name for a stream", where=stream.name, hint=hint)
         with _transaction(self._engine) as connection:
             row = connection.execute(select(StreamRow.__table__).where(StreamRow.name == stream.name)).one_or_none()
             if row is None:

@@ -11,33 +11,43 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..discovery.errors import InputError
 from . import EXIT_MISSING
 
 if TYPE_CHECKING:
+    from ..cluster.manifest import Manifest
     from ..cluster.registry import Registry
     from ..cluster.storage import Storage
 
 DATA = "qbitel-data"
 
 
+def needs_extra(extra: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Name the extra to install where a command misses a package."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def run(*arguments: Any, **options: Any) -> Any:
+            try:
+                return command(*arguments, **options)
+            except ModuleNotFoundError as error:
+                if (error.name or "").startswith("qbitel"):
+                    raise
+                click.echo(f"qbitel: {error.name} is not installed: pip install 'qbitel[{extra}]'", err=True)
+                sys.exit(EXIT_MISSING)
+
+        return run
+
+    return decorate
+
+
 def storage_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--storage``, and name what to install where a package is missing."""
-
-    @click.option(
+    option = click.option(
         "--storage", "storage_uri", envvar="QBITEL_STORAGE", default=DATA, show_default=True, metavar="URI",
         help="Folder, s3://, gs://, or any URI of pyarrow or fsspec.",
     )  # fmt: skip
-    @functools.wraps(command)
-    def run(*arguments: Any, **options: Any) -> Any:
-        try:
-            return command(*arguments, **options)
-        except ModuleNotFoundError as error:
-            if (error.name or "").startswith("qbitel"):
-                raise
-            click.echo(f"qbitel: {error.name} is not installed: pip install 'qbitel[train]'", err=True)
-            sys.exit(EXIT_MISSING)
-
-    return run
+    return option(needs_extra("train")(command))
 
 
 def open_storage(uri: str) -> Storage:
@@ -45,6 +55,27 @@ def open_storage(uri: str) -> Storage:
     from ..cluster.storage import Storage
 
     return Storage(uri)
+
+
+def open_manifest(uri: str, *, create: bool = False) -> Manifest:
+    """
+    Return the manifest of the journals that lie in that storage; its database lies where ``open_registry`` has it.
+
+    Raises:
+        InputError: there is none, and it shall not be made.
+    """
+    from ..cluster.catalog import open_engine
+    from ..cluster.manifest import Manifest
+
+    path = _catalog(uri)
+    if not create and not path.exists():
+        raise InputError("no catalog of journals", where=str(path), hint="qbitel ingest makes one")
+    return Manifest(open_engine(path, durable=True))
+
+
+def _catalog(uri: str) -> Path:
+    folder = os.environ.get("QBITEL_DATA_DIR", DATA) if "://" in uri else uri
+    return Path(folder) / "catalog.sqlite"
 
 
 def open_registry(uri: str) -> Registry:
@@ -56,5 +87,4 @@ def open_registry(uri: str) -> Registry:
     from ..cluster.catalog import open_engine
     from ..cluster.registry import Registry
 
-    folder = os.environ.get("QBITEL_DATA_DIR", DATA) if "://" in uri else uri
-    return Registry(open_engine(Path(folder) / "catalog.sqlite"), open_storage(uri))
+    return Registry(open_engine(_catalog(uri)), open_storage(uri))

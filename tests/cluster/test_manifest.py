@@ -148,6 +148,9 @@ def test_stream_keeps_its_settings(manifest: Manifest) -> None:
         manifest.add_stream(Stream("plant", 8, {"seed": 0}, None, 0))
     with pytest.raises(NotFoundError):
         manifest.stream("other")
+    for name in ("../plant", "", "a/b", ".hidden"):
+        with pytest.raises(InputError, match="not a name"):
+            manifest.add_stream(Stream(name, 64, {}, None, 0))
 
 
 def test_of_many_that_register_one_batch_one_does(manifest: Manifest) -> None:

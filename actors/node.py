@@ -1,0 +1,233 @@
+"""A node: the virtual shards of one stream in this process, their journal in a storage and a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from ..cluster.entries import NEVER, BatchKey
+from ..cluster.manifest import Manifest, OutcomeUnknownError, Stream
+from ..cluster.segment import Record, batch_digest, encode_record
+from ..cluster.storage import Storage
+from ..discovery.batch import MessageBatch
+from ..discovery.errors import InputError
+from ..discovery.settings import DiscoverySettings
+from ..discovery.statistics import MessageStatistics
+from . import effects as do
+from . import events as on
+from .effects import Effect, Refusal
+from .events import Event
+from .hands import Body, Hands
+from .limits import ShardLimits
+from .routing import divide
+from .shard import Phase, Shard
+from .tally import Tally
+
+LIVE_BYTES = 16 << 20  # what the statistics of a shard may take as arrays
+_WRITERS = 4  # threads that wait for the disk
+
+
+@dataclass
+class Receipt:
+    """
+    What became of a batch.
+
+    Attributes:
+        left: virtual shards that have not answered. refused: why one of them did not take its part.
+        again: parts that were in the journal before. fresh: parts that were offered.
+    """
+
+    key: str
+    left: set[int] = field(default_factory=set)
+    refused: Refusal | None = None
+    again: int = 0
+    fresh: int = 0
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether all of the batch is in the journal, once."""
+        return not self.left and self.refused is None
+
+
+class Node:
+    """
+    Holds virtual shards of a stream, takes batches for them, and answers with their statistics.
+
+    Nothing is acknowledged before ``flush`` returns. One thread uses it.
+
+    Args:
+        memory: bytes that statistics may take as arrays; the least recently counted are packed beyond it.
+
+    Attributes:
+        reports: what people must know: damaged objects of the journal.
+    """
+
+    def __init__(
+        self, storage: Storage, manifest: Manifest, stream: Stream, owner: str, *,
+        shards: Iterable[int] | None = None, limits: ShardLimits | None = None, memory: int = 1 << 30,
+    ) -> None:  # fmt: skip
+        self.stream, self._manifest, self._owner = stream, manifest, owner
+        self.settings = DiscoverySettings.model_validate(stream.settings)
+        self._live = max(1, memory // LIVE_BYTES)
+        self._pool = ThreadPoolExecutor(_WRITERS, thread_name_prefix="segments")
+        self._requests: list[tuple[Receipt, int]] = []
+        self.reports: list[str] = []
+        self._shards: dict[int, Shard] = {}
+        self._hands: dict[int, Hands] = {}
+        self._queue: list[tuple[int, Effect]] = []
+        for shard in range(stream.shards) if shards is None else shards:
+            self._shards[shard] = Shard(limits)
+            tally = Tally(self.settings)
+            self._hands[shard] = Hands(
+                storage, manifest, stream.name, shard, owner, tally, self._told, self.reports.append
+            )
+            self._tell(shard, on.Start())
+        self._work()
+        self._check_held()
+
+    def append(self, batch: MessageBatch, key: str, *, made: int = NEVER, capture: str = "") -> Receipt:
+        """
+        Take a batch; ``flush`` makes it durable.
+
+        Args:
+            key: names the batch; the same messages under the same key are counted once.
+            made: when the sender chose the key, milliseconds since 1970; ``NEVER`` for keys that are kept for ever.
+            capture: hexadecimal SHA-256 of the capture they come from, 16 digits or more, or empty.
+
+        Raises:
+            InputError: the key is empty or longer than 256 characters.
+        """
+        if not 0 < len(key) <= 256:
+            raise InputError("a key has 1 to 256 characters", where=self.stream.name)
+        receipt, digest = Receipt(key), batch_digest(batch, capture)
+        parts = divide(batch, self.stream.shards, self.settings.seed) if len(batch) else {}
+        known_digest, known = self._manifest.known(self.stream.name, [key]).get(key, (digest, frozenset()))
+        if known_digest != digest:
+            receipt.refused = Refusal.CONFLICT
+            return receipt
+        receipt.again = len(known)
+        receipt.left = parts.keys() - known
+        receipt.fresh = len(receipt.left)
+        for shard in sorted(receipt.left):
+            record = Record(BatchKey(key, made, digest, len(parts[shard])), capture, parts[shard])
+            self._offer(receipt, shard, record)
+        self._work()  # full segments are written now, and what is refused is refused now
+        return receipt
+
+    def flush(self) -> None:
+        """
+        Write and register what waits, and answer for it.
+
+        Raises:
+            InputError: another process has taken a shard over; what it refused was not acknowledged.
+        """
+        for shard in self._shards:
+            self._tell(shard, on.Flush())
+        self._work()
+        self._check_held()
+
+    def statistics(self) -> MessageStatistics:
+        """Return the statistics of everything registered on the shards of this node."""
+        merged = MessageStatistics(self.settings)
+        for shard in list(self._hands):
+            merged = merged.merge(self._counted(shard))
+            self._pack()
+        return merged
+
+    def position(self, shard: int) -> tuple[int, int]:
+        """Return (epoch, position) of a virtual shard, which say what its statistics hold."""
+        return self._shards[shard].epoch, self._shards[shard].position
+
+    def upkeep(self) -> None:
+        """Take a snapshot of every shard, then merge small segments."""
+        for event in (on.SnapshotDue(), on.MergeDue()):
+            for shard in self._shards:
+                self._tell(shard, event)
+            self._work()
+
+    def close(self) -> None:
+        """Finish what waits, take snapshots, and give the shards back."""
+        for shard in self._shards:
+            self._tell(shard, on.Drain())
+        self._work()
+        self._pool.shutdown()
+
+    def _offer(self, receipt: Receipt, shard: int, record: Record) -> None:
+        if shard not in self._shards:
+            receipt.refused = Refusal.MOVED
+            return
+        body = Body(record, encode_record(record))
+        self._requests.append((receipt, shard))
+        self._tell(shard, on.Append(len(self._requests) - 1, record.key, body, len(body.encoded)))
+
+    def _told(self, request: int, refusal: Refusal | None) -> None:
+        receipt, shard = self._requests[request]
+        if refusal is None:
+            receipt.left.discard(shard)
+        else:
+            receipt.refused = refusal
+
+    def _tell(self, shard: int, event: Event | None) -> None:
+        if event is not None:
+            self._queue.extend((shard, effect) for effect in self._shards[shard].handle(event))
+
+    def _work(self) -> None:
+        """
+        Carry out effects until there are none.
+
+        Segments of a round are written side by side, and registered in one transaction. The order of a shard's other
+        effects is kept; those two do not depend on it.
+        """
+        while self._queue:
+            effects, self._queue = self._queue, []
+            self._round(effects)
+        if all(machine.idle for machine in self._shards.values()):
+            self._requests = []  # nobody will be told anything about them any more
+
+    def _round(self, effects: list[tuple[int, Effect]]) -> None:
+        writes = [each for each in effects if isinstance(each[1], do.WriteSegment)]
+        written = self._pool.map(lambda each: self._hands[each[0]].perform(each[1]), writes)
+        self._perform([each for each in effects if not isinstance(each[1], do.WriteSegment | do.Register)])
+        for (shard, _), event in zip(writes, written, strict=True):
+            self._tell(shard, event)
+        self._register([(shard, effect) for shard, effect in effects if isinstance(effect, do.Register)])
+
+    def _perform(self, effects: list[tuple[int, Effect]]) -> None:
+        for shard, effect in effects:
+            self._tell(shard, self._hands[shard].perform(effect))
+            self._count_due(shard)
+
+    def _register(self, effects: list[tuple[int, do.Register]]) -> None:
+        if not effects:
+            return
+        answers: list[Event]
+        try:
+            outcomes = self._manifest.register([self._hands[shard].registration(effect) for shard, effect in effects])
+            answers = [on.RegistrationAnswered(outcome) for outcome in outcomes]
+        except OutcomeUnknownError:
+            answers = [on.RegistrationUnknown() for _ in effects]
+        for (shard, _), answer in zip(effects, answers, strict=True):
+            self._tell(shard, answer)
+
+    def _counted(self, shard: int) -> MessageStatistics:
+        # The most recently counted is the last: the first ones are packed.
+        hands = self._hands.pop(shard)
+        self._hands[shard] = hands
+        return hands.tally.statistics()
+
+    def _count_due(self, shard: int) -> None:
+        if self._hands[shard].tally.due:
+            self._counted(shard)
+            self._pack()
+
+    def _pack(self) -> None:
+        live = [hands.tally for hands in self._hands.values() if hands.tally.live]
+        for tally in live[: -self._live]:
+            tally.pack()
+
+    def _check_held(self) -> None:
+        lost = [shard for shard, machine in self._shards.items() if machine.phase is Phase.STOPPED]
+        if lost:
+            what = f"{len(lost)} virtual shards are held by another process, or the catalog does not answer"
+            raise InputError(what, where=self.stream.name, hint="let one process ingest a stream at a time")

@@ -1,0 +1,151 @@
+"""``qbitel ingest`` and ``qbitel shards``: streams whose messages are kept in a journal, and what the journal holds."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+
+from ..discovery.errors import QbitelError
+from . import EXIT_INPUT, EXIT_NO
+from .console import out, print_json
+from .places import needs_extra, open_manifest, open_storage
+
+if TYPE_CHECKING:
+    from ..actors.feed import StreamFeed
+    from ..cluster.manifest import Manifest, Stream
+
+
+@click.command("ingest")
+@click.argument("sources", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--stream", required=True, help="Name of the stream: letters, digits, '.', '_' and '-'.")
+@click.option("--state", required=True, metavar="URI", help="Where journals lie: a folder, or any URI of fsspec.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Read only flows with this UDP or TCP port.")
+@click.option("--protocol", help="Which protocol, where an input holds several.")
+@click.option(
+    "--shards", type=click.IntRange(1, 4096), default=64, show_default=True,
+    help="Virtual shards of a new stream, fixed for its life.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@needs_extra("cluster")
+def ingest_command(
+    sources: tuple[Path, ...], stream: str, state: str, port: int | None, protocol: str | None, shards: int,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """
+    Add the messages of captures to a stream, each once, however often this is run.
+
+    What was acknowledged survives the loss of this process and of the machine's power. An input that cannot be read
+    is reported and does not stop the others; the exit code is 3 then.
+    """
+    from ..actors.feed import StreamFeed
+
+    owner = f"{socket.gethostname()}:{os.getpid()}"
+    feed = StreamFeed(open_storage(state), open_manifest(state, create=True), stream, owner, shards)
+    failed: list[str] = []
+    for source in sources:
+        try:
+            told = _add(feed, source, port, protocol)
+        except QbitelError as error:
+            failed.append(str(error))
+            continue
+        if not as_json:
+            out.print(told, highlight=False, soft_wrap=True)
+    digest = feed.close()
+    if as_json:
+        print_json({"stream": stream, **asdict(feed.done), "digest": digest, "failed": failed})
+    elif digest:
+        out.print(f"digest {digest}", highlight=False, soft_wrap=True)
+    for reason in (*feed.reports, *failed):
+        click.echo(f"qbitel: {reason}", err=True)
+    if failed:
+        sys.exit(EXIT_INPUT)
+
+
+def _add(feed: StreamFeed, source: Path, port: int | None, protocol: str | None) -> str:
+    from ..api import the_one
+    from ..discovery.captured import protocols_in
+    from ..discovery.captures import read_capture
+
+    done = feed.add(the_one(protocols_in([read_capture(source, port=port)], protocol, feed.framing)))
+    known = f", {done.known} were there before" if done.known else ""
+    return f"{source.name}: {done.messages} messages added{known}"
+
+
+@click.group("shards")
+def shards_command() -> None:
+    """List the shards of streams, or verify their journals."""
+
+
+@shards_command.command("list")
+@click.argument("state", metavar="URI")
+@click.option("--stream", help="Only this stream.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@needs_extra("cluster")
+def list_command(state: str, stream: str | None, as_json: bool) -> None:
+    """List the virtual shards of the streams at URI: who holds them, and what their journals hold."""
+    manifest = open_manifest(state)
+    rows = [row for each in _streams(manifest, stream) for row in _rows(manifest, each)]
+    if as_json:
+        print_json(rows)
+        return
+    names = ("stream", "shard", "epoch", "owner", "segments", "messages", "bytes", "position", "snapshot", "damaged")
+    table = Table(*names, box=None)
+    for row in rows:
+        table.add_row(*("" if row[name] is None else str(row[name]) for name in names))
+    out.print(table)
+
+
+@shards_command.command("verify")
+@click.argument("state", metavar="URI")
+@click.option("--stream", help="Only this stream.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@needs_extra("cluster")
+def verify_command(state: str, stream: str | None, as_json: bool) -> None:
+    """
+    Read the journals at URI, check every checksum, and compute their digests anew.
+
+    Exit code 1 where an object is missing or damaged, or a snapshot does not hold what its journal says.
+    """
+    from ..cluster.verify import verify_stream
+
+    storage, manifest = open_storage(state), open_manifest(state)
+    found = [verify_stream(storage, manifest, each) for each in _streams(manifest, stream)]
+    if as_json:
+        print_json([{**asdict(each), "sound": each.sound} for each in found])
+    for each in found if not as_json else ():
+        counts = f"{each.messages} messages, {each.segments} segments, {each.snapshots} snapshots"
+        state_of = "sound" if each.sound else f"{len(each.problems)} problems"
+        line = f"{each.stream}: {state_of}, {counts}, {each.orphans} orphans\ndigest {each.digest}"
+        out.print(line, highlight=False, soft_wrap=True)
+        for problem in each.problems:
+            click.echo(f"qbitel: {problem}", err=True)
+    if not all(each.sound for each in found):
+        sys.exit(EXIT_NO)
+
+
+def _streams(manifest: Manifest, name: str | None) -> list[Stream]:
+    return manifest.streams() if name is None else [manifest.stream(name)]
+
+
+def _rows(manifest: Manifest, stream: Stream) -> list[dict[str, Any]]:
+    rows = []
+    for lease in manifest.leases(stream.name):
+        entries = manifest.entries(stream.name, lease.shard)
+        snapshot = manifest.snapshot(stream.name, lease.shard)
+        rows.append(
+            {
+                "stream": stream.name, "shard": lease.shard, "epoch": lease.epoch, "owner": lease.owner,
+                "segments": len(entries), "messages": sum(entry.messages for entry in entries),
+                "bytes": sum(entry.size for entry in entries), "position": lease.last,
+                "snapshot": snapshot.position if snapshot else None,
+                "damaged": sum(bool(entry.damaged) for entry in entries),
+            }
+        )  # fmt: skip
+    return rows

@@ -1,0 +1,51 @@
+"""``qbitel ingest`` and ``qbitel shards``, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("sqlalchemy", reason="needs the extra [cluster]")
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_stream_has_the_digest_of_its_capture(run: Run, example_captures: Path, tmp_path: Path) -> None:
+    """Ingesting twice counts once; the journal, read offline, has the digest that ``qbitel digest`` prints."""
+    capture, state = example_captures / "dns.pcap", tmp_path / "state"
+    arguments = ("ingest", capture, "--stream", "dns", "--state", state, "--shards", "8", "--json")
+    first, second = (json.loads(run(*arguments).stdout) for _ in range(2))
+    assert (first["messages"], first["known"]) == (600, 0)
+    assert (second["messages"], second["known"]) == (0, 600)
+    (found,) = json.loads(run("shards", "verify", state, "--json").stdout)
+    digest = json.loads(run("digest", capture, "--json").stdout)["digest"]
+    assert first["digest"] == second["digest"] == found["digest"] == digest
+    rows = json.loads(run("shards", "list", state, "--json").stdout)
+    assert sum(row["messages"] for row in rows) == 600
+    assert {row["owner"] for row in rows} == {None}
+
+
+def test_bad_input_does_not_stop_the_others(run: Run, example_captures: Path, tmp_path: Path) -> None:
+    """A file that cannot be read is named, the next one is added, and the exit code says that something failed."""
+    bad = tmp_path / "bad.pcap"
+    bad.write_bytes(b"\x00" * 40)
+    state = tmp_path / "state"
+    options = ("--stream", "dns", "--state", state, "--shards", "1")
+    told = run("ingest", bad, example_captures / "dns.pcap", *options, expect=3)
+    assert "600 messages added" in told.stdout
+    assert "bad.pcap" in told.stderr
+
+
+def test_verify_says_no_where_an_object_is_damaged(run: Run, example_captures: Path, tmp_path: Path) -> None:
+    """A damaged segment is named, and the exit code is 1; a folder without journals is an input error."""
+    state = tmp_path / "state"
+    run("ingest", example_captures / "dns.pcap", "--stream", "dns", "--state", state, "--shards", "1")
+    (segment,) = state.glob("streams/dns/*/*/*.segment")
+    segment.write_bytes(segment.read_bytes()[:-1])
+    assert segment.name in run("shards", "verify", state, expect=1).stderr
+    run("shards", "verify", tmp_path / "nothing", expect=3)
+    assert not (tmp_path / "nothing").exists()
