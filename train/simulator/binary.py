@@ -80,13 +80,8 @@ def make(rng: Random, world: World) -> Binary:
     body = rng.choices([table for _, table in MIXTURE], [weight for weight, _ in MIXTURE])[0]
     n = rng.choice([1, 2, 3, 5, 6, 8, 12, 16, 24, 40])
     made = Binary([], [], [], _codes(rng, n), [])
-    factories = [choose(rng, HEADER) for _ in range(rng.choice([0, 1, 1, 2, 3, 4, 5, 6, 8]))]
-    if n > 1 or rng.random() < 0.5:
-        factories.insert(rng.randint(0, len(factories)), partial(_code, made))
-    if rng.random() < 0.65:
-        factories.insert(rng.randint(0, len(factories)), structures.length_of_rest)
     world.offset = 0
-    made.header += [factory(rng, world) for factory in factories]
+    made.header += [factory(rng, world) for factory in _header(rng, made)]
     start = world.offset
     for _ in range(n):
         world.offset = start
@@ -95,6 +90,16 @@ def make(rng: Random, world: World) -> Binary:
     made.weights += [rng.gammavariate(rng.choice([0.3, 0.5, 1, 3]), 1) + 1e-3 for _ in range(n)]
     _complete(rng, world, made)
     return made
+
+
+def _header(rng: Random, made: Binary) -> list[structures.Factory]:
+    """Draw what a header is made of: fields, the code of the type, a length, in any order."""
+    factories = [choose(rng, HEADER) for _ in range(rng.choice([0, 1, 1, 2, 3, 4, 5, 6, 8]))]
+    if len(made.codes) > 1 or rng.random() < 0.5:
+        factories.insert(rng.randint(0, len(factories)), partial(_code, made))
+    if rng.random() < 0.65:
+        factories.insert(rng.randint(0, len(factories)), structures.length_of_rest)
+    return factories
 
 
 def _code(made: Binary, rng: Random, world: World) -> Emit:
