@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..batch import CLIENT_TO_SERVER, SERVER_TO_CLIENT, UNKNOWN
 from ..streams import StreamSet
 from .cut import runs_of
 
@@ -19,6 +20,8 @@ NARROWEST = 536
 """Bytes of payload that every link takes (RFC 879): a sender of a shorter segment had nothing more to send."""
 FEW_RUNS, PIECE_BYTES = 16, 1 << 6
 """Fewer runs than this are taken apart, into pieces of at least so many bytes."""
+FEW_TURNS = 8
+"""Pieces end at turns where at least one in so many marks is one."""
 _SCAN = 4096
 
 
@@ -61,12 +64,14 @@ class Run:
 
     Attributes:
         data: uint8; marks, segments: int64, where messages are expected to end, and where segments start, inside it.
+        turns: int64, those of the marks before which the other side has spoken: a message hardly goes on behind one.
         closed: whether its end is a mark; direction: of its stream, as in ``MessageBatch``.
     """
 
     data: NDArray[np.uint8]
     marks: NDArray[np.int64]
     segments: NDArray[np.int64]
+    turns: NDArray[np.int64]
     closed: bool
     direction: int
 
@@ -84,8 +89,9 @@ def runs_in(sets: Sequence[StreamSet]) -> list[Run]:
         total = sum(end - begin for _, begin, end in found)
         size = min(max(total // (2 * FEW_RUNS), PIECE_BYTES), RUN_BYTES)
     pieces: list[Run] = []
+    partner = {id(streams): _partners(streams) for streams in sets}
     for streams, begin, end in found:
-        whole = _run(streams, begin, end)
+        whole = _run(streams, begin, end, partner[id(streams)])
         pieces += _pieces(whole, size, 2 * MAX_RUNS if len(found) < FEW_RUNS else 1)
     return pieces
 
@@ -95,7 +101,25 @@ def _bounds(streams: StreamSet) -> list[tuple[int, int]]:
     return list(zip(starts[:_SCAN].tolist(), ends[:_SCAN].tolist(), strict=True))
 
 
-def _run(streams: StreamSet, begin: int, end: int) -> Run:
+def _partners(streams: StreamSet) -> dict[int, int]:
+    """Return the stream of the other direction of each stream's flow, where there is one."""
+    keys = list(zip(streams.flow.tolist(), streams.direction.tolist(), strict=True))
+    index = {key: place for place, key in enumerate(keys)}
+    other = {CLIENT_TO_SERVER: SERVER_TO_CLIENT, SERVER_TO_CLIENT: CLIENT_TO_SERVER}
+    found = {place: index.get((flow, other.get(way, UNKNOWN))) for (flow, way), place in index.items()}
+    return {place: there for place, there in found.items() if there is not None}
+
+
+def _answered(streams: StreamSet, stream: int, partner: int | None) -> NDArray[np.bool_]:
+    """Tell of each segment of a stream whether the other side sent something since the one before."""
+    numbers = streams.segment_number[streams.segment_bounds[stream] : streams.segment_bounds[stream + 1]]
+    if partner is None:
+        return np.zeros(len(numbers), np.bool_)
+    theirs = np.sort(streams.segment_number[streams.segment_bounds[partner] : streams.segment_bounds[partner + 1]])
+    return np.diff(np.searchsorted(theirs, numbers), prepend=0) > 0
+
+
+def _run(streams: StreamSet, begin: int, end: int, partner: dict[int, int]) -> Run:
     """Return a run with the places where its sender stopped."""
     stream = int(np.searchsorted(streams.bounds, begin, side="right")) - 1
     first = int(np.searchsorted(streams.segment_start, begin))
@@ -107,21 +131,31 @@ def _run(streams: StreamSet, begin: int, end: int) -> Run:
     pushed = (before < full) | (before < NARROWEST)
     closed = end == streams.bounds[stream + 1] and streams.tail_gap[stream] == 0
     inner = borders[1:] - begin
-    return Run(streams.data[begin:end], inner[pushed], inner, bool(closed), int(streams.direction[stream]))
+    since = first - int(streams.segment_bounds[stream])
+    turn = pushed & _answered(streams, stream, partner.get(stream))[since + 1 : since + len(borders)]
+    way = int(streams.direction[stream])
+    return Run(streams.data[begin:end], inner[pushed], inner, inner[turn], bool(closed), way)
 
 
 def _pieces(run: Run, size: int, most: int) -> list[Run]:
-    """Return the first ``most`` pieces of about ``size`` bytes; each but the last ends at a mark, or is just cut."""
+    """
+    Return the first ``most`` pieces of about ``size`` bytes; each but the last ends at a mark, or is just cut.
+
+    Where the sides take turns, they are cut between turns: a sender may also stop inside a message, and a piece that
+    begins there refutes what is true.
+    """
     pieces: list[Run] = []
     begin, length = 0, len(run.data)
+    ends = run.turns if len(run.turns) * FEW_TURNS >= len(run.marks) else run.marks
     while begin < length and len(pieces) < most:
-        later = run.marks[np.searchsorted(run.marks, begin + size) :]
+        later = ends[np.searchsorted(ends, begin + size) :]
         end = int(later[0]) if len(later) else length
         closed = True if len(later) else run.closed
         if end - begin > 2 * RUN_BYTES:
             end, closed = begin + RUN_BYTES, False
-        inside = [places[(places > begin) & (places < end)] - begin for places in (run.marks, run.segments)]
-        pieces.append(Run(run.data[begin:end], inside[0], inside[1], closed, run.direction))
+        places = (run.marks, run.segments, run.turns)
+        marks, segments, turns = (place[(place > begin) & (place < end)] - begin for place in places)
+        pieces.append(Run(run.data[begin:end], marks, segments, turns, closed, run.direction))
         begin = end
     return pieces
 

@@ -205,6 +205,32 @@ def test_a_fixed_size_keeps_its_phase_over_a_gap() -> None:
     assert messages(streams, FixedFraming(size=4)) == [b"aaaa", b"bb", b"b", b"cccc", b"d"]
 
 
+def test_senders_that_stop_inside_messages_do_not_hide_the_length() -> None:
+    """Few connections take turns and half of the messages are sent in two halves: the length is found all the same."""
+    rng = random.Random(4)
+    sides: list[list[bytes]] = []
+    order: list[int] = []
+    for connection in range(5):
+        both: tuple[list[bytes], list[bytes]] = ([], [])
+        for turn in range(120):
+            body = (b"result-%d " % turn * 60)[: rng.choice([9, 40, 90, 300])]
+            number = bytes([len(body)]) if len(body) < 128 else bytes([len(body) & 127 | 128, len(body) >> 7])
+            message = number + body
+            half = len(message) // 2 if rng.random() < 0.5 else len(message)
+            parts = [part for part in (message[:half], message[half:]) if part]
+            both[turn % 2].extend(parts)
+            order.extend([2 * connection + turn % 2] * len(parts))
+        sides += both
+    flow, direction = [1 + i // 2 for i in range(10)], [1 + i % 2 for i in range(10)]
+    streams = StreamSet.from_segments(sides, flow=flow, direction=direction)
+    # The packets' numbers in order of the capture: a stable sort by stream lists each stream's own, rising.
+    streams = replace(streams, segment_number=np.argsort(np.array(order), kind="stable"))
+    framing, _ = infer_framing(streams)
+    assert isinstance(framing, LengthFraming)
+    assert (framing.encoding, framing.offset) == ("leb128", 0)
+    assert len(messages(streams, framing)) == 5 * 120
+
+
 ANY_FRAMING = st.one_of(
     st.just(SegmentFraming()),
     st.just(DatagramFraming()),
