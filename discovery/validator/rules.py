@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +107,11 @@ def rules_from(documents: Any, symbols: Sequence[Symbol]) -> tuple[Rule, ...]:
         raise RuleError("expected a list of rules", hint="TOML: [[rule]] tables; JSON: a list")
     if len(documents) > MAX_RULES:
         raise LimitError(f"{len(documents)} rules, at most {MAX_RULES} are read")
-    return tuple(_rule(number, document, symbols) for number, document in enumerate(documents))
+    rules = tuple(_rule(number, document, symbols) for number, document in enumerate(documents))
+    for name, times in Counter(rule.name for rule in rules).items():
+        if times > 1:
+            raise RuleError(f"{times} rules have this name", where=f"rule '{name}'", hint="verdicts name a rule by it")
+    return rules
 
 
 def _rule(number: int, document: Any, symbols: Sequence[Symbol]) -> Rule:
@@ -140,10 +145,17 @@ def _values(given: Any, op: str, where: str) -> tuple[Value, ...]:
     if given is None or several != isinstance(given, list) or given == []:
         raise RuleError(f"'{op}' needs {'a list of values' if several else 'one value'}", where=where)
     values = tuple(_value(item, where) for item in (given if isinstance(given, list) else [given]))
-    if op == "between" and len(values) != 2:
-        raise RuleError("'between' needs two bounds", where=where)
     _check_kinds({type(value) for value in values}, op, where)
+    if op == "between":
+        _check_bounds([value for value in values if isinstance(value, int)], where)
     return values
+
+
+def _check_bounds(bounds: list[int], where: str) -> None:
+    if len(bounds) != 2:
+        raise RuleError("'between' needs two bounds", where=where)
+    if bounds[0] > bounds[1]:
+        raise RuleError(f"no number is between {bounds[0]} and {bounds[1]}", where=where)
 
 
 def _check_kinds(kinds: set[type], op: str, where: str) -> None:

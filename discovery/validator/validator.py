@@ -128,9 +128,12 @@ class MessageValidator:
     @staticmethod
     def _surprise(rule: str, parsed: ParsedBatch, bits: NDArray[np.float64], bound: float, how: str) -> Breach:
         rows = np.flatnonzero(bits > bound + BITS_MARGIN)
-        return _whole(
-            rule, parsed, rows, lambda k: f"takes {bits[rows[k]]:.1f} bits {how}, at most {bound:.1f} are usual"
-        )
+        costs = [_cost(value) for value in bits[rows].tolist()]
+        return _whole(rule, parsed, rows, lambda k: f"{costs[k]} {how}, at most {bound:.1f} are usual")
+
+
+def _cost(bits: float) -> str:
+    return "is impossible" if np.isinf(bits) else f"takes {bits:.1f} bits"
 
 
 def _whole(rule: str, parsed: ParsedBatch, rows: NDArray[np.int64], reason: Callable[[int], str]) -> Breach:

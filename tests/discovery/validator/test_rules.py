@@ -88,6 +88,8 @@ def test_a_rule_stands_for_its_type_or_for_all() -> None:
         ([{"type": "t9", "field": "amount", "op": "==", "value": 1}], "no field 't9.amount'"),
         ([{"field": "amount", "op": "in", "value": 1}], "list of values"),
         ([{"field": "amount", "op": "between", "value": [1]}], "two bounds"),
+        ([{"field": "amount", "op": "between", "value": [5, 1]}], "no number is between 5 and 1"),
+        ([{"name": "r", "field": "amount", "op": "==", "value": v} for v in (1, 2)], "2 rules have this name"),
         ([{"field": "amount", "op": "<", "value": "abc"}], "compares numbers"),
         ([{"field": "amount", "op": "in", "value": [1, "a"]}], "all numbers or all strings"),
         ([{"field": "amount", "op": "==", "value": "0x0"}], "hexadecimal"),
