@@ -141,14 +141,18 @@ def _texts(document: Any, where: str) -> dict[str, str]:
 
 
 def _values(given: Any, op: str, where: str) -> tuple[Value, ...]:
-    several = op in ("in", "not-in", "between")
-    if given is None or several != isinstance(given, list) or given == []:
-        raise RuleError(f"'{op}' needs {'a list of values' if several else 'one value'}", where=where)
-    values = tuple(_value(item, where) for item in (given if isinstance(given, list) else [given]))
+    values = tuple(_value(item, where) for item in _given(given, op, where))
     _check_kinds({type(value) for value in values}, op, where)
     if op == "between":
         _check_bounds([value for value in values if isinstance(value, int)], where)
     return values
+
+
+def _given(value: Any, op: str, where: str) -> list[Any]:
+    several = op in ("in", "not-in", "between")
+    if value is None or several != isinstance(value, list) or value == []:
+        raise RuleError(f"'{op}' needs {'a list of values' if several else 'one value'}", where=where)
+    return value if isinstance(value, list) else [value]
 
 
 def _check_bounds(bounds: list[int], where: str) -> None:
