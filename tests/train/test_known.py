@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -50,3 +51,14 @@ def test_a_comment_names_the_protocol(tmp_path: Path) -> None:
     assert comment_label(tmp_path / "c.pcapng") == "my-proto"
     with pytest.raises(InputError, match="no labelled"):
         build_corpus([CAPTURES / "plant.pcapng"], tmp_path / "out", "comment")
+
+
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="needs tshark (Debian package tshark)")
+def test_tshark_names_datagrams_and_messages_in_streams(tmp_path: Path) -> None:
+    """Every message of either transport gets the name that tshark gives the packet it begins in."""
+    made = build_corpus([CAPTURES / "dns.pcap", CAPTURES / "modbus.pcap"], tmp_path / "out", "tshark")
+    assert made.messages == {"dns": 600, "mbtcp": 960}
+    assert made.warnings == ()
+    (tmp_path / "bad.pcap").write_text("no capture")
+    with pytest.raises(InputError, match="isn't a capture file"):
+        build_corpus([tmp_path / "bad.pcap"], tmp_path / "out", "tshark")

@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ...discovery.batch import DIRECTION_NAMES, MessageBatch
+from ...discovery.batch import DIRECTION_NAMES, MessageBatch, packet_and_part
 from ...discovery.captured import protocols_in
 from ...discovery.captures import read_capture
 from ...discovery.classifier.model import PROTOCOL_NAME
@@ -109,7 +109,7 @@ def _labelled(path: Path, by: str, rows: Rows) -> int:
     for group in protocols_in([read_capture(path)]):
         view, payloads = group.messages.view(), _payloads(group.messages)
         for row, payload in enumerate(payloads):
-            label = whole or named.get(int(view.number[row]) + 1)
+            label = whole or named.get(packet_and_part(int(view.number[row]))[0] + 1)
             if label and payload:
                 rows[label].append((source, DIRECTION_NAMES[int(view.direction[row])], payload))
                 count += 1
@@ -146,7 +146,8 @@ def by_tshark(path: Path) -> dict[int, str]:
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     if done.returncode and not done.stdout:
-        raise InputError(f"tshark: {done.stderr.strip().splitlines()[-1:]}", where=str(path))
+        said = done.stderr.strip().splitlines()
+        raise InputError(said[-1] if said else "tshark cannot read it", where=str(path))
     found = {}
     for number, protocols in csv.reader(io.StringIO(done.stdout), delimiter="\t"):
         inner = [p for p in protocols.split(":") if p.lower() not in CARRIERS]
