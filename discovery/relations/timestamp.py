@@ -70,16 +70,68 @@ def _seconds(value, epoch, rate, dos):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _times(front, lengths, ts, rows, widths, epochs, rates, dos, near, limit, places):  # type: ignore[no-untyped-def]
-    """Mark (offset, form, order) where at most ``limit`` of the rows are no time near ``ts`` (or from 1990 to 2040)."""
+    """
+    Mark (offset, form, order) where at most ``limit`` of the rows are no time near ``ts`` (or from 1990 to 2040).
+
+    Of these only those whose times lie and move as ``beyond_chance`` asks, which weighs the few that are left.
+    """
     passed = np.zeros((places, len(widths), 2), np.bool_)
+    first, last = _extent(ts, rows)
     for offset in range(places):
         for form in range(len(widths)):
             for little in range(2):
                 passed[offset, form, little] = _are_times(
                     front, lengths, ts, rows, offset, widths[form], little == 1, epochs[form], rates[form], dos[form],
                     near[form], limit,
+                ) and _move(
+                    front, ts, rows, offset, widths[form], little == 1, epochs[form], rates[form], dos[form],
+                    near[form], last - first,
                 )  # fmt: skip
     return passed
+
+
+@njit(cache=True, nogil=True)
+def _extent(ts, rows):  # type: ignore[no-untyped-def]
+    """Return the first and the last time of the rows, not a number where one of them tells no time of day."""
+    first, last = np.inf, -np.inf
+    for row in rows:
+        if not EARLIEST <= ts[row] <= LATEST:
+            return np.nan, np.nan
+        first, last = min(first, ts[row]), max(last, ts[row])
+    return first, last
+
+
+@njit(cache=True, nogil=True)
+def _move(front, ts, rows, offset, width, little, epoch, rate, dos, near, extent):  # type: ignore[no-untyped-def]
+    """Return whether enough rows hold times that are as near each other, and as far apart, as those of a clock are."""
+    used, chosen, distinct = 0, 0, 0
+    low, high = np.inf, -np.inf
+    others = np.zeros(3, np.uint64)  # values seen: a fourth one is enough
+    for row in rows:
+        value = _value(front, row, offset, width, little)
+        used += value != 0
+        seconds = _seconds(value, epoch, rate, dos)
+        if not value or not _is_time(seconds, ts[row], near):
+            continue
+        chosen += 1
+        low, high = min(low, seconds), max(high, seconds)
+        if distinct < 4 and not _among(others, value):
+            others[min(distinct, 2)] = value
+            distinct += 1
+    if used * 2 < len(rows) or chosen < 4 or distinct < 4:
+        return False
+    return _clocklike(high - low, extent)
+
+
+@njit(cache=True, nogil=True)
+def _among(values, value):  # type: ignore[no-untyped-def]
+    return value == values[0] or value == values[1] or value == values[2]
+
+
+@njit(cache=True, nogil=True)
+def _clocklike(spread, extent):  # type: ignore[no-untyped-def]
+    """Return whether times lie near each other where no clock is known, else whether they move on as it does."""
+    return spread <= CLUSTER if np.isnan(extent) else spread * 1000 >= extent
 
 
 @njit(cache=True, nogil=True)
@@ -206,11 +258,12 @@ def _proposed(columns: Columns, group: Group) -> list[tuple[int, Form, bool]]:
     places = min(FRONT, max(int(np.quantile(view.lengths[rows], 0.2, method="lower")) - 3, 0))
     passed = _times(columns.front, view.lengths, view.ts, rows, _WIDTHS, _EPOCHS, _RATES, _DOS, _NEAR, limit, places)
     found = []
+    front, ts = columns.front[rows], view.ts[rows]
     for start, index, little in np.argwhere(passed):
         form = FORMS[index]
-        values = numbers(columns.front[rows], int(start), form.width, bool(little))
-        if beyond_chance(values, view.ts[rows], form) and _follows(columns, rows, values):
-            found.append((_distance(values, view.ts[rows], form), int(start), form, bool(little)))
+        values = numbers(front, int(start), form.width, bool(little))
+        if beyond_chance(values, ts, form) and _follows(columns, rows, values):
+            found.append((_distance(values, ts, form), int(start), form, bool(little)))
     ordered = sorted(found, key=lambda place: (-place[2].width, place[1], place[0]))
     return [place[1:] for place in ordered]
 
