@@ -30,7 +30,7 @@ from qbitel.train.evaluation.classification import (
     plain_forest,
 )
 from qbitel.train.evaluation.corpus import families
-from qbitel.train.evaluation.machine import PACKAGES, machine_lines, timed
+from qbitel.train.evaluation.machine import PACKAGES, page_head, timed
 from qbitel.train.simulator import simulate
 
 HEAD = (
@@ -137,7 +137,7 @@ def main() -> None:
         cross, _ = cross_validated(known, strange, arguments.steps, lambda line: print(line, file=sys.stderr))
         rows = [row("plain forest, same folds", plain, opaque, unknown=False)]
         rows.append(row("the vote, same folds", cross, opaque))
-    lines = ["# Classifier", "", *(f"- {line}" for line in machine_lines((*PACKAGES, "torch", "scikit-learn"))), ""]
+    lines = [page_head("Classifier", (*PACKAGES, "torch", "scikit-learn"))]
     lines += [
         f"{len(known.label)} distinct messages, {len(known.protocols)} protocols of {LEAST_CAPTURES} captures or more,",
         "five folds by capture; a payload counts once. Unknown: " + ", ".join(strange.protocols) + ".",

@@ -18,7 +18,7 @@ from qbitel.discovery.exports import export
 from qbitel.discovery.orchestrator import ProtocolDiscoveryOrchestrator
 from qbitel.train.evaluation.corpus import load_corpus
 from qbitel.train.evaluation.dissection import own_leaves, python_leaves, tshark_leaves
-from qbitel.train.evaluation.machine import machine_lines
+from qbitel.train.evaluation.machine import page_head
 
 
 def main() -> int:
@@ -28,8 +28,8 @@ def main() -> int:
     arguments.add_argument("--messages", type=int, default=300)
     arguments.add_argument("--protocol", action="append")
     given = arguments.parse_args()
-    print("\n".join(machine_lines()))
-    print("\n| protocol | messages | fields | tshark differs | Python differs |\n|---|--:|--:|--:|--:|")
+    print(page_head("Exports compared"))
+    print("| protocol | messages | fields | tshark differs | Python differs |\n|---|--:|--:|--:|--:|")
     differing = 0
     for labelled in load_corpus(given.corpus, given.protocol, given.messages):
         spec = ProtocolDiscoveryOrchestrator().discover(labelled.batch).spec

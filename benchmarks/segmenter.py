@@ -31,7 +31,7 @@ from qbitel.train.boundaries.network import PARTS, BoundaryNetwork
 from qbitel.train.boundaries.source import FIRST
 from qbitel.train.evaluation.accuracy import score_protocol, segmenter
 from qbitel.train.evaluation.corpus import Labelled, families, load_corpus
-from qbitel.train.evaluation.machine import machine_lines, timed
+from qbitel.train.evaluation.machine import page_head, timed
 from qbitel.train.evaluation.metrics import mean
 from qbitel.train.settings import TrainSettings
 from qbitel.train.simulator import simulate
@@ -159,7 +159,7 @@ def report(count: int, folder: Path | None, last_look: bool) -> str:
     kinds = families(folder) if folder else {}
     protocols = list(load_corpus(folder, limit=LIMIT)) if folder else []
     chosen = [one for one in protocols if is_chosen_on(one.name)]
-    lines = ["```", *machine_lines(), "```"]
+    lines = [page_head("The segmenter")]
     if count:
         lines += ablation(count, held_out, chosen, kinds)
     figures = objective.evaluate(trained_of(shipped()), held_out).figures

@@ -32,7 +32,7 @@ from qbitel.cluster.ray_start import free_port, ray_cluster
 from qbitel.cluster.settings import ServiceSettings
 from qbitel.discovery.captures import read_capture
 from qbitel.serve_app import running_service
-from qbitel.train.evaluation.machine import machine_lines
+from qbitel.train.evaluation.machine import page_head
 
 CAPTURE = Path(__file__).parents[1] / "examples" / "captures" / "plant.pcapng"
 ARROW = "application/vnd.apache.arrow.stream"
@@ -159,7 +159,7 @@ def measure(address: str, connections: Sequence[int], seconds: float) -> list[Me
 def markdown(measured: Sequence[Measured], seconds: float, busy: float) -> str:
     """Return the page of figures."""
     lines = [
-        "# The service under load", "", *(f"    {line}" for line in machine_lines(PACKAGES)), "",
+        page_head("The service under load", PACKAGES),
         f"A closed loop of {seconds:g} s a row; one gateway, one worker, Ray Serve's default proxy, one machine.",
         f"Load average of the machine when it began: {busy:.1f}.",
         "", "| request | messages | connections | requests/s | messages/s | p50 ms | p99 ms | requests | errors |",

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from qbitel.train.boundaries.examples import example
 from qbitel.train.evaluation.corpus import families, load_corpus
-from qbitel.train.evaluation.machine import machine_lines
+from qbitel.train.evaluation.machine import page_head
 from qbitel.train.simulator import FAMILIES, simulate
 
 MEASURES = (
@@ -117,7 +117,7 @@ def report(folder: Path, draws: int, limit: int) -> str:
     real, made = list(labelled(folder, limit)), list(simulated(draws))
     total = sum(weight for weight, _ in FAMILIES.values())
     shares = ", ".join(f"{name} {weight / total:.0%}" for name, (weight, _) in FAMILIES.items())
-    lines = ["```", *machine_lines(), "```", "", "Quartiles over protocols (25 · 50 · 75 %)."]
+    lines = [page_head("Simulated protocols"), "Quartiles over protocols (25 · 50 · 75 %)."]
     lines.append(f"Simulated families: {shares}.")
     for title, text in (("binary", False), ("text", True)):
         sides = [np.array([d.measures for d in side if d.text == text]) for side in (real, made)]

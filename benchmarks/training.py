@@ -25,7 +25,7 @@ from qbitel.cluster.ray_start import ray_cluster
 from qbitel.cluster.settings import ServiceSettings
 from qbitel.cluster.storage import Storage
 from qbitel.train.boundaries.task import SegmenterTask
-from qbitel.train.evaluation.machine import machine_lines
+from qbitel.train.evaluation.machine import page_head
 from qbitel.train.record import Epoch
 from qbitel.train.settings import TrainSettings, WorkerSettings
 from qbitel.train.start import start
@@ -112,7 +112,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     chosen, repeats = settings(arguments.examples), range(arguments.repeats)
-    told("```", *machine_lines(("qbitel", "numpy", "torch", "ray")), "```", "")
+    told(page_head("Training", ("qbitel", "numpy", "torch", "ray")))
     told(f"The source makes {spread([source_rate(300) for _ in repeats], '.0f')} examples a processor second.", "")
     with ray_cluster(ServiceSettings()):
         # In turns, so that what else the machine does falls on both.

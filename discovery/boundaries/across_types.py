@@ -33,10 +33,11 @@ def draw_together(
     width = min(HEADER, probabilities.shape[1])
     front, exists = sample.view.front(width)
     classes = classes_of(np.where(exists, front.astype(np.int16), np.int16(MISSING)).T).T
-    known = _by_type(exists, place, counts)
-    shares = np.stack([_by_type(classes == c, place, counts) for c in range(CLASSES)]) / counts[:, None]
+    order, firsts = np.argsort(place, kind="stable"), np.cumsum(counts) - counts
+    known = _by_type(exists, order, firsts)
+    shares = np.stack([_by_type(classes == c, order, firsts) for c in range(CLASSES)]) / counts[:, None]
     parts = np.rint(probabilities[:, :width] * 256).astype(np.int64) * exists  # sums do not depend on the order of rows
-    odds = _log_odds(np.round(_by_type(parts, place, counts) / np.maximum(known, 1)) / 256)
+    odds = _log_odds(np.round(_by_type(parts, order, firsts) / np.maximum(known, 1)) / 256)
     weights = np.where(kinds < 0, 0, np.minimum(counts, MESSAGES))
     moves = np.stack([_move(k, shares, odds, weights) if weights[k] else np.zeros(width) for k in range(len(kinds))])
     moved = moves[place] != 0
@@ -46,10 +47,8 @@ def draw_together(
     return drawn
 
 
-def _by_type(values: NDArray[np.generic], place: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the sum of the rows of each type."""
-    order = np.argsort(place, kind="stable")
-    firsts = np.cumsum(counts) - counts
+def _by_type(values: NDArray[np.generic], order: NDArray[np.int64], firsts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the sum of the rows of each type: ``order`` puts them type by type, and each begins at one of ``firsts``."""
     summed: NDArray[np.int64] = np.add.reduceat(values[order].astype(np.int64), firsts, axis=0)
     return summed
 

@@ -128,11 +128,10 @@ class MessageValidator:
     @staticmethod
     def _surprise(rule: str, parsed: ParsedBatch, bits: NDArray[np.float64], bound: float, how: str) -> Breach:
         rows = np.flatnonzero(bits > bound + BITS_MARGIN)
-        costs = [_cost(value) for value in bits[rows].tolist()]
-        return _whole(rule, parsed, rows, lambda k: f"{costs[k]} {how}, at most {bound:.1f} are usual")
+        return _whole(rule, parsed, rows, lambda k: f"{_cost(bits[rows[k]])} {how}, at most {bound:.1f} are usual")
 
 
-def _cost(bits: float) -> str:
+def _cost(bits: np.float64) -> str:
     return "is impossible" if np.isinf(bits) else f"takes {bits:.1f} bits"
 
 
