@@ -48,7 +48,7 @@ def draw_together(
 
 
 def _by_type(values: NDArray[np.generic], order: NDArray[np.int64], firsts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the sum of the rows of each type: ``order`` puts them type by type, and each begins at one of ``firsts``."""
+    """Return the sum of the rows of each type: ``order`` sorts rows by type, ``firsts`` tells where each begins."""
     summed: NDArray[np.int64] = np.add.reduceat(values[order].astype(np.int64), firsts, axis=0)
     return summed
 
