@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export RAY_AUTH_MODE ?= disabled
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: figures figures-segmenter venv venv-train warm demo serve test lint unit crash-test test-cluster bench docs pictures clean
+.PHONY: figures figures-classifier figures-segmenter venv venv-train warm demo serve test lint unit crash-test test-cluster bench docs pictures clean
 
 venv: $(VENV)/.installed
 
@@ -95,6 +95,8 @@ figures: warm
 	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.dissectors --messages 100 --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/dissectors.md
 	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.simulator --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/simulator.md
 
-# The ablation fits networks: it needs torch, and some minutes.
+# These fit networks: they need torch, and some minutes each.
+figures-classifier: venv-train warm
+	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.classifier --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/classifier.md
 figures-segmenter: venv-train warm
 	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.segmenter --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/segmenter.md

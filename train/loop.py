@@ -46,7 +46,7 @@ class Objective(nn.Module):
     def forward(self, examples: list[Any]) -> Tensor:
         """Return the sum of the losses of these examples."""
         # Every parameter is reached, if by nothing, or a team would wait for the gradient of a part that no example
-        # used; finding such parts (find_unused_parameters) takes a tenth of a step.
+        # used; the other way, find_unused_parameters, walks through the graph in each step.
         nothing = torch.stack([parameter.flatten()[0] for parameter in self.network.parameters()]).sum() * 0
         return torch.stack([self.task.loss(self.network, one) for one in examples]).sum() + nothing
 

@@ -36,7 +36,11 @@ Signature = tuple[tuple[tuple[int, int], ...], ...]
 def signature_of(view: MessageView) -> Signature:
     """Return the signature of some messages."""
     front, exists = view.front(OFFSETS)
-    values = np.where(exists, front.astype(np.int64), 256)
+    return signature_of_front(np.where(exists, front.astype(np.int64), 256))
+
+
+def signature_of_front(values: NDArray[np.int64]) -> Signature:
+    """Return the signature of messages whose first bytes are the rows of ``values``, 256 behind the end."""
     return tuple(_frequent(values[:, column]) for column in range(OFFSETS))
 
 
@@ -82,7 +86,10 @@ class UnknownClusters:
         Raises:
             LimitError: there are ``MAX_CLUSTERS`` already.
         """
-        signature = signature_of(view)
+        return self.name_signature(signature_of(view))
+
+    def name_signature(self, signature: Signature) -> str:
+        """Return the name of the protocol that messages with this signature are of."""
         best, score = max(
             ((n, overlap(s, signature)) for n, s in sorted(self.known.items())), key=_score, default=("", 0.0)
         )

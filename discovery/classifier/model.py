@@ -1,4 +1,4 @@
-"""A fitted classifier as one file of arrays (npz, read without pickle), and what its members say of groups."""
+"""A fitted classifier as one file of arrays (safetensors), and what its members say of groups."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from ..errors import InputError, LimitError
 from .features import FEATURES, bins_of
 from .forest import LEAF, Forest
 from .inputs import FRONT_BYTES, Inputs
 from .networks import Convolution, Recurrence, named
-from .vote import FLOOR, Vote, log_softmax
+from .vote import FLOOR, SIGNS, Vote, log_softmax
 
 MAX_FILE = 64 << 20
-VERSION = 1
+VERSION = 2
 PROTOCOL_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 BLOCK = 256  # messages worked on at a time: their layers stay in the cache
 
@@ -59,8 +60,9 @@ class Model:
         """
         sizes = np.diff(np.append(starts, len(inputs)))
         made = np.empty((3, len(starts), len(self.protocols) + 1), np.float32)
-        shares = np.log(self.forest.probabilities(inputs.features) + np.float32(FLOOR))
-        made[0] = _log_normal(np.add.reduceat(shares, starts, axis=0) / sizes[:, None])
+        # The mean of the shares, not of their logarithms: one message that no tree knows says little about a group.
+        shares = np.add.reduceat(self.forest.probabilities(inputs.features), starts, axis=0) / sizes[:, None]
+        made[0] = _log_normal(np.log(shares + FLOOR))
         members: tuple[Convolution | Recurrence, ...] = (self.convolution, self.recurrence)
         for index, member in enumerate(members, 1):
             embedded = np.concatenate(
@@ -89,7 +91,7 @@ class Model:
 
     def write(self, path: Path) -> None:
         """Write the file that ``read`` reads."""
-        np.savez_compressed(path, **self.arrays())  # type: ignore[arg-type]
+        path.write_bytes(save(self.arrays()))
 
     @classmethod
     def read(cls, path: Path) -> Model:
@@ -98,18 +100,15 @@ class Model:
 
         Raises:
             InputError: there is no such file, or it is not a model of this version.
-            LimitError: it is larger than ``MAX_FILE``, packed or unpacked.
+            LimitError: it is larger than ``MAX_FILE``.
         """
         try:
-            content = path.read_bytes()
-            with ZipFile(path) as packed:
-                size = max(len(content), sum(entry.file_size for entry in packed.infolist()))
+            size = path.stat().st_size
             if size > MAX_FILE:
                 raise LimitError(f"a model of {size} bytes", where=str(path), hint=f"at most {MAX_FILE}")
-            with np.load(path, allow_pickle=False) as opened:
-                arrays = {name: opened[name] for name in opened.files}
-            return cls.of(arrays, hashlib.sha256(content).hexdigest())
-        except (OSError, BadZipFile, KeyError, ValueError, TypeError) as error:
+            content = path.read_bytes()
+            return cls.of(load(content), hashlib.sha256(content).hexdigest())
+        except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
             raise InputError(f"not a classifier's weights: {error}", where=str(path)) from error
 
     @classmethod
@@ -143,7 +142,7 @@ def _check(model: Model) -> None:
         raise ValueError("the forest's arrays do not fit together")
     if inputs.values.shape[1:] != (FRONT_BYTES,) or inputs.features.shape != (len(inputs), FEATURES):
         raise ValueError("the background's arrays have another shape")
-    if model.vote.base.shape != (3,) or model.vote.growth.shape != (3,) or model.vote.doubt.shape != (2,):
+    if model.vote.base.shape != (3,) or model.vote.growth.shape != (3,) or model.vote.doubt.shape != (SIGNS,):
         raise ValueError("the vote's arrays have another shape")
     # A wrong shape in a network raises here rather than at the first message.
     model.logs(inputs, np.arange(len(inputs)))
@@ -179,4 +178,4 @@ def _log_normal(x: NDArray[np.floating[Any]]) -> Array:
 @cache
 def shipped() -> Model:
     """Return the model whose weights the package holds."""
-    return Model.read(Path(__file__).with_name("weights.npz"))
+    return Model.read(Path(__file__).with_name("weights.safetensors"))

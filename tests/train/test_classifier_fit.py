@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from qbitel.discovery.classifier.model import shipped
+from qbitel.discovery.classifier.vote import log_softmax
 from qbitel.train.classifier.examples import Examples, folds_of, groups_of, read_examples
+from qbitel.train.classifier.source import CALIBRATING, JUDGING, TRAINING, parts_of
 from qbitel.train.simulator import simulate
 
 
@@ -30,6 +34,22 @@ def test_folds_keep_captures_whole(known: Examples) -> None:
         assert len(set(fold[known.capture == capture].tolist())) == 1
     for label in range(3):
         assert set(fold[known.label == label].tolist()) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("fold", range(5))
+def test_captures_train_calibrate_or_judge(known: Examples, fold: int) -> None:
+    """No capture has two parts, something calibrates, and every protocol is trained on."""
+    part = parts_of(known, fold)
+    for capture in set(known.capture.tolist()):
+        assert len(set(part[known.capture == capture].tolist())) == 1
+    assert {TRAINING, CALIBRATING, JUDGING} == set(part.tolist())
+    assert set(known.label[part == TRAINING].tolist()) == {0, 1, 2}
+
+
+def test_every_capture_judges_once(known: Examples) -> None:
+    """Over the five folds each message is judged by one model."""
+    judged = sum((parts_of(known, fold) == JUDGING).astype(int) for fold in range(5))
+    assert np.array_equal(judged, np.ones_like(known.label))
 
 
 def test_groups_are_of_one_protocol_and_capture(known: Examples) -> None:
@@ -59,7 +79,7 @@ def test_the_forest_as_arrays_says_what_scikit_learn_says(known: Examples) -> No
 def test_torch_and_numpy_compute_the_same_networks(known: Examples) -> None:
     """Embeddings of the trained form and of the shipped form differ by rounding only."""
     torch = pytest.importorskip("torch")
-    from qbitel.train.classifier.fit import module
+    from qbitel.train.classifier.networks import module
 
     model, inputs = shipped(), known.inputs.take(slice(0, 40))
     for name, member in (("convolution", model.convolution), ("recurrence", model.recurrence)):
@@ -70,3 +90,30 @@ def test_torch_and_numpy_compute_the_same_networks(known: Examples) -> None:
             values, bins = (torch.from_numpy(part.astype(np.int64)) for part in (inputs.values, inputs.bins))
             expected = network(values, bins).numpy()
         assert np.allclose(member.embeddings(inputs), expected, atol=1e-3)
+
+
+def test_vote_is_as_good_as_its_best_member_and_means_what_it_says() -> None:
+    """Members that only guess spoil nothing; of groups that are 80 % sure, 80 % are right; strange ones are told."""
+    pytest.importorskip("torch")
+    from qbitel.train.classifier.vote import Heard, vote_of
+    from qbitel.train.evaluation.classification import judged, of_member
+
+    def heard(seed: int, label: np.ndarray, sure: float) -> Heard:
+        rng = np.random.default_rng(seed)
+        logits = rng.normal(size=(3, len(label), 5))
+        logits[0, np.arange(len(label)), label] += sure
+        logits[0] *= 8  # says more than it knows
+        return Heard(log_softmax(logits).astype(np.float32), np.full(len(label), 4), label)
+
+    drawn = np.random.default_rng(7).integers(0, 4, 4000)
+    strange = np.full(4000, 4)
+    vote = vote_of([heard(1, drawn, 2.0)], [heard(2, strange, 3.0)])
+    asked = [heard(3, drawn, 2.0), heard(4, strange, 3.0)]
+    names = ("a", "b", "c", "d")
+    model = dataclasses.replace(shipped(), vote=vote)
+    made, best = judged(model, asked, names), of_member(asked, 0, names)
+    assert made.macro() >= best.macro() - 0.005
+    assert made.auroc() > 0.9
+    assert best.calibration_error() > 0.1
+    assert made.calibration_error() < 0.03
+    assert made.calibration_error(named=True) < 0.05

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from ...discovery.classifier.inputs import ABSENT, Inputs
 from .examples import Examples, joined, simulated
 
-BATCH = 256
+BATCH = 128
 SIZES = (4, 8, 16, 4)  # of the groups in a step
 SIMULATIONS, UNKNOWN_SHARE = 1500, 0.12
 NOISE = 0.1
@@ -24,6 +25,7 @@ class Unknown:
     protocol: NDArray[np.int64]
 
 
+@cache
 def stranger_sets(simulations: int = SIMULATIONS) -> tuple[Unknown, Unknown]:
     """Return simulated protocols to learn from, and others to fit the vote on."""
     inputs, which = simulated(simulations)

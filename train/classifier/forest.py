@@ -8,7 +8,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from ...discovery.classifier.forest import LEAF, Forest
 
-TREES, LEAST = 60, 3
+TREES, LEAST = 100, 3
 
 
 def fit_forest(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, dropout
 
 from ...discovery.classifier.features import BINS, SIDE
 from ...discovery.classifier.networks import FIRST_POOL, LAST_POOL, REACH, STRIDE, WORD, table_rows
 
 BYTES, BYTE_WIDTH = 257, 16
 SIDES, EMBEDDED = 32, 64
-DROPPED = 0.2
+DROPPED, HIDDEN = 0.2, 0.3  # of what was read in the bytes; of the binned numbers
+SMOOTHED = 0.02
 
 
 class Side(nn.Module):
@@ -24,7 +29,9 @@ class Side(nn.Module):
 
     def forward(self, bins: Tensor) -> Tensor:
         """Return (messages, SIDES) of (messages, SIDE) bins."""
-        return torch.relu(self.table(bins + self.first).sum(1))
+        rows = self.table(bins + self.first)
+        shown = dropout(torch.ones(rows.shape[:2]), HIDDEN, self.training)  # whole numbers: none may carry all
+        return torch.relu((rows * shown.to(rows)[:, :, None]).sum(1))
 
 
 class Vote(nn.Module):
@@ -84,3 +91,17 @@ class RecurrentNetwork(nn.Module):
         x, (last, _) = self.cells(self.byte(values).reshape(len(values), -1, WORD * BYTE_WIDTH))
         made: Tensor = self.vote.embedding(self.drop(torch.cat([last[0], x.amax(1)], 1)), self.side(bins))
         return made
+
+
+module: dict[str, Callable[[int], nn.Module]] = {"convolution": ConvolutionNetwork, "recurrence": RecurrentNetwork}
+
+
+def loss(network: nn.Module, values: Tensor, bins: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross entropy of messages alone plus half that of their groups; ``labels`` are of the groups."""
+    embedded = network(values, bins)
+    vote: Any = network.vote
+    each = labels.repeat_interleave(len(values) // len(labels))
+    alone = cross_entropy(vote.classes(embedded, embedded), each, label_smoothing=SMOOTHED)
+    grouped = embedded.view(len(labels), -1, EMBEDDED)
+    together = cross_entropy(vote.classes(grouped.mean(1), grouped.amax(1)), labels, label_smoothing=SMOOTHED)
+    return alone + together / 2

@@ -13,8 +13,8 @@ from ..labels import Labels
 from .batches import SIMULATIONS, SIZES, Drawing, Unknown, noisy, stranger_sets
 from .examples import Examples, folds_of, read_examples
 
-FOLDS = 5  # of the captures: the first calibrates and chooses, the second judges, the others are trained on
-CALIBRATING, JUDGING = 0, 1
+FOLDS = 5  # of the captures: one judges; half of the next calibrates and chooses; the others are trained on
+TRAINING, CALIBRATING, JUDGING = range(3)
 HELD_OUT = 1_000_003
 
 
@@ -40,10 +40,17 @@ class Step:
 
 @dataclass(frozen=True)
 class KnownProtocols:
-    """Groups of labelled messages, captures whole in training, calibration or judgement; and simulated strangers."""
+    """
+    Groups of labelled messages, captures whole in training, calibration or judgement; and simulated strangers.
+
+    Attributes:
+        labels: the training set. simulations: how many protocols are strangers. fold: of the captures, the one that
+            judges.
+    """
 
     labels: Labels
     simulations: int = SIMULATIONS
+    fold: int = 0
 
     @property
     def kind(self) -> type[Step]:
@@ -70,10 +77,10 @@ class KnownProtocols:
 
 @dataclass(frozen=True)
 class Data:
-    """What is drawn from, and what forest and vote are fitted on."""
+    """What is drawn from, and what forest and vote are fitted on; ``part`` says what a message of ``known`` is for."""
 
     known: Examples
-    fold: NDArray[np.int64]
+    part: NDArray[np.int64]
     learned: Unknown
     kept: Unknown
     training: Drawing
@@ -84,14 +91,25 @@ class Data:
 @cache
 def data_of(source: KnownProtocols) -> Data:
     """Read the training set; once in each process."""
-    known = read_examples(source.labels.folder())
-    fold = folds_of(known, FOLDS)
-    learned, kept = stranger_sets(source.simulations)
-    few = set(known.label.tolist()) - set(known.label[fold > JUDGING].tolist())
+    known, (learned, kept) = read_examples(source.labels.folder()), stranger_sets(source.simulations)
+    part = parts_of(known, source.fold)
+    few = set(known.label.tolist()) - set(known.label[part == TRAINING].tolist())
     if few:
         names = ", ".join(known.protocols[label] for label in sorted(few))
         hint = "captures are never divided between training and judgement"
         raise InputError("protocols with fewer than three captures", where=names, hint=hint)
-    parts = (fold > JUDGING, learned), (fold == CALIBRATING, kept), (fold == JUDGING, kept)
-    training, choosing, judging = (Drawing(known.take(np.flatnonzero(rows)), unknown) for rows, unknown in parts)
-    return Data(known, fold, learned, kept, training, choosing, judging)
+    unknown = {TRAINING: learned, CALIBRATING: kept, JUDGING: kept}
+    drawings = [Drawing(known.take(np.flatnonzero(part == which)), each) for which, each in unknown.items()]
+    return Data(known, part, learned, kept, *drawings)
+
+
+def parts_of(known: Examples, fold: int) -> NDArray[np.int64]:
+    """Return what each message is for; a protocol with few captures gives none to calibration while others do."""
+    half = folds_of(known, 2 * FOLDS)
+    following = (fold + 1) % FOLDS
+    calibrating = half == following + FOLDS
+    if not calibrating.any():
+        calibrating = half == following
+    part = np.where(half % FOLDS == fold, JUDGING, TRAINING)
+    part[calibrating] = CALIBRATING
+    return part

@@ -17,8 +17,10 @@ from ...discovery.errors import InputError
 from ..labels import Labels
 from ..settings import TrainSettings
 from ..task import Evaluation
-from .fit import fit_vote, hear, loss, members_of, module, with_vote
-from .source import CALIBRATING, KnownProtocols, Step, data_of
+from .members import members_of, with_vote
+from .networks import loss, module
+from .source import CALIBRATING, JUDGING, TRAINING, KnownProtocols, Step, data_of
+from .vote import fit_vote
 
 BINS = 10
 FLOOR = 1e-9
@@ -28,14 +30,15 @@ class ClassifierTask:
     """
     Names of known protocols, learned from a training set (``qbitel train classifier --set known``).
 
-    Convolution and recurrence are trained on all captures but two folds of five. Then the forest is fitted on the same
-    captures, and the vote of the three on the first of the folds left out; the other one judges.
+    A fifth of the captures judges, a tenth calibrates, on the others convolution and recurrence are trained. Then the
+    forest is fitted on these too, and the vote of the three on those that calibrate. The forest is fitted once more,
+    with the captures that have calibrated.
     """
 
     name = "classifier"
     gpu = False  # evaluation runs the NumPy form
     defaults: Mapping[str, Any] = {
-        "examples": 1600, "epochs": 8, "batch": 2, "rate": 3e-3, "decay": 1.0, "held_out": 30,
+        "examples": 2000, "epochs": 5, "batch": 2, "rate": 3e-3, "decay": 1.0, "held_out": 60,
     }  # fmt: skip
 
     def __init__(self, source: KnownProtocols) -> None:
@@ -62,7 +65,7 @@ class ClassifierTask:
     def loss(self, network: Any, example: Step) -> Tensor:
         """Return the sum of both networks' losses over the groups of a step."""
         batch = torch.from_numpy(example.values), torch.from_numpy(example.bins), torch.from_numpy(example.labels)
-        return torch.stack([loss(network[name], batch) for name in module]).sum()
+        return torch.stack([loss(network[name], *batch) for name in module]).sum()
 
     def evaluate(self, network: Any, examples: Iterable[Step]) -> Evaluation:
         """
@@ -82,17 +85,18 @@ class ClassifierTask:
         return _evaluated((_voted(model, one), index[one.labels]) for one in examples)
 
     def calibrate(self, network: Any, examples: Iterable[Step]) -> None:
-        """Fit the forest on what was trained on, and the vote on the fold of captures that chose the epoch."""
+        """Fit forest and vote, then the forest again with the captures that the vote was fitted on."""
         data = data_of(self.source)
-        rows = np.flatnonzero(data.fold > 1)
         weights = {
             name: {key: value.detach().numpy().astype(np.float32) for key, value in network[name].state_dict().items()}
             for name in module
         }
-        members = members_of(data.known.take(rows), data.learned, weights, {})
-        held = np.flatnonzero(data.fold == CALIBRATING)
+        learned = np.flatnonzero(data.part == TRAINING)
+        first = members_of(data.known.take(learned), data.learned, weights, {})
+        vote = fit_vote(first, data.known, np.flatnonzero(data.part == CALIBRATING), data.kept)
+        rows = np.flatnonzero(data.part != JUDGING)
         about = {"messages": len(rows), "captures": len(np.unique(data.known.capture[rows])), "set": self._set}
-        self._model = with_vote(members, fit_vote(hear(members, data.known, held, data.kept)), about)
+        self._model = with_vote(members_of(data.known.take(rows), data.learned, weights, about), vote)
 
     @property
     def _set(self) -> str:

@@ -4,21 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import load
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import f1_score, roc_auc_score
 
+from ...cluster.storage import Storage
 from ...discovery.classifier.features import AT_SIZE, FRONT
 from ...discovery.classifier.model import Model
-from ..classifier.batches import stranger_sets
+from ...discovery.classifier.vote import log_softmax
 from ..classifier.examples import Examples, folds_of, groups_of
-from ..classifier.fit import Heard, evaluate, fit_members, fit_vote, hear, with_vote
+from ..classifier.source import FOLDS, JUDGING, KnownProtocols, data_of
+from ..classifier.task import ClassifierTask
+from ..classifier.vote import Heard, evaluate
+from ..labels import Labels
+from ..loop import new_record, train
+from ..runs import Run
+from ..sets import TrainingSets
+from ..settings import TrainSettings
 
 LEAST_CAPTURES = 5
 DNS_LIKE = ("dns", "llmnr", "mdns", "nbns")
 BINS = 10
+MEMBERS = ("forest", "convolution", "recurrence")
+UNKNOWN_SHARE = 0.5  # that the vote is fitted for: known and unknown count the same
 
 Floats = NDArray[np.float64]
 
@@ -61,22 +74,33 @@ class Judged:
         """Return the area under the curve of telling unknown from known by one less the likeliest known protocol."""
         return float(roc_auc_score(~self.known, 1 - self.probability[:, :-1].max(axis=1)))
 
-    def reliability(self) -> list[tuple[float, float, int]]:
-        """Return (mean probability, share that is right, groups) per tenth of the probability of the likeliest."""
-        sure = self.probability[self.known, :-1].max(axis=1)
-        right = self.probability[self.known, :-1].argmax(axis=1) == self.label[self.known]
-        part = np.minimum((sure * BINS).astype(int), BINS - 1)
+    def reliability(self, named: bool = False) -> list[tuple[float, float, float]]:
+        """
+        Return (mean probability, share that is right, share of the groups) per tenth of the probability.
+
+        Of the groups of known protocols, and the probability of the likeliest given that it is known; with ``named`` of
+        all groups, the unknown ones ``UNKNOWN_SHARE`` of them, and the probability as it is told: where the protocol is
+        not known, no name is right.
+        """
+        chance = self.probability[:, :-1]
+        sure, right = chance.max(axis=1), chance.argmax(axis=1) == self.label
+        weight = np.where(self.known, 1.0, 0.0)
+        if named:
+            share = np.where(self.known, 1 - UNKNOWN_SHARE, UNKNOWN_SHARE)
+            weight = share / np.where(self.known, self.known.sum(), max((~self.known).sum(), 1))
+        else:
+            sure = sure / np.maximum(chance.sum(axis=1), 1e-30)
+        part = np.minimum((sure * BINS).astype(np.int64), BINS - 1)
+        total, said, held = (np.bincount(part, weight * value, BINS) for value in (np.ones_like(sure), sure, right))
         return [
-            (float(sure[part == i].mean()), float(right[part == i].mean()), int((part == i).sum()))
+            (float(said[i] / total[i]), float(held[i] / total[i]), float(total[i] / total.sum()))
             for i in range(BINS)
-            if (part == i).any()
+            if total[i]
         ]
 
-    def calibration_error(self) -> float:
+    def calibration_error(self, named: bool = False) -> float:
         """Return the expected calibration error over the tenths (Naeini et al. 2015)."""
-        parts = self.reliability()
-        total = sum(count for _, _, count in parts)
-        return sum(abs(sure - right) * count for sure, right, count in parts) / total
+        return sum(abs(sure - right) * share for sure, right, share in self.reliability(named))
 
 
 def judged(model: Model, heard: Sequence[Heard], names: tuple[str, ...]) -> Judged:
@@ -85,11 +109,17 @@ def judged(model: Model, heard: Sequence[Heard], names: tuple[str, ...]) -> Judg
     return Judged(found.astype(np.float64), np.concatenate([one.label for one in heard]), names)
 
 
-def plain_forest(known: Examples, fold: NDArray[np.int64], size: int) -> Judged:
+def of_member(heard: Sequence[Heard], member: int, names: tuple[str, ...]) -> Judged:
+    """Return the answers of one member alone."""
+    found = np.concatenate([np.exp(log_softmax(one.logs[member].astype(np.float64))) for one in heard])
+    return Judged(found, np.concatenate([one.label for one in heard]), names)
+
+
+def plain_forest(known: Examples, size: int) -> Judged:
     """Return what a forest on the first 32 bytes and the length says; of groups by the mean of its probabilities."""
-    columns = [*range(FRONT), AT_SIZE]
+    columns, fold = [*range(FRONT), AT_SIZE], folds_of(known, 2 * FOLDS) % FOLDS
     found, labels = [], []
-    for k in range(int(fold.max()) + 1):
+    for k in range(FOLDS):
         rows, asked = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
         forest = RandomForestClassifier(60, random_state=0, n_jobs=1)
         forest.fit(known.inputs.features[rows][:, columns], known.label[rows])
@@ -102,37 +132,54 @@ def plain_forest(known: Examples, fold: NDArray[np.int64], size: int) -> Judged:
 
 
 def cross_validated(
-    known: Examples, strange: Examples, steps: int, tell: Callable[[str], object], folds: int = 5
-) -> tuple[dict[int, Judged], Model]:
+    files: dict[str, bytes], strange: Examples, examples: int, tell: Callable[[str], object]
+) -> dict[str, dict[int, Judged]]:
     """
-    Return the answers to every message by a model that saw none of its capture, by group size (1 and 32).
+    Return the answers to every message by a model that saw none of its capture.
 
-    The weights of the vote that judges a fold are fitted on the answers to the other folds and on simulated protocols
-    that no member saw. ``strange`` are protocols that no model saw; the model of each fold is asked about a
-    fifth of them.
+    Each model is one training as ``qbitel train classifier`` runs it, with another fifth of the captures to judge by.
+
+    Args:
+        files: a training set, one Parquet file a protocol. strange: protocols that no model saw; each model is asked
+            about a fifth of them.
 
     Returns:
-        The answers, and the model of the last fold (for timing).
+        By "vote" and the names of the members, by group size (1 and 32).
     """
-    fold, other = folds_of(known, folds), folds_of(strange, folds)
-    learn, kept = stranger_sets()
-    models, heard = [], []
-    for k in range(folds):
-        model = fit_members(known.take(np.flatnonzero(fold != k)), learn, steps, k)
-        models.append(model)
-        heard.append(hear(model, known, np.flatnonzero(fold == k), kept))
-        tell(f"fold {k + 1}/{folds}")
-    answers = {1: [], 32: []}  # type: dict[int, list[Judged]]
-    for k, model in enumerate(models):
-        vote = fit_vote([one for j in range(folds) if j != k for one in heard[j]])
-        voting = with_vote(model, vote, model.about)
-        for size in answers:
-            said = [evaluate(voting, known, np.flatnonzero(fold == k), size)]
-            unknown = evaluate(voting, strange, np.flatnonzero(other == k), size)
-            said.append(Heard(unknown.logs, unknown.sizes, np.full(len(unknown.sizes), len(known.protocols))))
-            answers[size].append(judged(voting, said, known.protocols))
-        models[k] = voting
-    return {size: together(parts) for size, parts in answers.items()}, models[-1]
+    said: dict[int, list[tuple[Model, list[Heard]]]] = {1: [], 32: []}
+    other = folds_of(strange, FOLDS)
+    for fold in range(FOLDS):
+        model, source = _trained(files, fold, examples, tell)
+        data = data_of(source)
+        for size, parts in said.items():
+            here = evaluate(model, data.known, np.flatnonzero(data.part == JUDGING), size)
+            there = evaluate(model, strange, np.flatnonzero(other == fold), size)
+            label = np.full(len(there.sizes), len(model.protocols))
+            parts.append((model, [here, Heard(there.logs, there.sizes, label)]))
+    made = {"vote": {size: together([judged(m, h, m.protocols) for m, h in parts]) for size, parts in said.items()}}
+    for index, name in enumerate(MEMBERS):
+        made[name] = {
+            size: together([of_member(h, index, m.protocols) for m, h in parts]) for size, parts in said.items()
+        }
+    return made
+
+
+def _trained(
+    files: dict[str, bytes], fold: int, examples: int, tell: Callable[[str], object]
+) -> tuple[Model, KnownProtocols]:
+    with TemporaryDirectory() as folder:
+        storage = Storage(folder)
+        version = TrainingSets(storage).add("known", files)
+        labels = Labels(storage.uri, f"known@{version.number}", version.digest)
+        source = KnownProtocols(labels, fold=fold)
+        settings = TrainSettings.model_validate(
+            {**ClassifierTask.defaults, "task": ClassifierTask.name, "examples": examples}
+        )
+        run = Run(storage, f"fold{fold}")
+        task: Any = ClassifierTask(source)
+        record = train(task, new_record(run.name, settings), run)
+        tell(f"fold {fold + 1} of {FOLDS}: {record.figures}")
+        return Model.of(load(run.weights())), source
 
 
 def together(parts: Sequence[Judged]) -> Judged:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load, save
 
 from qbitel.discovery.batch import MessageBatch
 from qbitel.discovery.classifier import ProtocolClassifier, UnknownClusters
@@ -89,17 +90,16 @@ def test_no_messages_are_an_error() -> None:
 def test_the_model_survives_its_file_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
     """A written model answers as before; arrays that would lead out of bounds are an input error."""
     model = shipped()
-    model.write(tmp_path / "weights.npz")
-    again = Model.read(tmp_path / "weights.npz")
+    model.write(tmp_path / "weights.safetensors")
+    again = Model.read(tmp_path / "weights.safetensors")
     inputs = read_inputs(modbus().view())
     starts = np.arange(len(inputs))
     assert np.allclose(model.probabilities(inputs, starts), again.probabilities(inputs, starts), atol=1e-6)
-    with np.load(tmp_path / "weights.npz") as arrays:
-        broken = {name: arrays[name] for name in arrays.files}
-    broken["forest.right"] = broken["forest.right"] + len(broken["forest.right"])
-    np.savez(tmp_path / "broken.npz", **broken)
-    (tmp_path / "text.npz").write_text("no")
-    for name in ("broken.npz", "text.npz", "absent.npz"):
+    arrays = load((tmp_path / "weights.safetensors").read_bytes())
+    arrays["forest.right"] = arrays["forest.right"] + len(arrays["forest.right"])
+    (tmp_path / "broken.safetensors").write_bytes(save(arrays))
+    (tmp_path / "text.safetensors").write_text("no")
+    for name in ("broken.safetensors", "text.safetensors", "absent.safetensors"):
         with pytest.raises(InputError, match="not a classifier"):
             Model.read(tmp_path / name)
 
