@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..findings import Finding
-from ..spec import Element, Evidence, Field, Fixed, FromLength, Repeat, Switch, Times, walk
+from ..spec import Checksum, Element, Evidence, Field, Fixed, FromLength, Repeat, Switch, Times, walk
 from .fields import Endianness, Names, plain
 from .table import Spans, Table
 
@@ -29,6 +29,8 @@ def byte_order(findings: Sequence[Finding]) -> Endianness:
     """Return the byte order that most bytes of hard findings have, None where there is none."""
     votes = {"big": 0, "little": 0}
     for finding in findings:
+        if isinstance(finding.constraint, Checksum) and finding.constraint.reflected:
+            continue
         if finding.hard and finding.endianness and finding.width > 1:
             votes[finding.endianness] += finding.width
     if votes["big"] == votes["little"]:
@@ -107,5 +109,5 @@ def _claim(names: Names, element: Field, finding: Finding, kept: set[str]) -> Fi
     if finding.constraint is not None:
         update["constraints"] = [*element.constraints, finding.constraint]
     if element.name not in kept:
-        update["name"] = names.next(finding.semantic)
+        update["name"] = names.claim(finding.semantic)
     return element.model_copy(update=update)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Literal
 
@@ -19,10 +20,16 @@ SPACES[[9, 10, 13]] = True
 
 
 class Names:
-    """Names that are unique in one scope (a message type, or a group): ``f1``, ``f2``, … or a hint with a number."""
+    """
+    Names that are unique in one scope (a message type, or a group): ``f1``, ``f2``, … or a hint with a number.
 
-    def __init__(self) -> None:
-        self._taken: set[str] = set()
+    ``reserved`` names are given by ``claim`` alone: a proven field of the header has the same name in every type,
+    whatever the bodies hold.
+    """
+
+    def __init__(self, reserved: Iterable[str] = ()) -> None:
+        self._reserved = set(reserved)
+        self._taken = set(self._reserved)
         self._count = 0
 
     def fork(self) -> Names:
@@ -35,6 +42,13 @@ class Names:
         """Take the names that are taken there."""
         self._taken |= other._taken
         self._count = max(self._count, other._count)
+
+    def claim(self, name: str) -> str:
+        """Return a reserved name the first time, afterwards ``name`` with a number."""
+        if name in self._reserved:
+            self._reserved.remove(name)
+            return name
+        return self.next(name)
 
     def next(self, hint: str = "") -> str:
         """Return a new name; ``hint`` itself where it is free."""

@@ -9,6 +9,7 @@ from ..settings import DiscoverySettings
 from ..spec import Element, Evidence
 from .assemble import Assembler, agree, proposed_again
 from .claims import attach, byte_order, proven, trailer
+from .fields import Names
 from .hypothesis import Hypothesis
 from .table import Spans, Table, joined
 from .text import IS_TEXT, style_of, text_share
@@ -37,7 +38,8 @@ class Draft:
         cls, table: Table, findings: list[Finding], groups: dict[str, list[Element]], settings: DiscoverySettings
     ) -> Draft:
         """Search the structure of one type; ``table`` holds its messages, at least one."""
-        assembler = Assembler(settings, groups, endianness=byte_order(findings))
+        names = Names(reserved={finding.semantic for finding in findings})
+        assembler = Assembler(settings, groups, names, endianness=byte_order(findings))
         body, tail = trailer(assembler.names, table, findings)
         spans = proven(findings, int(body.sizes.min()))
         return cls(assembler, body, tail, spans, findings, assembler.search(body, 0, spans))

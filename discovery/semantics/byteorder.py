@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from ..spec import Field
+from ..spec import Checksum, Field
 from .profile import Profile
 
 CLEAR = 3.0  # bits by which one reading is smaller than the other
@@ -26,6 +26,8 @@ def joint(profiles: Iterable[tuple[Field, Profile]]) -> bool | None:
     balance = 0
     for field, profile in profiles:
         difference = vote(profile)
+        if any(isinstance(c, Checksum) and c.reflected for c in field.constraints):
+            continue
         if any(c.kind in ("length", "counter", "timestamp", "checksum") for c in field.constraints):
             balance += {"big": 3, "little": -3}.get(field.endianness or "", 0)
         elif abs(difference) >= CLEAR and not _is_words(profile):

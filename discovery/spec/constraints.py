@@ -86,6 +86,11 @@ class Checksum(Model):
     xorout: int = 0
     name: str = ""
 
+    @property
+    def reflected(self) -> bool:
+        """Whether it goes low byte first by its own convention, whatever the order of the protocol's numbers."""
+        return self.algorithm == "crc" and self.refout
+
 
 class Counter(Model):
     """In a flow (and direction, where ``per_direction``) the value rises by ``step`` each message, modulo its width."""

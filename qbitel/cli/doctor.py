@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.markup import escape
 
 from . import EXIT_MISSING
 from .console import out, print_json
@@ -41,7 +42,8 @@ def doctor_command(as_json: bool, workers: str | None, cpus: float | None, sourc
             colour = {"ok": "green", "missing": "red" if check["needed"] else "yellow", "cannot": "red"}.get(
                 str(check["status"]), "yellow"
             )
-            out.print(f"[{colour}]{check['status']:8}[/]{check['name']:20}{check['detail']}", soft_wrap=True)
+            said = escape(f"{check['name']:20}{check['detail']}")
+            out.print(f"[{colour}]{check['status']:8}[/]{said}", soft_wrap=True)
     if broken:
         sys.exit(EXIT_MISSING)
 

@@ -107,3 +107,10 @@ def test_serving_without_the_extra_says_what_to_install(base_python: Path, tmp_p
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 7
     assert "pip install 'qbitel[cluster]'" in done.stderr
+
+
+def test_doctor_names_the_extra_of_what_is_missing(base_python: Path, tmp_path: Path) -> None:
+    """``qbitel doctor`` writes the extra in its brackets, which a terminal's markup must not swallow."""
+    told = run(base_python, "-m", "qbitel.cli", "doctor", cwd=tmp_path)
+    assert "pip install 'qbitel[cluster]'" in told
+    assert "pip install 'qbitel[train]'" in told

@@ -12,6 +12,7 @@ from qbitel.discovery.sample import Sample
 from qbitel.discovery.semantics import label_fields
 from qbitel.discovery.settings import DiscoverySettings
 from qbitel.discovery.spec import (
+    Checksum,
     Constant,
     Count,
     Element,
@@ -153,6 +154,27 @@ def test_byte_order_is_decided_together() -> None:
     messages = [struct.pack("<HHIH", *(int(value) for value in draw)) for draw in draws]
     fields, _ = labelled(messages, [number("a", 2), number("b", 2), number("c", 4), number("d", 2)])
     assert [fields[name].endianness for name in "abcd"] == ["little"] * 4
+
+
+def crc16_modbus(body: bytes) -> int:
+    """CRC-16/MODBUS bit by bit."""
+    register = 0xFFFF
+    for byte in body:
+        register ^= byte
+        for _ in range(8):
+            register = register >> 1 ^ (0xA001 if register & 1 else 0)
+    return register
+
+
+def test_a_reflected_crc_says_nothing_of_the_order_of_numbers() -> None:
+    """CRC-16/MODBUS goes low byte first by convention; a number that shows no order of its own stays big-endian."""
+    draws = [(int(RNG.integers(300, 1500)), int(RNG.integers(0, 65536)), RNG.bytes(4)) for _ in range(200)]
+    bodies = [struct.pack(">HH4s", *draw) for draw in draws]
+    crc = Checksum(algorithm="crc", end=-2, poly=0x8005, init=0xFFFF, refin=True, refout=True, name="CRC-16/MODBUS")
+    messages = [body + struct.pack("<H", crc16_modbus(body)) for body in bodies]
+    check = number("crc", 2).model_copy(update={"endianness": "little", "constraints": [crc]})
+    fields, _ = labelled(messages, [number("a", 2), number("b", 2), number("c", 4), check])
+    assert [fields[name].endianness for name in "ab"] == ["big", "big"]
 
 
 def test_a_place_shared_by_types_has_one_meaning() -> None:
