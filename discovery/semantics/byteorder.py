@@ -23,16 +23,20 @@ def vote(profile: Profile) -> float:
 
 def joint(profiles: Iterable[tuple[Field, Profile]]) -> bool | None:
     """Return whether the protocol is little-endian: each field with a clear vote has one, proven relations three."""
-    balance = 0
-    for field, profile in profiles:
-        difference = vote(profile)
-        if any(isinstance(c, Checksum) and c.reflected for c in field.constraints):
-            continue
-        if any(c.kind in ("length", "counter", "timestamp", "checksum") for c in field.constraints):
-            balance += {"big": 3, "little": -3}.get(field.endianness or "", 0)
-        elif abs(difference) >= CLEAR and not _is_words(profile):
-            balance += 1 if difference > 0 else -1
+    balance = sum(_votes(field, profile) for field, profile in profiles)
     return None if balance == 0 else balance < 0
+
+
+def _votes(field: Field, profile: Profile) -> int:
+    """Return a field's votes for big-endian numbers, negative for little-endian ones."""
+    if any(isinstance(c, Checksum) and c.reflected for c in field.constraints):
+        return 0
+    if any(c.kind in ("length", "counter", "timestamp", "checksum") for c in field.constraints):
+        return {"big": 3, "little": -3}.get(field.endianness or "", 0)
+    difference = vote(profile)
+    if abs(difference) < CLEAR or _is_words(profile):
+        return 0
+    return 1 if difference > 0 else -1
 
 
 def _is_words(profile: Profile) -> bool:
