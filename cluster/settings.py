@@ -25,14 +25,14 @@ class ServiceSettings(BaseSettings):
     max_expanded_bytes: int = Field(
         512 << 20, ge=1024, description="bytes that compressed captures and Arrow bodies may expand to; else 413"
     )
-    max_messages: int = Field(100_000, ge=1, description="most messages of one request to parse or validate")
+    max_messages: int = Field(100_000, ge=1, description="most messages of one request to parse, validate or classify")
     inline_bytes: int = Field(1 << 20, ge=0, description="bodies up to this size are answered with the result itself")
     inline_wait_s: float = Field(15.0, ge=0, description="wait for a small discovery before it is answered with 202")
     max_waiting: int = Field(64, ge=1, description="discoveries that may wait; more is answered with 503")
     discovery_timeout_s: float = Field(600.0, gt=0, description="time after which a discovery is stopped")
     heartbeat_timeout_s: float = Field(30.0, gt=0, description="silence after which a running discovery is run again")
     attempts: int = Field(2, ge=1, description="times a discovery is begun before the loss of its worker ends it")
-    request_timeout_s: float = Field(60.0, gt=0, description="time that parsing or validating one request may take")
+    request_timeout_s: float = Field(60.0, gt=0, description="time that one request to these may take")
     keep_jobs: int = Field(1000, ge=1, description="finished discoveries that are kept; older ones are deleted")
 
     workers: int = Field(1, ge=1, le=64, description="processes that run discoveries")
@@ -40,6 +40,8 @@ class ServiceSettings(BaseSettings):
     worker_slots: int = Field(2, ge=1, le=64, description="discoveries that one of them runs at a time")
     gateways: int = Field(1, ge=1, le=64, description="processes that answer HTTP, parse and validate")
     gateway_cpus: float = Field(0.5, gt=0, description="share of a core that Ray reserves for each of them")
+
+    classifier_weights: Path | None = Field(None, description="weights that classify; None: those of the package")
 
     ray_address: str | None = Field(None, description="Ray cluster to join; None starts one on this machine")
     ray_cpus: int = Field(4, ge=2, description="logical cores of a Ray that is started here")

@@ -57,6 +57,15 @@ class ParseRequest(Request):
     messages: list[Base64Message] = Field(min_length=1)
 
 
+class ClassifyRequest(Request):
+    """Messages of one group (a flow, a port, a single message), to say which known protocol they are of."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"messages": EXAMPLE_MESSAGES, "reasons": 2}]})
+    messages: list[Base64Message] = Field(min_length=1)
+    top: int = Field(3, ge=1, le=20, description="candidates to name")
+    reasons: int = Field(0, ge=0, le=20, description="facts to look for behind each of them; takes longer")
+
+
 class Rule(Request):
     """A rule of the client's own: what must hold of a field."""
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from time import monotonic
 from typing import Annotated, Any, cast
 
@@ -14,6 +14,9 @@ from fastapi import Depends, Request
 
 from ..cluster.catalog import Catalog, StoredSpecification
 from ..cluster.settings import ServiceSettings
+from ..cluster.unknowns import UnknownNames
+from ..discovery.batch import MessageBatch
+from ..discovery.classifier import ProtocolClassifier
 from ..discovery.errors import NotFoundError
 from ..discovery.parser import Parser
 from ..discovery.spec import ProtocolSpec
@@ -42,6 +45,7 @@ class Service:
     def __init__(self, settings: ServiceSettings, catalog: Catalog, start: Callable[[str], Awaitable[None]]) -> None:
         self.settings = settings
         self.catalog = catalog
+        self.unknown = UnknownNames(catalog.engine)
         self._start = start
         self._tasks: set[asyncio.Task[None]] = set()
         self._looked_up: dict[str, tuple[float, StoredSpecification | None]] = {}
@@ -85,7 +89,8 @@ class Service:
 
     @asynccontextmanager
     async def lifespan(self, app: object) -> AsyncIterator[None]:
-        """Watch over the discoveries while the application runs."""
+        """Classify once, so that no request waits for weights and kernels; watch while the application runs."""
+        await asyncio.to_thread(self.classifier.classify, MessageBatch.from_payloads([b"\0"]))
         watch = asyncio.create_task(self.watch())
         try:
             yield
@@ -111,6 +116,16 @@ class Service:
                 self._looked_up.clear()
             self._looked_up[spec_id] = (now, found)
         return found
+
+    @cached_property
+    def classifier(self) -> ProtocolClassifier:
+        """
+        The classifier, with the weights that the settings name.
+
+        Raises:
+            InputError: they are none. LimitError: they are too large.
+        """
+        return ProtocolClassifier.load(self.settings.classifier_weights)
 
     def _parser(self, digest: str, document: bytes) -> Parser:
         return Parser(ProtocolSpec.from_bytes(document))

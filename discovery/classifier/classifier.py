@@ -11,7 +11,7 @@ from threadpoolctl import ThreadpoolController
 
 from ..batch import MessageBatch, MessageView
 from ..errors import InputError
-from .clusters import UnknownClusters, name_of, signature_of
+from .clusters import Names, name_of, signature_of
 from .inputs import Inputs, read_inputs
 from .model import Model, shipped
 from .reasons import reasons_for
@@ -56,7 +56,7 @@ class ProtocolClassifier:
         *,
         top: int = 3,
         reasons: int = 0,
-        clusters: UnknownClusters | None = None,
+        clusters: Names | None = None,
     ) -> Classification:
         """
         Say which protocol the messages of one group (a flow, a port, a single message) are of.

@@ -1,0 +1,69 @@
+"""Say which known protocol messages are of."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import pyarrow as pa
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from ..discovery.batch import MessageBatch
+from ..discovery.classifier import Classification
+from .bodies import ARROW_TYPE, JSON_TYPE, arrow_bytes, decode_messages, media_type, read_arrow, read_json, request_body
+from .models import ClassifyRequest
+from .problems import problem_responses
+from .service import Service, ServiceOf
+from .work import Steps, within
+
+router = APIRouter(prefix="/v1/classify", tags=["use"])
+
+
+def group(service: Service, batch: MessageBatch, top: int, reasons: int) -> Response:
+    """Classify the messages as one group; an unknown protocol gets the name that the catalog has for it."""
+    found = service.classifier.classify(batch, top=top, reasons=reasons, clusters=service.unknown)
+    return JSONResponse(found.model_dump(mode="json"))
+
+
+def each(service: Service, batch: MessageBatch, steps: Steps) -> Response:
+    """Classify every message by itself, one row a message."""
+    tables = [service.classifier.classify_each(chunk) for chunk in steps.chunks(batch)]
+    return Response(arrow_bytes(pa.concat_tables(tables).unify_dictionaries()), media_type=ARROW_TYPE)
+
+
+@router.post(
+    "",
+    summary="Classify messages",
+    response_model=Classification,
+    responses={
+        200: {
+            "description": "What the messages are together, as JSON; or, with `Accept: " + ARROW_TYPE + "`, what each "
+            "is by itself, as an Arrow stream of protocol, probability and unknown"
+        },
+        **problem_responses(400, 413, 415, 422, 504),
+    },
+    openapi_extra=request_body(
+        ClassifyRequest, (ARROW_TYPE, "Arrow stream with a binary column payload, and direction where it is known")
+    ),
+)
+async def classify(
+    request: Request,
+    service: ServiceOf,
+    top: Annotated[int, Query(ge=1, le=20, description="candidates to name, with an Arrow body")] = 3,
+    reasons: Annotated[int, Query(ge=0, le=20, description="facts to look for, with an Arrow body")] = 0,
+) -> Response:
+    """Say which known protocol messages are of, with calibrated probabilities, or that they are of none of these."""
+    settings = service.settings
+    kind = media_type(request, (JSON_TYPE, ARROW_TYPE))
+    body = await request.body()
+    wants_arrow = ARROW_TYPE in request.headers.get("accept", "")
+
+    def _work(steps: Steps) -> Response:
+        if kind == JSON_TYPE:
+            sent = read_json(ClassifyRequest, body)
+            batch, wanted = decode_messages(sent.messages, settings.max_messages), (sent.top, sent.reasons)
+        else:
+            batch, wanted = read_arrow(body, settings), (top, reasons)
+        return each(service, batch, steps) if wants_arrow else group(service, batch, *wanted)
+
+    return await within(settings.request_timeout_s, _work)
