@@ -36,11 +36,12 @@ def violation_lower_bound(violations: int, trials: int, confidence: float) -> fl
     return quantise(low)
 
 
-def refuted(violations: int, trials: int, settings: DiscoverySettings) -> bool:
-    """Return whether the violation rate is above ``settings.epsilon`` with ``settings.confidence``."""
-    if violations <= trials * (settings.epsilon - _QUANTUM):
+def refuted(violations: int, trials: int, settings: DiscoverySettings, epsilon: float | None = None) -> bool:
+    """Return whether the violation rate is above ``epsilon`` (None: the settings') with ``settings.confidence``."""
+    epsilon = settings.epsilon if epsilon is None else epsilon
+    if violations <= trials * (epsilon - _QUANTUM):
         return False  # the bound is below the rate itself
-    return _refuted(violations, trials, settings.confidence, settings.epsilon)
+    return _refuted(violations, trials, settings.confidence, epsilon)
 
 
 @lru_cache(maxsize=65536)

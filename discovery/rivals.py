@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .batch import MessageView
 from .parser import ParsedBatch, Parser
-from .relations.timestamp import FORMS
+from .relations.timestamp import FORMS, no_clock, usual_distance
 from .sample import Sample
 from .spec import (
     Checksum,
@@ -124,9 +124,28 @@ def _weighed(name: str, other: Any, leaves: Leaves, captures: tuple[str, ...]) -
             return None
         holds = checked
     broken = leaves.rows[~holds]
-    by = _reference(leaves.parsed.view, int(broken[0]), captures) if len(broken) else None
-    reason = "refuted" if len(broken) else "holds as well, and says less or needs more"
-    return Rival(claim=name, reason=reason, support=int(holds.sum()), trials=len(leaves), refuted_by=by)
+    counts = {"support": int(holds.sum()), "trials": len(leaves)}
+    if len(broken):
+        by = _reference(leaves.parsed.view, int(broken[0]), captures)
+        return Rival(claim=name, reason="refuted", refuted_by=by, **counts)
+    if isinstance(other, Text):
+        return Rival(claim=name, reason="holds as well, and says less", **counts)
+    if isinstance(other, Timestamp) and _farther(leaves, other):
+        return Rival(claim=name, reason="lies farther from the clock of the capture", **counts)
+    return Rival(claim=name, reason="not told apart by these messages", undecided=True, **counts)
+
+
+def _farther(leaves: Leaves, other: Timestamp) -> bool:
+    """Return whether times read in another form usually lie farther from the capture's than in the field's own."""
+    ts = leaves.parsed.view.ts[leaves.rows]
+    own = next(c.form for c in leaves.field.constraints if isinstance(c, Timestamp))
+    width = int(leaves.lengths[0])
+    forms = [form for name in (own, other.form) for form in FORMS if (form.name, form.width) == (name, width)]
+    known = ~no_clock(ts) & (leaves.unsigned != 0)
+    if len(forms) < 2 or not known.any():
+        return False
+    near, far = (usual_distance(leaves.unsigned[known], ts[known], form) for form in forms)
+    return near < far
 
 
 def _reference(view: MessageView, row: int, captures: tuple[str, ...]) -> MessageRef:

@@ -56,11 +56,9 @@ def _by_label(spec: ProtocolSpec, text: str) -> str:
 def claim_lines(spec: ProtocolSpec, claim: str) -> Iterator[str]:
     """Yield the evidence for one claim as lines of text."""
     evidence = spec.evidence[claim]
-    yield f"{claim}: {evidence.statement or _statement(spec, claim)}"
+    yield f"{claim}: {_stated(spec, claim, evidence)}"
     yield f"  found by      {evidence.detector}"
-    yield f"  proposing     {_share(evidence.support, evidence.trials)}"
-    yield f"  held out      {_share_of_type(evidence) if claim.startswith('type:') else _held_out(evidence)}"
-    yield from _confirmed(claim, evidence)
+    yield from _tested(claim, evidence)
     if evidence.bits_saved:
         yield f"  saves         {evidence.bits_saved:.1f} bits"
     if evidence.examples:
@@ -70,7 +68,24 @@ def claim_lines(spec: ProtocolSpec, claim: str) -> Iterator[str]:
     for rival in evidence.rivals:
         share = f" ({_share(rival.support, rival.trials)})" if rival.trials else ""
         by = f", refuted by message {rival.refuted_by.place}" if rival.refuted_by else ""
-        yield f"  rival         {rival.claim}: {rival.reason}{share}{by}"
+        yield f"  {'undecided' if rival.undecided else 'rival':<13} {rival.claim}: {rival.reason}{share}{by}"
+
+
+def _stated(spec: ProtocolSpec, claim: str, evidence: Evidence) -> str:
+    """What a claim says: the meaning or the constraint of the field, and what was tested."""
+    said = _statement(spec, claim)
+    return "; ".join(dict.fromkeys(part for part in (said, evidence.statement) if part)) or "holds"
+
+
+def _tested(claim: str, evidence: Evidence) -> Iterator[str]:
+    if evidence.untestable:
+        yield f"  not tested    no message can refute it: {evidence.untestable}"
+        return
+    yield f"  proposing     {_share(evidence.support, evidence.trials)}"
+    yield f"  held out      {_share_of_type(evidence) if claim.startswith('type:') else _held_out(evidence)}"
+    if evidence.epsilon is not None:
+        yield f"  refuted if    surely wrong in more than {100 * evidence.epsilon:.3g} %"
+    yield from _confirmed(claim, evidence)
 
 
 _BETWEEN_MESSAGES = frozenset({"counter", "echo"})
@@ -123,8 +138,9 @@ def _statement(spec: ProtocolSpec, claim: str) -> str:
     elements = message_type.elements if message_type else spec.groups.get(owner, [])
     for element in walk(elements):
         if isinstance(element, Field) and element.name == name:
-            return next((constraint_text(c) for c in element.constraints if c.kind == kind), "holds")
-    return "the structure of these messages" if kind == "layout" else "holds"
+            told = (constraint_text(c) for c in element.constraints if c.kind == kind)
+            return next(told, element.semantic if kind == "field" else "")
+    return "the structure of these messages" if kind == "layout" else ""
 
 
 def constraint_text(constraint: Constraint) -> str:

@@ -283,6 +283,7 @@ def _evidence(hypothesis: Hypothesis, table: Table, fits: Bools, settings: Disco
         held_out_support=support,
         held_out_trials=trials,
         violation_bound=violation_lower_bound(trials - support, trials, settings.confidence),
+        epsilon=settings.epsilon,
         bits_saved=quantise(max(hypothesis.bits, 0.0)),
     )
 

@@ -90,6 +90,7 @@ def _finding(
         held_out_support=int((concerned & held & holds).sum()),
         held_out_trials=int((concerned & held).sum()),
         violation_bound=violation_lower_bound(failed, int((concerned & held).sum()), columns.settings.confidence),
+        epsilon=columns.settings.epsilon,
     )
     if not kept or not stands(evidence, columns.settings):
         return None

@@ -53,8 +53,14 @@ def evidence_of(
     detector: str,
     statement: str,
     rivals: Sequence[Rival] = (),
+    epsilon: float | None = None,
 ) -> Evidence:
-    """Return the numbers and messages for and against a relation among the rows of these types."""
+    """
+    Return the numbers and messages for and against a relation among the rows of these types.
+
+    Args:
+        epsilon: the rate of violations that the caller refutes it by, None for the settings'.
+    """
     sample, settings = columns.sample, columns.settings
     concerned = columns.of_types(types)
     held = sample.held_out
@@ -68,6 +74,7 @@ def evidence_of(
         held_out_support=held_support,
         held_out_trials=held_trials,
         violation_bound=violation_lower_bound(held_trials - held_support, held_trials, settings.confidence),
+        epsilon=settings.epsilon if epsilon is None else epsilon,
         examples=[reference(sample, int(r)) for r in np.flatnonzero(concerned & holds)[:EXAMPLES]],
         counter_examples=[reference(sample, int(r)) for r in np.flatnonzero(concerned & ~holds)[:EXAMPLES]],
         rivals=list(rivals[:MOST_RIVALS]),

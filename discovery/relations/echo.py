@@ -58,7 +58,7 @@ def _finding(columns: Columns, pairs: Pairs, start: int, width: int) -> Finding 
     if distinct < max(_FEWEST, len(after) // 4) or ((octets >= 32) & (octets < 127)).mean() > 0.8:
         return None  # a kind of request, or a name that it asks for
     statement = f"{width} bytes at {start} repeat those of the request; {distinct} values in {len(after)} exchanges"
-    evidence = pair_evidence(columns, pairs, before == after, _DETECTOR, statement)
+    evidence = pair_evidence(columns, pairs, before == after, _DETECTOR, statement, _MISSING)
     held = evidence.held_out_trials
     missing = violation_lower_bound(held - evidence.held_out_support, held, columns.settings.confidence)
     if missing > _MISSING or evidence.support < (1 - _MISSING) * evidence.trials:

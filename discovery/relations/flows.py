@@ -57,8 +57,15 @@ def _split(earlier: NDArray[np.int64], later: NDArray[np.int64], flow: NDArray[n
     return Pairs(earlier, later, held.astype(np.bool_))
 
 
-def pair_evidence(columns: Columns, pairs: Pairs, holds: NDArray[np.bool_], detector: str, statement: str) -> Evidence:
-    """Return the numbers and messages for and against a relation of pairs."""
+def pair_evidence(
+    columns: Columns,
+    pairs: Pairs,
+    holds: NDArray[np.bool_],
+    detector: str,
+    statement: str,
+    epsilon: float | None = None,
+) -> Evidence:
+    """Return the numbers and messages for and against a relation of pairs; ``epsilon`` as in ``evidence_of``."""
     held = pairs.held
     failed = int((held & ~holds).sum())
     return Evidence(
@@ -69,6 +76,7 @@ def pair_evidence(columns: Columns, pairs: Pairs, holds: NDArray[np.bool_], dete
         held_out_support=int((held & holds).sum()),
         held_out_trials=int(held.sum()),
         violation_bound=violation_lower_bound(failed, int(held.sum()), columns.settings.confidence),
+        epsilon=columns.settings.epsilon if epsilon is None else epsilon,
         examples=_references(columns, pairs.later[holds][:3]),
         counter_examples=_references(columns, pairs.later[~holds][:3]),
     )

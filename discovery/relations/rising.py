@@ -238,7 +238,7 @@ def _finding(columns: Columns, types: tuple[int, ...], rising: _Rising, pairs: P
     holds = reach & (rise > 0) & (rise <= largest)
     clock = rising.width >= 4 and _is_clock(rise, view.ts[pairs.later] - view.ts[pairs.earlier], pairs, view.flow)
     statement = f"u{8 * rising.width} at {rising.start} rises {'with time ' if clock else ''}in its flow and direction"
-    evidence = pair_evidence(columns, pairs, holds, "uptime" if clock else "sequence", statement)
+    evidence = pair_evidence(columns, pairs, holds, "uptime" if clock else "sequence", statement, _OTHERS)
     held = evidence.held_out_trials
     if violation_lower_bound(held - evidence.held_out_support, held, columns.settings.confidence) > _OTHERS:
         return []

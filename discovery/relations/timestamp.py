@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..falsification import violation_lower_bound
 from ..findings import Finding
-from ..spec import Timestamp
+from ..spec import Timestamp, quantise
 from .claims import evidence_of, stands
 from .columns import FRONT, Columns, Group, numbers
 from .flows import _value
@@ -273,7 +273,12 @@ def _distance(values: NDArray[np.uint64], ts: NDArray[np.float64], form: Form) -
     known = ~no_clock(ts) & (values != 0)
     if form.name not in ("unix_s", "tai") or not known.any():
         return int(form.name == "tai")
-    return int(np.median(np.abs(seconds_of(values[known], form) - ts[known])) // 4)
+    return usual_distance(values[known], ts[known], form)
+
+
+def usual_distance(values: NDArray[np.uint64], ts: NDArray[np.float64], form: Form) -> int:
+    """Return how many times four seconds numbers in this form usually lie from the capture's times."""
+    return int(np.median(np.abs(seconds_of(values, form) - ts)) // 4)
 
 
 def _follows(columns: Columns, rows: NDArray[np.int64], values: NDArray[np.uint64]) -> bool:
@@ -312,4 +317,6 @@ def _finding(columns: Columns, start: int, form: Form, little: bool) -> Finding 
         return None
     strict = stands(evidence, columns.settings)
     constraint = Timestamp(form=form.name) if strict else None
+    if not strict:  # a meaning of most messages
+        evidence = evidence.model_copy(update={"epsilon": quantise(_WRONG_CLOCKS)})
     return Finding(types, start, form.width, "timestamp", constraint, "little" if little else "big", evidence)

@@ -9,6 +9,7 @@ from ..spec import Checksum, Field
 from .profile import Profile
 
 CLEAR = 3.0  # bits by which one reading is smaller than the other
+_PROVEN = frozenset({"length", "counter", "timestamp", "checksum"})
 _EVEN = 1e-8  # a difference that is rounding
 
 
@@ -21,22 +22,33 @@ def vote(profile: Profile) -> float:
     return math.log2(little + 1) - math.log2(big + 1)
 
 
-def joint(profiles: Iterable[tuple[Field, Profile]]) -> bool | None:
-    """Return whether the protocol is little-endian: each field with a clear vote has one, proven relations three."""
-    balance = sum(_votes(field, profile) for field, profile in profiles)
+def joint(profiles: Iterable[tuple[Field, Profile, bool]]) -> bool | None:
+    """
+    Return whether the protocol is little-endian: each field with a clear vote has one, proven relations three.
+
+    Args:
+        profiles: fields with their values, and whether the parser reads other fields by them, which proves their order.
+    """
+    balance = sum(_votes(field, profile, read_by) for field, profile, read_by in profiles)
     return None if balance == 0 else balance < 0
 
 
-def _votes(field: Field, profile: Profile) -> int:
+def _votes(field: Field, profile: Profile, read_by: bool) -> int:
     """Return a field's votes for big-endian numbers, negative for little-endian ones."""
     if any(isinstance(c, Checksum) and c.reflected for c in field.constraints):
         return 0
-    if any(c.kind in ("length", "counter", "timestamp", "checksum") for c in field.constraints):
+    if _is_proven(field, profile, read_by):
         return {"big": 3, "little": -3}.get(field.endianness or "", 0)
-    difference = vote(profile)
-    if abs(difference) < CLEAR or _is_words(profile):
+    difference = 0.0 if _is_words(profile) else vote(profile)
+    if abs(difference) < CLEAR:
         return 0
     return 1 if difference > 0 else -1
+
+
+def _is_proven(field: Field, profile: Profile, read_by: bool) -> bool:
+    """Return whether a relation that proves an order holds for the field, or the parser reads by its values."""
+    told = any(c.kind in _PROVEN for c in field.constraints) or (read_by and profile.distinct > 1)
+    return told and profile.width != 1
 
 
 def _is_words(profile: Profile) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,12 @@ from .profile import EMPTY, PADDED, TEXT, UNIFORM, UTF8, UTF16BE, UTF16LE, WIDES
 
 FEWEST = 5
 MOST_VALUES = 16
+# Rates of values above which they refute a meaning that is about most of them.
+_SEEN_BEFORE = 0.3  # identifiers that an answer or a message sent again repeats
+_STRANGERS = 0.5  # addresses of others than the endpoints
+_PUBLIC = 0.1  # addresses outside private networks
+_FAR_OFF = 0.05  # floating-point values beyond the exponents that were seen
+_UNLIKE = 0.05  # values of a uniform field that are not
 
 
 @dataclass(frozen=True)
@@ -141,14 +147,37 @@ def opaque(context: Context) -> Proposal | None:
     """
     Eight bytes and more whose byte counts are those of uniform bytes (chi-square below its mean plus four deviations).
 
-    Held-out leaves cannot refute a distribution one by one: the test is repeated on them.
+    The test is repeated on the held-out leaves together. Each leaf alone fails where more of its bytes are alike than
+    those of uniform bytes are.
     """
     profile = context.profile
     if profile.count("bytes") < 1024 or profile.count("bytes") < 8 * profile.count("n"):
         return None
     if not all(_looks_uniform(_histogram(profile, held)) for held in (False, True)):
         return None
-    return Proposal("opaque", "opaque", Opaque(), None, encoding="bytes", endianness=None)
+    return Proposal(
+        "opaque", "opaque", Opaque(), _few_alike(profile), epsilon=_UNLIKE,
+        statement="no more bytes of a value are alike than of uniform ones", encoding="bytes", endianness=None,
+    )  # fmt: skip
+
+
+def _few_alike(profile: Profile) -> NDArray[np.bool_]:
+    """
+    Return the leaves without more pairs of equal bytes than uniform bytes have: their mean, four deviations and one.
+
+    Of each leaf the first 256 bytes are read.
+    """
+    starts, lengths = profile.leaves.starts[profile.span], np.minimum(profile.leaves.lengths[profile.span], 256)
+    alike = np.zeros(len(starts), np.int64)
+    for first in range(0, len(starts), 1024):
+        sizes = lengths[first : first + 1024]
+        leaf = np.repeat(np.arange(len(sizes)), sizes)
+        at = np.arange(len(leaf)) - np.repeat(np.cumsum(sizes) - sizes, sizes) + starts[first + leaf]
+        counts = np.bincount(leaf * 256 + profile.leaves.data[at], minlength=256 * len(sizes)).reshape(-1, 256)
+        alike[first : first + 1024] = (counts * (counts - 1) // 2).sum(axis=1)
+    expected = lengths * (lengths - 1) / 512
+    holds: NDArray[np.bool_] = alike <= expected + 4 * np.sqrt(expected) + 1
+    return holds
 
 
 def _histogram(profile: Profile, held: bool) -> NDArray[np.int64]:
@@ -176,21 +205,35 @@ def address(context: Context) -> Proposal | None:
         return None
     known = np.isin(profile.values[0], context.addresses)
     if known.sum() >= 2 and profile.values[2][known].sum() * 2 >= profile.count("n"):
-        constraint = Address(form=forms[profile.width])
-        return Proposal("address", "address", constraint, encoding="bytes", endianness=None)
-    if profile.width == 4 and profile.distinct >= 4 and _private(profile.matrix[~profile.held]):
-        return Proposal("address", "address", Address(form="ipv4"), encoding="bytes", endianness=None)
-    return None
+        holds = np.isin(profile.leaves.hashes[profile.span], context.addresses)
+        return Proposal(
+            "address", "address", Address(form=forms[profile.width]), holds, epsilon=_STRANGERS,
+            statement="is mostly the address of an endpoint of a flow", encoding="bytes", endianness=None,
+        )  # fmt: skip
+    if profile.width != 4 or profile.distinct < 4:
+        return None
+    private, zero = _private(profile.matrix)
+    if not _are_private(profile.matrix[~profile.held], private[~profile.held], zero[~profile.held]):
+        return None
+    return Proposal(
+        "address", "address", Address(form="ipv4"), private | zero, epsilon=_PUBLIC,
+        statement="is mostly an IPv4 address that RFC 1918 sets aside, or zero", encoding="bytes", endianness=None,
+    )  # fmt: skip
 
 
-def _private(octets: NDArray[np.uint8]) -> bool:
-    """Return whether nearly all are IPv4 addresses that RFC 1918 sets aside, or zero."""
+def _private(octets: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which are IPv4 addresses that RFC 1918 sets aside, and which are zero."""
     first, second = octets[:, 0], octets[:, 1]
     private = (first == 192) & (second == 168) | (first == 172) & (second >> 4 == 1) | (first == 10)
-    zero = ~octets.any(axis=1)
+    return np.asarray(private, np.bool_), np.asarray(~octets.any(axis=1), np.bool_)
+
+
+def _are_private(octets: NDArray[np.uint8], private: NDArray[np.bool_], zero: NDArray[np.bool_]) -> bool:
+    """Return whether nearly all are private addresses, of different hosts, and not by their first byte alone."""
+    first = octets[~zero, 0]
     varied = len(np.unique(octets[:, 3])) >= 4
-    mixed = len(np.unique(first[~zero])) > 1 or bool(((first == 192) | (first == 172))[~zero].all())
-    return bool(varied and mixed and (private | zero).mean() >= 0.9 and private.mean() >= 0.5)
+    mixed = len(np.unique(first)) > 1 or bool(((first == 192) | (first == 172)).all())
+    return bool(varied and mixed and (private | zero).mean() >= 1 - _PUBLIC and private.mean() >= 0.5)
 
 
 def real(context: Context) -> Proposal | None:
@@ -198,27 +241,42 @@ def real(context: Context) -> Proposal | None:
     profile = context.profile
     if profile.width not in (4, 8) or profile.distinct < 8:
         return None
-    best: tuple[float, str] | None = None
-    for order in ("little", "big") if context.little else ("big", "little"):
-        share = _moderate(profile, order)
-        if share >= 0.95 and (best is None or share > best[0]):
-            best = (share, order)
-    if best is None:
+    orders = ("little", "big") if context.little else ("big", "little")
+    found = [_moderate(profile, order) for order in orders]
+    shares = [float(moderate[~profile.held].mean()) for moderate in found]
+    best = int(np.argmax(shares))
+    if shares[best] < 1 - _FAR_OFF:
         return None
-    return Proposal("float", "float", None, None, encoding="float", endianness=best[1])
+    return Proposal(
+        "float", "float", None, found[best], epsilon=_FAR_OFF,
+        statement="zero, or a finite number between the exponents of those that proposed it",
+        encoding="float", endianness=orders[best],
+    )  # fmt: skip
 
 
-def _moderate(profile: Profile, order: str) -> float:
-    """Return the share of proposing values of moderate size, 0 where their exponents do not vary."""
+def _moderate(profile: Profile, order: str) -> NDArray[np.bool_]:
+    """
+    Return which values are zero or of a size between those of the proposing values of moderate size.
+
+    None of them where the proposing ones are mostly zero, or their exponents do not vary.
+    """
     kind = ("<" if order == "little" else ">") + ("f4" if profile.width == 4 else "f8")
-    values = np.ascontiguousarray(profile.matrix[~profile.held]).view(kind).ravel()
+    size = _sizes(np.ascontiguousarray(profile.matrix).view(kind).ravel())
+    exponents = np.frexp(np.where(size > 0, size, 1.0))[1]
+    moderate = (size >= 1e-4) & (size <= 1e8)
+    proposing = exponents[moderate & ~profile.held]
+    if len(proposing) * 2 < profile.count("n") or len(np.unique(proposing)) < 3:
+        return np.zeros(len(size), np.bool_)
+    inside = (exponents >= proposing.min()) & (exponents <= proposing.max())
+    holds: NDArray[np.bool_] = (size == 0) | (moderate & inside)
+    return holds
+
+
+def _sizes(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return magnitudes, a negative number where a value is none or infinite."""
     with np.errstate(invalid="ignore"):
-        size = np.abs(values.astype(np.float64))
-        moderate = (size == 0) | ((size >= 1e-4) & (size <= 1e8))
-        nonzero = size[(size > 0) & moderate]
-    if len(nonzero) * 2 < len(values) or len(np.unique(np.frexp(nonzero)[1])) < 3:
-        return 0.0
-    return float(moderate.mean())
+        sizes = np.abs(values.astype(np.float64))
+        return np.where(np.isfinite(sizes), sizes, -1.0)
 
 
 def bcd(context: Context) -> Proposal | None:
@@ -270,14 +328,25 @@ def identifier(context: Context) -> Proposal | None:
     """Two to sixteen bytes, nearly all values different and every byte mixed."""
     profile = context.profile
     n = profile.count("n")
-    if not 2 <= profile.width <= 16 or n < 16 or profile.distinct < 0.7 * n:
+    if not 2 <= profile.width <= 16 or n < 16 or profile.distinct < (1 - _SEEN_BEFORE) * n:
         return None
     matrix = profile.matrix[~profile.held]
     expected = 256 * (1 - (1 - 1 / 256) ** len(matrix))
     spread = [len(np.unique(matrix[:, i])) for i in range(profile.width)]
     if min(spread) < 0.6 * expected:
         return None
-    return Proposal("identifier", "identifier")
+    return Proposal(
+        "identifier", "identifier", None, _new(profile), epsilon=_SEEN_BEFORE, statement="a value not seen before"
+    )
+
+
+def _new(profile: Profile) -> NDArray[np.bool_]:
+    """Return the leaves whose value none before them has; the proposing ones are before those that are held out."""
+    order = np.argsort(profile.held, kind="stable")
+    first = np.unique(profile.leaves.hashes[profile.span][order], return_index=True)[1]
+    new = np.zeros(len(order), np.bool_)
+    new[order[first]] = True
+    return new
 
 
 BOUNDED = 200  # values after which the next one outside their bounds is as rare as a refuted claim may be wrong
@@ -294,7 +363,8 @@ def integer(context: Context) -> Proposal | None:
     seen = numbers[~profile.held]
     low, high = int(seen.min()), int(seen.max())
     if len(seen) < BOUNDED and min((seen == low).sum(), (seen == high).sum()) < 2:
-        return Proposal("integer", "integer")  # the next of n + 1 values is outside with a chance of 2 / (n + 1)
+        # The next of n + 1 values is outside with a chance of 2 / (n + 1).
+        return Proposal("integer", "integer", untestable="any bytes are a number, and these are too few to bound it")
     holds = (numbers >= np.uint64(low)) & (numbers <= np.uint64(high))
     return Proposal("range", "integer", Range(minimum=low, maximum=high), holds)
 
@@ -303,7 +373,8 @@ def rest(context: Context) -> Proposal | None:
     """What no other detector names and has no fixed width is payload."""
     if isinstance(context.field.width, Fixed) and context.profile.width <= WIDEST_NUMBER:
         return None
-    return Proposal("payload", "payload") if isinstance(context.field.width, Rest) else None
+    untestable = "what nothing else is known of, whatever its bytes are"
+    return Proposal("payload", "payload", untestable=untestable) if isinstance(context.field.width, Rest) else None
 
 
 PLAIN: tuple[Detector, ...] = (constant, padding, text, address)  # before what flows say

@@ -18,6 +18,7 @@ from .byteorder import joint, order_of
 from .columns import Column, columns_of, table_of
 from .detectors import DETECTORS, PLAIN, Context, Detector
 from .judge import Proposal, judge
+from .placed import Placed, owned
 from .profile import Profile, _hash
 from .sequences import Sequences
 from .structure import Role, roles_of
@@ -38,6 +39,7 @@ class _Labels:
     settings: DiscoverySettings
     symbols: list[Symbol]
     roles: dict[tuple[str, str], Role]
+    placed: Placed
     sequences: Sequences
     little: bool | None = None
     fields: dict[int, Field] = attribute(default_factory=dict)
@@ -48,19 +50,46 @@ class _Labels:
         """Keep what the layout and proven relations say of a field; return whether that is all there is to say."""
         old = symbol.field
         assert old is not None
-        scope = symbol.type or symbol.group
-        role = self.roles.get((scope, old.name))
-        proven = self.spec.evidence.get(f"field:{scope}.{old.name}")
-        for constraint in old.constraints:
-            if proven is not None:
-                self.evidence.setdefault(f"{constraint.kind}:{scope}.{old.name}", proven)
-        if role is None:
+        owner = owned(symbol)
+        role = self.roles.get((symbol.type or symbol.group, old.name))
+        proven = self.spec.evidence.get(f"field:{owner}")
+        if proven is not None:
+            for constraint in old.constraints:
+                self.evidence.setdefault(f"{constraint.kind}:{owner}", proven)
+        if role is None and (proven is not None or old.semantic in _OPEN):
             return old.semantic not in _OPEN
-        update: dict[str, Any] = {"semantic": role.semantic}
-        if role.constraint is not None and all(c.kind != role.constraint.kind for c in old.constraints):
-            update["constraints"] = [*old.constraints, role.constraint]
-        self.fields[id(old)] = old.model_copy(update=update)
+        if id(old) not in self.fields:
+            self.fields[id(old)] = self._given(old, owner, role or Role(old.semantic), proven)
         return True
+
+    def _given(self, old: Field, owner: str, role: Role, proven: Evidence | None) -> Field:
+        """Return the field with the meaning that the layout gives it, without one where messages refute that."""
+        new = role.constraint is not None and all(c.kind != role.constraint.kind for c in old.constraints)
+        evidence = proven if proven is not None and not new else self.placed.evidence(owner, old, role.semantic)
+        if evidence is None:
+            return old.model_copy(update={"semantic": "unknown"})
+        update: dict[str, Any] = {"semantic": role.semantic}
+        if new:
+            update["constraints"] = [*old.constraints, role.constraint]
+        kind = role.constraint.kind if role.constraint is not None else "field"
+        self.evidence.setdefault(f"{kind}:{owner}", evidence)
+        return old.model_copy(update=update)
+
+    def rest(self) -> None:
+        """Judge what the layout says of fields that no message that fits has; say of payload that it claims nothing."""
+        for index, symbol in enumerate(self.symbols):
+            if symbol.field is not None:
+                if index not in self.done:
+                    self.known(symbol)
+                self._payload(owned(symbol), self.fields.get(id(symbol.field), symbol.field))
+
+    def _payload(self, owner: str, field: Field) -> None:
+        """Say of payload that nothing is laid out in that it claims nothing."""
+        if field.semantic != "payload" or field.elements or field.group or f"field:{owner}" in self.spec.evidence:
+            return
+        evidence = self.placed.evidence(owner, field, "payload")
+        if evidence is not None:
+            self.evidence.setdefault(f"field:{owner}", evidence)
 
     def label(self, symbol: Symbol, proposal: Proposal, evidence: Evidence, profile: Profile | None = None) -> None:
         """Write one label into a field; ``profile`` shows the byte order of a number."""
@@ -76,7 +105,7 @@ class _Labels:
         ):
             update |= self._number(old, profile)
         kind = proposal.constraint.kind if proposal.constraint is not None else "field"
-        self.evidence[f"{kind}:{symbol.type or symbol.group}.{old.name}"] = evidence
+        self.evidence[f"{kind}:{owned(symbol)}"] = evidence
         self.fields[key] = old.model_copy(update=update)
 
     def _number(self, old: Field, profile: Profile) -> dict[str, Any]:
@@ -141,8 +170,19 @@ class _Labels:
 
     def vote(self, columns: list[Column], profiles: list[Profile]) -> None:
         """Decide the byte order of the protocol's numbers."""
-        fields = [self.symbols[column.symbols[0]].field for column in columns]
-        self.little = joint((f, p) for f, p in zip(fields, profiles, strict=True) if f is not None)
+        firsts = [self.symbols[column.symbols[0]] for column in columns]
+        self.little = joint(
+            (symbol.field, profile, self._read_by(symbol, symbol.field))
+            for symbol, profile in zip(firsts, profiles, strict=True)
+            if symbol.field is not None
+        )
+
+    def _read_by(self, symbol: Symbol, field: Field) -> bool:
+        """Return whether a width or a number of items is read from a field, and messages do not refute that."""
+        role = self.roles.get((symbol.type or symbol.group, symbol.name))
+        if role is None or role.constraint is None:
+            return False
+        return self.placed.evidence(owned(symbol), field, role.semantic) is not None
 
     def unknown(self, column: Column) -> list[int]:
         """Return the symbols of a column that nothing is known of yet; the others are done."""
@@ -175,8 +215,10 @@ def label_fields(spec: ProtocolSpec, sample: Sample, settings: DiscoverySettings
         return spec
     parser = Parser(spec)
     fields = [symbol.field for symbol in parser.symbols]
-    table = table_of(parser.parse_batch(sample.view), sample, fields)
-    labels = _Labels(spec, sample, settings, parser.symbols, roles_of(spec), Sequences(parser, sample, settings))
+    parsed = parser.parse_batch(sample.view)
+    table = table_of(parsed, sample, fields)
+    placed, sequences = Placed(parsed, sample, settings), Sequences(parser, sample, settings)
+    labels = _Labels(spec, sample, settings, parser.symbols, roles_of(spec), placed, sequences)
     addresses = _endpoints(sample)
     for pooled in (True, False):
         leaves, columns = columns_of(table, fields, pooled)
@@ -186,21 +228,17 @@ def label_fields(spec: ProtocolSpec, sample: Sample, settings: DiscoverySettings
         for column, profile in zip(columns, profiles, strict=True):
             labels.write(column, profile, addresses, pooled)
     labels.echo()
+    labels.rest()
     return _rewritten(spec, labels)
 
 
 def _type_key(spec: ProtocolSpec, column: Column, profile: Profile) -> tuple[Proposal, Evidence] | None:
-    """Return the label of the field that tells the types apart."""
+    """Return the label of the field that tells the types apart; what speaks for it is the evidence of the key."""
     key = spec.key
     if key is None or (column.offset, profile.width) != (key.offset, key.width):
         return None
-    n = profile.count("n")
-    held = profile.count("n", held=True)
-    evidence = Evidence(
-        detector="key", support=n, trials=n, held_out_support=held, held_out_trials=held,
-        statement="tells the message types apart",
-    )  # fmt: skip
-    return Proposal("key", "type"), evidence
+    untestable = "the types are told apart by these bytes themselves"
+    return Proposal("key", "type"), spec.evidence.get("key:protocol") or Evidence(detector="key", untestable=untestable)
 
 
 def _endpoints(sample: Sample) -> NDArray[np.uint64]:

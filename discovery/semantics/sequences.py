@@ -99,8 +99,10 @@ class Sequences:
             values = _turned(lane.value, width) if turned else lane.value
             evidence = self._rises(lane, values, width)
             if evidence is not None:
-                order = {"endianness": "little" if turned else "big"} if width > 1 else {}
-                return Proposal("sequence", "counter", None, None, encoding="uint", **order), evidence
+                proposal = Proposal("sequence", "counter", None, None, encoding="uint")
+                if width > 1:
+                    proposal.update["endianness"] = "little" if turned else "big"
+                return proposal, evidence
         return None
 
     def _rises(self, lane: _Lane, values: NDArray[np.uint64], width: int) -> Evidence | None:
@@ -139,7 +141,7 @@ class Sequences:
             return None
         return Evidence(
             detector=detector, statement=statement, support=support, trials=trials, held_out_support=held_support,
-            held_out_trials=held_trials, violation_bound=bound,
+            held_out_trials=held_trials, violation_bound=bound, epsilon=wrong,
             examples=self._references(rows[holds][:EXAMPLES]),
             counter_examples=self._references(rows[~holds][:EXAMPLES]),
         )  # fmt: skip
@@ -147,7 +149,7 @@ class Sequences:
     def _references(self, rows: NDArray[np.int64]) -> list[MessageRef]:
         view, captures = self.view, self.captures
         return [
-            MessageRef(capture=captures[int(view.source[r])] if captures else "", number=int(view.number[r]))
+            MessageRef.at(captures[int(view.source[r])] if captures else "", int(view.number[r]))
             for r in rows
         ]
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Self
+
+from pydantic import model_validator
+
 from ..batch import packet_and_part, place_text
 from .base import Model, Quantised
 
@@ -33,13 +37,19 @@ class MessageRef(Model):
 
 
 class Rival(Model):
-    """A claim that was weighed and lost."""
+    """
+    A claim that was weighed and lost, or, where ``undecided``, one that these messages do not tell from the claim.
+
+    Attributes:
+        support, trials: messages in which it holds, of those it was counted on; refuted_by: one in which it fails.
+    """
 
     claim: str
     reason: str
     support: int = 0
     trials: int = 0
     refuted_by: MessageRef | None = None
+    undecided: bool = False
 
 
 class Evidence(Model):
@@ -51,7 +61,9 @@ class Evidence(Model):
         support, trials: messages in which it holds, of those in which it could fail (the proposing part).
         held_out_support, held_out_trials: the same on the part kept back; refutations are the difference.
         violation_bound: lower bound of the exact binomial interval of the held-out violation rate; the claim is
-            refuted where this passes the settings' epsilon.
+            refuted where this passes ``epsilon``.
+        epsilon: rate of violations above which the claim is refuted; None where no rate decides on it.
+        untestable: why no message can refute the claim; such a claim has no trials. Empty for all others.
         confirmed_support, confirmed_trials: over every message of the capture, by the compiled parser.
         bits_saved: bits by which the claim shortens the proposing messages.
         examples, counter_examples: a few messages each.
@@ -64,9 +76,17 @@ class Evidence(Model):
     held_out_support: int = 0
     held_out_trials: int = 0
     violation_bound: Quantised = 0.0
+    epsilon: Quantised | None = None
+    untestable: str = ""
     confirmed_support: int = 0
     confirmed_trials: int = 0
     bits_saved: Quantised = 0.0
     examples: list[MessageRef] = []
     counter_examples: list[MessageRef] = []
     rivals: list[Rival] = []
+
+    @model_validator(mode="after")
+    def _never_untested_support(self) -> Self:
+        if self.untestable and (self.trials or self.held_out_trials or self.confirmed_trials):
+            raise ValueError("a claim that no message can refute has no trials")
+        return self

@@ -11,7 +11,7 @@ from pydantic import Field as Attribute
 from pydantic import ValidationError
 
 from ..errors import LimitError, SpecError
-from .base import Label, Model, Name, Quantised
+from .base import HexBytes, Label, Model, Name, Quantised
 from .evidence import Evidence
 from .framing import DatagramFraming, Framing
 from .grammar import Grammar, SequenceModel
@@ -43,10 +43,17 @@ class MessageType(Model):
 
 
 class KeyField(Model):
-    """The field whose value tells the types apart best."""
+    """
+    The field whose value tells the types apart best.
+
+    Attributes:
+        offset, width: in bytes, from the front of a message; mask: ``width`` bytes, the bits of it that tell, None for
+            all of them.
+    """
 
     offset: int
     width: int
+    mask: HexBytes | None = None
     endianness: Literal["big", "little"] | None = None
 
 

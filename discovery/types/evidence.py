@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..falsification import violation_lower_bound
 from ..sample import Sample
-from ..spec import Evidence, MessageRef, Rival
+from ..settings import DiscoverySettings
+from ..spec import Evidence, MessageRef, Rival, quantise
 from .keys import KeyCandidate, Split
 from .model import TypeModel
 
 EXAMPLES = 3
 RIVALS = 4
+UNKNOWN_VALUES = 0.3
+"""Rate of messages with a value of the key that no type has, above which they refute it."""
 
 
-def gather(model: TypeModel, split: Split | None, sample: Sample) -> dict[str, Evidence]:
-    """Return the evidence of each type (``type:<name>``) and of the key (``key:protocol``)."""
+def gather(
+    model: TypeModel, split: Split | None, sample: Sample, settings: DiscoverySettings
+) -> dict[str, Evidence]:
+    """Return the evidence of each type (``type:<name>``), and of the key (``key:protocol``) unless it is refuted."""
     assigned = model.assign(sample.view)
     held_out = sample.held_out
     proposing, kept_back = int((~held_out).sum()), int(held_out.sum())
@@ -31,24 +37,30 @@ def gather(model: TypeModel, split: Split | None, sample: Sample) -> dict[str, E
             examples=_references(sample, rows[:EXAMPLES]),
         )
     if model.key is not None and split is not None and split.key is not None:
-        evidence["key:protocol"] = _of_key(split, split.key, sample)
+        of_key = _of_key(split, split.key, sample, settings)
+        wrong = violation_lower_bound(of_key.trials - of_key.support, of_key.trials, settings.confidence)
+        if max(wrong, of_key.violation_bound) <= UNKNOWN_VALUES:
+            evidence["key:protocol"] = of_key
     return evidence
 
 
-def _of_key(split: Split, key: KeyCandidate, sample: Sample) -> Evidence:
+def _of_key(split: Split, key: KeyCandidate, sample: Sample, settings: DiscoverySettings) -> Evidence:
     known = np.array(sorted(split.children), np.int64)
     view = sample.view
     exists = view.lengths > key.offset
     values = view.data[np.where(exists, view.starts + key.offset, 0)].astype(np.int64) & key.mask
     holds = exists & np.isin(values, known)
     held_out = sample.held_out
+    strange, kept_back = int((~holds & held_out).sum()), int(held_out.sum())
     return Evidence(
         detector="key",
-        statement=f"{_bits_of(key)} at offset {key.offset} has {len(known)} values and tells the types apart",
+        statement=f"{_bits_of(key)} at offset {key.offset} has one of {len(known)} values, which tell the types apart",
         support=int((holds & ~held_out).sum()),
         trials=int((~held_out).sum()),
         held_out_support=int((holds & held_out).sum()),
-        held_out_trials=int(held_out.sum()),
+        held_out_trials=kept_back,
+        violation_bound=violation_lower_bound(strange, kept_back, settings.confidence),
+        epsilon=quantise(UNKNOWN_VALUES),
         bits_saved=key.bits,
         examples=_references(sample, np.flatnonzero(holds)[:EXAMPLES]),
         counter_examples=_references(sample, np.flatnonzero(~holds)[:EXAMPLES]),

@@ -16,7 +16,7 @@ from .clusters import find_division
 from .columns import Columns
 from .conversations import Conversations
 from .evidence import gather
-from .keys import Split, grow
+from .keys import KeyCandidate, Split, grow
 from .matching import guards_match
 from .model import ProposedType, TypeModel
 from .tokens import word_types
@@ -49,9 +49,17 @@ def find_types(sample: Sample, settings: DiscoverySettings) -> TypeModel:
     view = sample.view.take(~sample.held_out)
     drafts, split = _drafts(view, Conversations.read(sample))
     types = _named(_most_frequent(drafts, view, settings.max_types))
-    key = KeyField(offset=split.key.offset, width=1) if split and split.key else None
-    model = TypeModel(types, key)
-    return TypeModel(types, key, gather(model, split, sample))
+    key = _key_field(split.key) if split and split.key else None
+    evidence = gather(TypeModel(types, key), split, sample, settings)
+    return TypeModel(types, key if "key:protocol" in evidence else None, evidence)
+
+
+def _key_field(key: KeyCandidate) -> KeyField:
+    return KeyField(offset=key.offset, width=1, mask=_mask(key.mask))
+
+
+def _mask(mask: int) -> bytes | None:
+    return None if mask == 0xFF else bytes([mask])
 
 
 def _drafts(view: MessageView, flows: Conversations) -> tuple[list[_Draft], Split | None]:
@@ -104,7 +112,7 @@ def _key_drafts(split: Split) -> list[_Draft]:
 
 
 def _guard(offset: int, mask: int, value: int) -> ValueGuard:
-    return ValueGuard(offset=offset, width=1, mask=None if mask == 0xFF else bytes([mask]), values=[bytes([value])])
+    return ValueGuard(offset=offset, width=1, mask=_mask(mask), values=[bytes([value])])
 
 
 def _label(offset: int, mask: int, value: int) -> str:

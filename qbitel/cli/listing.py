@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rich.table import Table
 from rich.text import Text
 
-from ..discovery.spec import Element, Field, MessageType, ProtocolSpec, Repeat, Switch
+from ..discovery.spec import Element, Field, KeyField, MessageType, ProtocolSpec, Repeat, Switch
 from ..discovery.spec.diff import describe
 from ..evidence_text import constraint_text, plural
 
@@ -42,13 +42,19 @@ def summary_line(spec: ProtocolSpec) -> str:
     measures = spec.measures
     parts = [f"[bold]{spec.protocol}[/]", plural(len(spec.types), "message type"), plural(measures.messages, "message")]
     if spec.key:
-        order = {"big": " be", "little": " le", None: ""}[spec.key.endianness]
-        parts.append(f"key field @{spec.key.offset} (u{8 * spec.key.width}{order})")
+        parts.append(f"key field {key_text(spec.key)}")
     if spec.framing.kind not in ("datagram", "segment"):
         parts.append(f"framing {spec.framing.kind}")
     parts.append(coverage_text(spec))
     parts.append(f"id {spec.id or 'partial'}")
     return " · ".join(parts)
+
+
+def key_text(key: KeyField) -> str:
+    """Return where the key is and which of its bits tell."""
+    order = {"big": " be", "little": " le", None: ""}[key.endianness]
+    bits = f" & 0x{key.mask.hex()}" if key.mask else ""
+    return f"@{key.offset}{bits} (u{8 * key.width}{order})"
 
 
 def coverage_text(spec: ProtocolSpec) -> str:
@@ -68,7 +74,7 @@ def overview_table(specs: Sequence[ProtocolSpec]) -> Table:
     for spec in sorted(specs, key=lambda s: (-s.measures.messages, s.protocol)):
         measures = spec.measures
         covered = f"{100 * measures.held_out_coverage:.1f} %" if measures.held_out_messages else "-"
-        key = f"@{spec.key.offset} (u{8 * spec.key.width})" if spec.key else "-"
+        key = key_text(spec.key) if spec.key else "-"
         table.add_row(
             spec.protocol, str(measures.messages), str(len(spec.types)), key, spec.framing.kind, covered,
             spec.id or "partial",
@@ -151,7 +157,8 @@ def _row(spec: ProtocolSpec, owner: str, element: Element, depth: int, place: st
         return Row(depth, element.name + mark, place, describe(element) + inside, "", "", "")
     layout = describe(element).removeprefix(element.semantic).strip()
     constraints = "; ".join(constraint_text(c) for c in element.constraints)
-    support = next((_support(spec, c.kind, owner, element.name) for c in element.constraints), "")
+    claimed: list[str] = [c.kind for c in element.constraints]
+    support = next((_support(spec, kind, owner, element.name) for kind in claimed or ["field"]), "")
     return Row(depth, element.name, place, layout, element.semantic, constraints, support)
 
 
@@ -159,5 +166,7 @@ def _support(spec: ProtocolSpec, kind: str, owner: str, name: str) -> str:
     evidence = spec.evidence.get(f"{kind}:{owner}.{name}")
     if evidence is None:
         return ""
+    if evidence.untestable:
+        return "not testable"
     support = evidence.support + evidence.held_out_support
     return f"{support}/{evidence.trials + evidence.held_out_trials}"
