@@ -31,6 +31,9 @@ from .table import NO_SPANS, Bools, Ints, Spans, Table
 
 FAR = 512  # offsets beyond SEARCHED, where a boundary is not ruled out
 ITEMS = 512  # items of one region whose places are read
+POINTER = 0xC0  # a first byte from here on points to a name, below it counts the bytes of a label
+LONGEST = 63  # bytes of a label
+BLANK = 0x20  # what is below it is a control character
 REACH = 192  # bytes of a region from which the chance of a fit is taken
 
 
@@ -143,7 +146,7 @@ def propose(table: Table, settings: DiscoverySettings) -> list[Chain]:
         start = table.start + offset
         inside = start <= table.end
         form = FORMS[index]
-        if form.lead == LABELS and not _named(table.data, start[inside]):
+        if form.lead == LABELS and not _named(table, offset):
             continue
         least = 2 if form.lead == NO_LEAD else 0
         rows = (table.data, start[inside], table.end[inside], _ROWS[index])
@@ -154,10 +157,23 @@ def propose(table: Table, settings: DiscoverySettings) -> list[Chain]:
     return sorted(found, key=lambda chain: -chain.bits)[:8]
 
 
-def _named(data: NDArray[np.uint8], start: Ints) -> bool:
-    """Return whether half of the regions begin with a label; a zero byte alone is no name."""
-    places = start[start < len(data)]
-    return bool(2 * np.count_nonzero(data[places]) >= max(len(places), 1))
+def _named(table: Table, offset: int) -> bool:
+    """
+    Return whether half of the regions have a name at ``offset``: a label of text, or a pointer back to one.
+
+    A zero byte alone is no name. Names are for people: their labels hold no control characters (RFC 1035, RFC 6762),
+    as numbers do.
+    """
+    places = table.start + offset
+    there = places + 1 < len(table.data)
+    places, origin = places[there], table.begin[there]
+    first = table.data[places].astype(np.int64)
+    steps = np.arange(1, LONGEST + 1)
+    label = table.data[np.minimum(places[:, None] + steps, len(table.data) - 1)]
+    text = (first > 0) & (first <= LONGEST) & ((label >= BLANK) | (steps > first[:, None])).all(axis=1)
+    target = (first - POINTER << 8) + label[:, 0]
+    back = (first >= POINTER) & (target < places - origin)
+    return bool(2 * np.count_nonzero(text | back) >= max(len(places), 1))
 
 
 def _offsets(odds: NDArray[np.float64], shortest: int) -> Ints:

@@ -165,6 +165,19 @@ def test_names_and_counted_questions(lay_out):
     assert outcome.exact > 0.9
 
 
+def test_numbers_are_no_names(lay_out):
+    """A one, a zero byte and a counter's zeros read as labels too, but names hold no control characters."""
+    rng = np.random.default_rng(12)
+
+    def message() -> list[bytes]:
+        value = rng.bytes(int(rng.integers(20, 200)))
+        return [b"\x17", b"\xfe\xff", b"\x00\x01", b"\0\0\0\0" + rng.bytes(2), len(value).to_bytes(2, "big"), value]
+
+    outcome = lay_out([message() for _ in range(200)], hints=True)
+    assert not any(field.width == SelfDelimiting(form="labels") for field in outcome.fields)
+    assert outcome.explained == 1
+
+
 def test_switch_inside_a_type(lay_out):
     """Where one byte decides what follows, the layout branches on it."""
     rng = np.random.default_rng(10)

@@ -100,6 +100,14 @@ def test_other_readings_of_the_length_are_rivals() -> None:
     assert any("u8 at 3" in rival.claim for rival in length.evidence.rivals)
 
 
+def test_the_reading_that_more_messages_obey_is_chosen() -> None:
+    """A length whose high byte is rarely used is not read from its low byte and the zero behind it."""
+    sizes = [*np.random.default_rng(7).integers(8, 200, 120).tolist(), 300]
+    messages = [b"\x01\x00\x07" + struct.pack(">H", n) + b"\x00" + bytes(n - 1) for n in sizes]
+    (length,) = named(found(messages), "length")
+    assert (length.start, length.width, length.endianness) == (3, 2, "big")
+
+
 def test_random_messages_have_no_relations() -> None:
     """Random bytes of random lengths give no finding, over several draws."""
     for seed in range(6):
