@@ -46,6 +46,37 @@ def pool(x, index, sums, counts):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def pool_shares(x, shares, group, sums, sizes):  # type: ignore[no-untyped-def]
+    """
+    Add each position to the sums of its group's marks, in its shares of them; group -1 is nowhere.
+
+    ``shares`` is (marks, positions); ``sums`` is (groups * marks, channels), ``sizes`` (groups * marks,), both float32.
+    """
+    marks = shares.shape[0]
+    for p in range(x.shape[0]):
+        if group[p] < 0:
+            continue
+        for m in range(marks):
+            at, share = group[p] * marks + m, shares[m, p]
+            sizes[at] += share
+            for h in range(x.shape[1]):
+                sums[at, h] += share * x[p, h]
+
+
+@njit(cache=True, nogil=True)
+def read_shares(shares, group, table, out):  # type: ignore[no-untyped-def]
+    """Add to each position the rows of its group's marks, (groups * marks, channels), in its shares of them."""
+    marks = shares.shape[0]
+    for p in range(out.shape[0]):
+        if group[p] < 0:
+            continue
+        for m in range(marks):
+            at, share = group[p] * marks + m, shares[m, p]
+            for h in range(out.shape[1]):
+                out[p, h] += share * table[at, h]
+
+
+@njit(cache=True, nogil=True)
 def _part(parts, at, first_channel, out, p):  # type: ignore[no-untyped-def]
     """Add the channels of position ``at`` from ``first_channel`` on to position ``p``."""
     for h in range(out.shape[1]):

@@ -2,7 +2,8 @@
 The boundary network in NumPy: fp32 matrix products and loops over positions; its weights are package data.
 
 Layers: bytes, context and column statistics; their means over like positions; a convolution; a gated recurrence along
-the message in both directions; a wider convolution; means over like positions again; a last convolution.
+the message in both directions; a wider convolution; means over like positions again, and attention to positions that
+look alike wherever they are; a last convolution.
 Weights: ``python -m qbitel.train.boundaries.fit`` (see its docstring); arrays of ``weights.safetensors``.
 """
 
@@ -77,6 +78,44 @@ class Pools:
         return sums.reshape(-1, self.width, sums.shape[1]).sum(axis=0), counts.reshape(-1, self.width).sum(axis=0)
 
 
+class Marked:
+    """
+    Sums of a layer over positions by the learned marks that they share in, for each group.
+
+    Attention through inducing points (Lee et al. 2019, Set Transformer): what lies behind fields of variable length is
+    compared with its like in other messages, at other offsets.
+
+    Args:
+        weights: (marks, channels), of the logits of the shares; known: tells groups and columns.
+    """
+
+    def __init__(self, weights: Array, known: Columns) -> None:
+        self.weights, self.width = weights, known.width
+        self.marks, channels = weights.shape
+        self.sums = np.zeros((len(known.by_group) * self.marks, channels), np.float32)
+        self.sizes = np.zeros(len(self.sums), np.float32)
+
+    def shares(self, x: Array, inputs: Inputs) -> tuple[Array, NDArray[np.int32]]:
+        """Return (marks, positions) shares that sum to 1, and the group of each position, -1 in the padding."""
+        shares = self.weights @ x.T
+        shares -= shares.max(axis=0)
+        np.exp(shares, out=shares)
+        shares /= shares.sum(axis=0)
+        return shares, inputs.cell // np.int32(max(1, self.width))
+
+    def add(self, x: Array, inputs: Inputs) -> None:
+        """Add the positions of some rows, in their order."""
+        shares, group = self.shares(x, inputs)
+        kernels.pool_shares(x, shares, group, self.sums, self.sizes)
+
+    def means(self) -> tuple[Array, Array]:
+        """Return (groups * marks, channels) means by group and mark, and (marks, channels) ones over all groups."""
+        sums: Array = self.sums.reshape(-1, *self.weights.shape).sum(axis=0)
+        sizes: Array = self.sizes.reshape(-1, self.marks).sum(axis=0)
+        one = np.float32(1)
+        return self.sums / (self.sizes[:, None] + one), sums / (sizes[:, None] + one)
+
+
 @dataclass(frozen=True)
 class Said:
     """What the means over like positions add to a layer, by cell, distance from the end and pair of bytes."""
@@ -90,6 +129,18 @@ class Said:
         kernels.gather(self.cell, inputs.cell, out)
         kernels.gather(self.tail, inputs.tail, out)
         kernels.gather(self.gram, inputs.gram, out)
+
+
+@dataclass(frozen=True)
+class Attended:
+    """What the marks of a group, (groups * marks, channels), add to the positions that share in them."""
+
+    marked: Marked
+    said: Array
+
+    def add_to(self, out: Array, x: Array, inputs: Inputs) -> None:
+        """Add it to the positions of some rows, whose layer ``x`` tells their shares."""
+        kernels.read_shares(*self.marked.shares(x, inputs), self.said, out)
 
 
 @dataclass(frozen=True)
@@ -194,10 +245,24 @@ class Network:
         kernels.join(second @ self.neighbours["wide"], WIDE, row, third)
         return third
 
-    def logits(self, third: Array, inputs: Inputs, said: Said) -> Array:
-        """Return (positions,) logits from the third layer and what its means say."""
+    def marked(self, known: Columns) -> Marked | None:
+        """Return sums for attention, still empty; None where the weights were fitted without it."""
+        weights = self.weights.get("mark.weight")
+        return None if weights is None else Marked(weights, known)
+
+    def attended(self, marked: Marked) -> Attended:
+        """Return what attention adds to the last layer."""
+        groups, everywhere = marked.means()
+        said = self.linear("marked_group", groups)
+        said += np.tile(self.linear("marked_all", everywhere), (len(groups) // marked.marks, 1))
+        return Attended(marked, said)
+
+    def logits(self, third: Array, inputs: Inputs, said: Said, attended: Attended | None) -> Array:
+        """Return (positions,) logits from the third layer, what its means say and what it attends to."""
         fourth = third + self.weights["last.bias"]
         said.add_to(fourth, inputs)
+        if attended:
+            attended.add_to(fourth, third, inputs)
         kernels.join(third @ self.neighbours["last"], LAST, inputs.flat.row, fourth)
         made: Array = fourth @ self.weights["out.weight"][0]
         made += self.weights["out.bias"]

@@ -13,7 +13,7 @@ from ..findings import Finding
 from ..sample import Sample
 from .claims import obey
 from .inputs import MAX_OFFSETS, Columns, Inputs, read_columns, read_rows
-from .network import Network, Pools, shipped
+from .network import Attended, Network, Pools, shipped
 from .randomness import looks_random
 
 BLOCK_BYTES = 1 << 11  # worked on at a time: the layers of a block stay in the second-level cache
@@ -70,12 +70,13 @@ class StatisticalSegmenter:
         for index, inputs in enumerate(compared):
             kept[index] = network.middle(kept[index], inputs, near)
         like = network.said("third", _pooled(known, kept, compared), groups)
+        attended = _attended(network, known, kept, compared)
         for rows, inputs, third in zip(blocks, compared, kept, strict=False):
-            _write(made, rows, inputs, network.logits(third, inputs, like))
+            _write(made, rows, inputs, network.logits(third, inputs, like, attended))
         for rows in blocks[KEPT_BLOCKS:]:  # a sample's order is random: what the first blocks tell holds for these
             inputs = read_rows(sample, known, rows)
             third = network.middle(network.first(inputs, statistics), inputs, near)
-            _write(made, rows, inputs, network.logits(third, inputs, like))
+            _write(made, rows, inputs, network.logits(third, inputs, like, attended))
 
 
 def _pooled(known: Columns, layers: list[NDArray[np.float32]], blocks: list[Inputs]) -> Pools:
@@ -84,6 +85,18 @@ def _pooled(known: Columns, layers: list[NDArray[np.float32]], blocks: list[Inpu
     for x, inputs in zip(layers, blocks, strict=True):
         pools.add(x, inputs)
     return pools
+
+
+def _attended(
+    network: Network, known: Columns, layers: list[NDArray[np.float32]], blocks: list[Inputs]
+) -> Attended | None:
+    """Return what positions that look alike add, if the network attends to them."""
+    marked = network.marked(known)
+    if marked is None:
+        return None
+    for x, inputs in zip(layers, blocks, strict=True):
+        marked.add(x, inputs)
+    return network.attended(marked)
 
 
 def _write(made: NDArray[np.float32], rows: NDArray[np.int64], inputs: Inputs, logits: NDArray[np.float32]) -> None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from safetensors.numpy import load
 
-from qbitel.cluster.storage import Storage
-from qbitel.discovery.boundaries.network import Network, Pools, shipped
+from qbitel.discovery.boundaries.network import Marked, Network, Pools, shipped
 from qbitel.train.boundaries.examples import KINDS, SAME_KIND, Example, example
-from qbitel.train.settings import TrainSettings
 from qbitel.train.simulator import simulate
 
 if TYPE_CHECKING:
@@ -50,6 +46,54 @@ def test_meanings_cover_the_labelled_fields() -> None:
     assert checked > 10
 
 
+def test_byte_order_is_told_of_numbers_of_several_bytes() -> None:
+    """Every position of such a number has its protocol's byte order, the others none; rows have their true types."""
+    orders = set()
+    for seed in (3, 8):
+        made, protocol = example(seed), simulate(seed)
+        truth = dict(zip(protocol.messages, zip(protocol.numbers, protocol.types, strict=True), strict=True))
+        for row in range(len(made.inputs.flat.at)):
+            here = made.inputs.flat.row == row
+            payload = made.inputs.flat.values[here].astype(np.uint8).tobytes()
+            if payload not in truth:  # longer ones are cut at 512 bytes
+                continue
+            numbers, kind = truth[payload]
+            inside = {at for start, length in numbers for at in range(start, start + length)}
+            assert set(np.flatnonzero(made.orders[here] >= 0).tolist()) == inside
+            assert set(made.orders[here][sorted(inside)].tolist()) <= {int(protocol.order == "big")}
+            assert made.types[row] == kind
+            orders |= set(made.orders[here].tolist())
+    assert orders == {-1, 0, 1}
+
+
+def test_rows_of_a_type_are_drawn_together() -> None:
+    """The loss of the rows' types is small where those of a type point one way, large where they are mixed."""
+    torch = pytest.importorskip("torch")
+    from qbitel.train.boundaries.objective import apart
+
+    near = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
+    together, mixed = (apart(near, torch.tensor(types)).item() for types in ([4, 4, 7, 7], [4, 7, 4, 7]))
+    assert together < 0.1 < mixed
+    assert apart(near, torch.tensor([-1, -1, -1, -1])).item() == apart(near, torch.tensor([2, 2, 2, 2])).item() == 0
+
+
+def test_attention_compares_what_looks_alike_wherever_it_stands() -> None:
+    """Positions with the same mark are told the mean of their layer, and nothing of positions with another."""
+    one = example(3)
+    positions, groups = len(one.inputs.cell), len(one.columns.by_group)
+    x = np.zeros((positions, 2), np.float32)
+    x[::2, 0] = x[1::2, 1] = 1
+    network = Network({name: np.eye(2, dtype=np.float32) for name in ("marked_group.weight", "marked_all.weight")})
+    marked = Marked(np.eye(2, dtype=np.float32) * 50, one.columns)
+    marked.add(x, one.inputs)
+    made = np.zeros_like(x)
+    network.attended(marked).add_to(made, x, one.inputs)
+    inside = one.inputs.flat.row >= 0
+    assert groups and (made[~inside] == 0).all()
+    assert np.allclose(made[inside] * (1 - x[inside]), 0, atol=1e-6)
+    assert (made[inside] * x[inside]).max() > 1.5  # near 1 by its type, near 1 by all
+
+
 def numpy_logits(network: Network, one: Example) -> NDArray[np.float32]:
     """Return the logits of an example as inference computes them."""
     groups, first = len(one.columns.by_group), Pools(one.columns, network.hidden)
@@ -58,41 +102,47 @@ def numpy_logits(network: Network, one: Example) -> NDArray[np.float32]:
     third = network.middle(x, one.inputs, network.said("first", first, groups))
     pools = Pools(one.columns, network.narrow)
     pools.add(third, one.inputs)
-    return network.logits(third, one.inputs, network.said("third", pools, groups))
+    marked = network.marked(one.columns)
+    if marked:
+        marked.add(third, one.inputs)
+    attended = marked and network.attended(marked)
+    return network.logits(third, one.inputs, network.said("third", pools, groups), attended)
 
 
 def test_torch_and_numpy_compute_the_same_network() -> None:
     """Logits of the trained form and of the shipped form differ by rounding only."""
     torch = pytest.importorskip("torch")
-    from qbitel.train.boundaries.network import BoundaryNetwork
+    from qbitel.train.boundaries.network import LEFT_OUT, BoundaryNetwork
+    from qbitel.train.boundaries.objective import HEADS
 
     network = shipped()
-    trained = BoundaryNetwork()
+    trained = BoundaryNetwork(without=LEFT_OUT)
     told = trained.load_state_dict({n: torch.from_numpy(v) for n, v in network.weights.items()}, strict=False)
-    assert not told.unexpected_keys and all(name.startswith("kind.") for name in told.missing_keys)
+    assert not told.unexpected_keys and all(name.startswith((*HEADS, "mark")) for name in told.missing_keys)
     for seed in (1, 4, 9):
         one = example(seed)
-        expected = trained(one)[0].detach().numpy()
+        expected = trained(one).boundaries.detach().numpy()
         assert np.abs(numpy_logits(network, one) - expected)[one.counts].max() < 1e-3
 
 
-def test_a_part_left_out_is_silent_in_both_forms(tmp_path: Path) -> None:
-    """A network without its parts computes the same in NumPy after a step of training."""
-    pytest.importorskip("torch")
-    from qbitel.train.boundaries.network import PARTS
-    from qbitel.train.boundaries.task import SegmenterTask
-    from qbitel.train.loop import new_record, train
-    from qbitel.train.runs import Run
+def test_a_part_left_out_is_silent_in_both_forms() -> None:
+    """A network without its parts computes the same in NumPy after steps of training, and attention it has speaks."""
+    torch = pytest.importorskip("torch")
+    from qbitel.train.boundaries.network import HEAD_PARTS, PARTS, BoundaryNetwork
+    from qbitel.train.boundaries.objective import exported, loss_of
 
-    settings = TrainSettings(task="segmenter", examples=4, epochs=1, held_out=3)
-    for part in PARTS:
-        task, run = SegmenterTask(without=(part,)), Run(Storage(tmp_path), f"without-{part}")
-        train(task, new_record(run.name, settings), run)
-        one, trained = example(9), task.network()
-        task.restore(trained, load(run.weights()))
-        expected = trained(one)[0].detach().numpy()
-        found = numpy_logits(Network.read(run.weights()), one)
+    one = example(9)
+    for part in ["", *sorted(set(PARTS) - HEAD_PARTS)]:  # with all parts, and without each that is shipped
+        trained = BoundaryNetwork(without={part} - {""})
+        optimiser = torch.optim.AdamW(trained.parameters(), 1e-2)
+        for _ in range(2):
+            optimiser.zero_grad()
+            loss_of(trained, one).backward()
+            optimiser.step()
+        network = Network(exported(trained))
+        found, expected = numpy_logits(network, one), trained(one).boundaries.detach().numpy()
         assert np.abs(found - expected)[one.counts].max() < 1e-3, part
+        assert (network.marked(one.columns) is None) == (part == "attention")
 
 
 def test_gradients_of_the_recurrence_are_those_of_its_definition() -> None:

@@ -27,23 +27,24 @@ def test_the_same_seed_gives_the_same_protocol() -> None:
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_boundaries_lie_inside_messages_in_order(family: str) -> None:
-    """Every boundary is strictly inside its message, ascending, and labelled leaves begin and end at boundaries."""
+    """Every boundary is strictly inside its message, ascending; labelled leaves and numbers begin and end at some."""
     for seed in range(25):
         protocol = simulate(seed, 12, family)
-        for payload, boundaries, semantics in zip(
-            protocol.messages, protocol.boundaries, protocol.semantics, strict=True
+        for payload, boundaries, semantics, ordered in zip(
+            protocol.messages, protocol.boundaries, protocol.semantics, protocol.numbers, strict=True
         ):
             assert boundaries == sorted(set(boundaries))
             assert all(0 < b < len(payload) for b in boundaries)
             ends = {0, len(payload), *boundaries}
             assert all(start in ends and start + length in ends for start, length, _ in semantics)
+            assert all(length > 1 and start in ends and start + length in ends for start, length in ordered)
 
 
 def test_messages_vary_and_types_repeat() -> None:
     """Columns of the truth have one entry a message, and a large draw holds several types and flows."""
     protocols = [simulate(seed, 40) for seed in range(30)]
     for p in protocols:
-        columns = (p.boundaries, p.semantics, p.types, p.directions, p.flows, p.times)
+        columns = (p.boundaries, p.semantics, p.types, p.directions, p.flows, p.times, p.numbers)
         assert {len(column) for column in columns} == {len(p.messages)}
     assert sum(len(set(p.types)) > 1 for p in protocols) > 10
     assert sum(len(set(p.flows)) > 1 for p in protocols) > 10

@@ -35,6 +35,8 @@ class Example:
     Attributes:
         target: float32, 1 where a field begins; counts: bool, whether one may (inside a message, not at 0).
         kinds: int64, index in ``KINDS`` of the field that a position lies in, -1 in the padding.
+        orders: int64, 1 in a number of several bytes, the highest first, 0 in one the other way round, -1 elsewhere.
+        types: int64 per row, its true type, -1 where nobody knows.
     """
 
     columns: Columns
@@ -42,6 +44,8 @@ class Example:
     target: NDArray[np.float32]
     counts: NDArray[np.bool_]
     kinds: NDArray[np.int64]
+    orders: NDArray[np.int64]
+    types: NDArray[np.int64]
 
 
 def sample_of(protocol: SimulatedProtocol) -> Sample:
@@ -71,6 +75,16 @@ def kinds(inputs: Inputs, semantics: list[list[tuple[int, int, str]]]) -> NDArra
     return made
 
 
+def orders(inputs: Inputs, numbers: list[list[tuple[int, int]]], order: str) -> NDArray[np.int64]:
+    """Return per position of ``inputs`` the byte order of the number that it lies in, -1 where it lies in none."""
+    made = np.full(len(inputs.cell), -1, np.int64)
+    for at, found in zip(inputs.flat.at.tolist(), numbers, strict=True):
+        for start, length in found:
+            made[at + start : at + min(start + length, 512)] = order == "big"
+    made[inputs.flat.row < 0] = -1
+    return made
+
+
 def example(seed: int) -> Example:
     """Return the example that ``seed`` draws."""
     return example_of(simulate(seed), Random(~seed))
@@ -79,16 +93,17 @@ def example(seed: int) -> Example:
 def example_of(protocol: SimulatedProtocol, rng: Random) -> Example:
     """Return the example of a protocol, under types that ``rng`` chooses how to make."""
     sample = sample_of(protocol)
-    truth = dict(
-        zip(protocol.messages, zip(protocol.boundaries, protocol.types, protocol.semantics, strict=True), strict=True)
-    )
+    facts = zip(protocol.boundaries, protocol.types, protocol.semantics, protocol.numbers, strict=True)
+    truth = dict(zip(protocol.messages, facts, strict=True))
     told = [truth[sample.view.payload(row)] for row in range(len(sample.view))]
-    columns = read_columns(sample, _types(rng, sample, [kind for _, kind, _ in told]))
+    columns = read_columns(sample, _types(rng, sample, [fact[1] for fact in told]))
     ends = np.cumsum(columns.lengths)
     rows = np.arange(max(1, int(np.searchsorted(ends, MAX_POSITIONS))))[: len(told)]
     inputs = read_rows(sample, columns, rows)
     target, counts = targets(inputs, [told[row][0] for row in rows])
-    return Example(columns, inputs, target, counts, kinds(inputs, [told[row][2] for row in rows]))
+    meant = kinds(inputs, [told[row][2] for row in rows])
+    ordered = orders(inputs, [told[row][3] for row in rows], protocol.order)
+    return Example(columns, inputs, target, counts, meant, ordered, np.array([told[row][1] for row in rows]))
 
 
 def examples(first: int, count: int) -> Iterator[Example]:

@@ -66,10 +66,12 @@ def drawn(labelled: Labelled, rng: Random) -> Example:
     protocol = SimulatedProtocol(
         "labelled", [view.payload(row) for row in range(count)], [_inside(labelled, row) for row in rows],
         [[] for _ in rows], [names.index(labelled.types[row]) if names else 0 for row in rows],
-        view.direction.tolist(), view.flow.tolist(), view.ts.tolist(),
+        view.direction.tolist(), view.flow.tolist(), view.ts.tolist(), [[] for _ in rows],
     )  # fmt: skip
     made = example_of(protocol, rng)
     made.kinds[:] = -1
+    if not names:
+        made.types[:] = -1
     return made
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,15 @@ from .examples import KINDS, Example
 from .scan import Scan
 
 BYTES, EMBEDDING = 257, 8
-PARTS = ("statistics", "tails", "pairs", "likeness", "recurrence", "agreement", "manner", "semantics")
+MARKS, EMBEDDED = 8, 16
+PARTS = (
+    "statistics", "tails", "pairs", "likeness", "recurrence", "agreement", "attention", "manner", "semantics",
+    "orders", "types",
+)  # fmt: skip
+
+
+HEAD_PARTS = {"semantics", "orders", "types"}  # heads beside that of boundaries
+LEFT_OUT = ("attention", "orders", "types")  # boundaries are no better with them: benchmarks.segmenter measures it
 
 
 class BoundaryNetwork(nn.Module):
@@ -65,9 +73,14 @@ class BoundaryNetwork(nn.Module):
         self.last = nn.Linear(3 * narrow, narrow)
         self.out = nn.Linear(narrow, 1)
         self.kind = nn.Linear(narrow, len(KINDS))
+        self.mark = nn.Linear(narrow, MARKS, bias=False)
+        self.marked_group, self.marked_all = (nn.Linear(narrow, narrow, bias=False) for _ in range(2))
+        self.order, self.embed = nn.Linear(narrow, 1), nn.Linear(narrow, EMBEDDED)
         with torch.no_grad():
             self.first_phase.weight.zero_()
             self.third_phase.weight.zero_()
+            self.marked_group.weight.zero_()
+            self.marked_all.weight.zero_()
             for part in sorted(self.without):
                 for weight in self._outputs(part):
                     weight.zero_()
@@ -86,11 +99,14 @@ class BoundaryNetwork(nn.Module):
             "recurrence": [self.scan_out.weight],
             "manner": [self.first_phase.weight, self.third_phase.weight],
             "agreement": [getattr(self, f"third_{name}").weight for name in (*names, "phase")],
+            "attention": [self.marked_group.weight, self.marked_all.weight],
             "semantics": [self.kind.weight],
+            "orders": [self.order.weight],
+            "types": [self.embed.weight],
         }[part]
 
-    def forward(self, example: Example) -> tuple[Tensor, Tensor | None]:
-        """Return (positions,) logits of a boundary, and (positions, kinds) logits of meanings where they are told."""
+    def forward(self, example: Example) -> Told:
+        """Return the logits of boundaries and what is told along."""
         place = Place(example)
         first = torch.relu(self._bytes(example) + self._statistics(example, place)) * place.inside
         near = self.near(_spread(first, NEAR, place.row)) + self._like("first", first, place, "likeness")
@@ -103,8 +119,34 @@ class BoundaryNetwork(nn.Module):
             wide = wide + self.scan_out(scan(keep, new, place.row_of))
         third = torch.relu(wide) * place.inside
         last = third + self.last(_spread(third, LAST, place.row)) + self._like("third", third, place, "agreement")
-        fourth = torch.relu(last) * place.inside
-        return self.out(fourth)[:, 0], None if "semantics" in self.without else self.kind(fourth)
+        fourth = torch.relu(last + self._attended(third, place)) * place.inside
+        return Told(
+            self.out(fourth)[:, 0],
+            None if "semantics" in self.without else self.kind(fourth),
+            None if "orders" in self.without else self.order(fourth)[:, 0],
+            None if "types" in self.without else self.embed(_mean(third, place.row, int(place.row.max()) + 1)),
+        )
+
+    def _attended(self, third: Tensor, place: Place) -> Tensor:
+        """
+        Return what positions that look alike, wherever they are, add to the last layer.
+
+        Each position belongs in shares to learned marks; a mark's mean over the messages of a type and over all is read
+        back by the same shares (attention through inducing points: Lee et al. 2019, Set Transformer).
+        """
+        if "attention" in self.without:
+            return torch.zeros(())
+        shares = torch.softmax(self.mark(third), 1) * place.inside
+        group = torch.where(place.cell < 0, 0, place.cell // place.known.width)
+        each = shares[:, :, None] * third[:, None, :]
+        groups = len(place.known.by_group)
+        sums = torch.zeros(groups, *each.shape[1:]).index_add(0, group, each)
+        sizes = torch.zeros(groups, MARKS).index_add(0, group, shares)
+        said = self.marked_group(sums / (sizes[:, :, None] + 1)) + self.marked_all(
+            sums.sum(0) / (sizes.sum(0)[:, None] + 1)
+        )
+        made: Tensor = (shares[:, :, None] * said.index_select(0, group)).sum(1)
+        return made
 
     def _bytes(self, example: Example) -> Tensor:
         values = torch.from_numpy(example.inputs.flat.values.astype("int64"))
@@ -142,6 +184,15 @@ class BoundaryNetwork(nn.Module):
         means = _mean(x, place.style, PHASES)
         around = torch.cat([means.roll(-phase, 0) for phase in range(PHASES)], 1)
         return made + _at(getattr(self, f"{name}_phase")(around), place.phase)
+
+
+class Told(NamedTuple):
+    """(positions,) logits of boundaries; (positions, kinds) of meanings, (positions,) of byte orders; rows' types."""
+
+    boundaries: Tensor
+    kinds: Tensor | None
+    orders: Tensor | None
+    types: Tensor | None
 
 
 class Place:

@@ -7,34 +7,55 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, normalize
 
 from ..task import Evaluation
 from .examples import Example
 from .network import BoundaryNetwork
 
 Array = NDArray[np.float32]
-KIND_SHARE = 0.1
+KIND_SHARE, ORDER_SHARE, TYPE_SHARE = 0.1, 0.05, 0.05
+TEMPERATURE = 0.1
+HEADS = ("kind.", "order.", "embed.")  # fitted along, not shipped
 THRESHOLD = 0.35
 
 
 def loss_of(network: BoundaryNetwork, one: Example) -> Tensor:
-    """Return the mean cross entropy over the positions that count, and a share of that of what fields mean."""
-    counts = torch.from_numpy(one.counts)
-    logits, kinds = network(one)
+    """Return the mean cross entropy over the positions that count, and shares of the losses of the other heads."""
+    counts, told = torch.from_numpy(one.counts), network(one)
     if not bool(counts.any()):
-        return logits.sum() * 0
-    loss = binary_cross_entropy_with_logits(logits[counts], torch.from_numpy(one.target)[counts])
-    if kinds is not None and bool((one.kinds >= 0).any()):  # labelled messages tell of boundaries only
-        loss = loss + KIND_SHARE * cross_entropy(kinds, torch.from_numpy(one.kinds), ignore_index=-1)
+        return told.boundaries.sum() * 0
+    loss = binary_cross_entropy_with_logits(told.boundaries[counts], torch.from_numpy(one.target)[counts])
+    if told.kinds is not None and bool((one.kinds >= 0).any()):  # labelled messages tell of boundaries and types only
+        loss = loss + KIND_SHARE * cross_entropy(told.kinds, torch.from_numpy(one.kinds), ignore_index=-1)
+    if told.orders is not None and bool((one.orders >= 0).any()):
+        truth = torch.from_numpy(one.orders)
+        there = truth >= 0
+        loss = loss + ORDER_SHARE * binary_cross_entropy_with_logits(told.orders[there], truth[there].float())
+    if told.types is not None:
+        loss = loss + TYPE_SHARE * apart(told.types, torch.from_numpy(one.types))
     return loss
+
+
+def apart(embedded: Tensor, types: Tensor) -> Tensor:
+    """Return the supervised contrastive loss of rows (Khosla et al. 2020): near their type, far from the others."""
+    same = (types[:, None] == types[None]) & (types[:, None] >= 0)
+    same.fill_diagonal_(False)
+    if not bool(same.any()) or bool((types == types[0]).all()):
+        return embedded.sum() * 0
+    near = normalize(embedded, dim=1)
+    alike = (near @ near.T / TEMPERATURE).masked_fill(torch.eye(len(near), dtype=torch.bool), -1e9)
+    chance = alike - alike.logsumexp(1, keepdim=True)
+    counted = same.sum(1)
+    each = -(chance * same).sum(1)[counted > 0] / counted[counted > 0]
+    return each.mean()
 
 
 def predict(network: BoundaryNetwork, held_out: Iterable[Example]) -> list[tuple[Array, Array]]:
     """Return logits and targets of the positions that count, per example."""
     with torch.no_grad():
-        return [(network(one)[0].numpy()[one.counts], one.target[one.counts]) for one in held_out]
+        return [(network(one).boundaries.numpy()[one.counts], one.target[one.counts]) for one in held_out]
 
 
 def calibrate(logits: Array, targets: Array) -> tuple[float, float]:
@@ -79,7 +100,8 @@ def evaluate(network: BoundaryNetwork, held_out: Iterable[Example]) -> Evaluatio
     return Evaluation(figures, {"loss": losses, "f1": f1}, better=("f1",))
 
 
-def exported(network: nn.Module) -> dict[str, Array]:
-    """Return the arrays that inference reads: not the head that tells meanings, which is only fitted along."""
-    kept = {name: value for name, value in network.state_dict().items() if not name.startswith("kind.")}
+def exported(network: BoundaryNetwork) -> dict[str, Array]:
+    """Return the arrays that inference reads: not other heads than that of boundaries, nor attention left out."""
+    dropped = (*HEADS, "mark") if "attention" in network.without else HEADS
+    kept = {name: value for name, value in network.state_dict().items() if not name.startswith(dropped)}
     return {name: value.detach().cpu().numpy().astype(np.float32) for name, value in kept.items()}

@@ -15,7 +15,7 @@ from ..settings import TrainSettings
 from ..task import Evaluation, Source
 from .examples import Example
 from .labelled import MixedBoundaries
-from .network import BoundaryNetwork
+from .network import LEFT_OUT, BoundaryNetwork
 from .objective import evaluate, exported, loss_of, rescale
 from .source import SimulatedBoundaries
 
@@ -35,7 +35,7 @@ class SegmenterTask:
     gpu = False  # its recurrence is a loop that numba compiles
     defaults: Mapping[str, Any] = {"examples": 17_200, "epochs": 10, "held_out": 100}
 
-    def __init__(self, source: Source = SIMULATED, without: Collection[str] = ()) -> None:
+    def __init__(self, source: Source = SIMULATED, without: Collection[str] = LEFT_OUT) -> None:
         self.source, self._without = source, without
 
     @classmethod
@@ -59,7 +59,7 @@ class SegmenterTask:
         """Fold scale and shift of the logits that fit these examples best into the last layer."""
         rescale(network, examples)
 
-    def export(self, network: nn.Module) -> dict[str, NDArray[np.float32]]:
+    def export(self, network: Any) -> dict[str, NDArray[np.float32]]:
         """Return the arrays that ``discovery.boundaries.network`` reads."""
         return exported(network)
 

@@ -63,8 +63,7 @@ def _emit(node: Node, message: Message, long_form: int) -> None:
             for _ in range(message.rng.randint(1, child.repeat)):
                 _emit(child, inside, long_form)
     _head(message, node.tag, inside.size(0), long_form)
-    for part, label in zip(inside.parts, inside.labels, strict=True):
-        message.put(part, label)
+    message.take(inside)
 
 
 def _head(message: Message, tag: int, size: int, long_form: int) -> None:

@@ -100,8 +100,7 @@ class Exchange:
         if function.whole:
             message.put(inside.payload(), "payload")
             return
-        for part, label in zip(inside.parts, inside.labels, strict=True):
-            message.put(part, label)
+        message.take(inside)
 
 
 def _all(fields: list[Emit], message: Message) -> None:

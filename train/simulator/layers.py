@@ -75,8 +75,7 @@ def into(message: Message, emit: Callable[[Message], int]) -> int:
     inside = Message(message.world)
     kind = emit(inside)
     inside.finish()
-    for part, label in zip(inside.parts, inside.labels, strict=True):
-        message.put(part, label)
+    message.take(inside)
     return kind
 
 

@@ -63,21 +63,28 @@ class Message:
         self.rng = world.rng
         self.parts: list[bytes] = []
         self.labels: list[str] = []
+        self.numbers: list[bool] = []
         self._later: list[tuple[int, int, Callable[[Message], bytes]]] = []
 
-    def put(self, data: bytes, label: str = "") -> None:
-        """Append one leaf field; an empty one leaves no trace."""
+    def put(self, data: bytes, label: str = "", number: bool = False) -> None:
+        """Append one leaf field, a ``number`` in the protocol's byte order or not; an empty one leaves no trace."""
         self.parts.append(data)
         self.labels.append(label)
+        self.numbers.append(number)
 
     def integer(self, value: int, width: int, label: str = "") -> None:
         """Append a number in the protocol's byte order."""
-        self.put(self.world.number(value, width), label)
+        self.put(self.world.number(value, width), label, number=True)
+
+    def take(self, inside: Message) -> None:
+        """Append the leaf fields of a finished message."""
+        for part, label, number in zip(inside.parts, inside.labels, inside.numbers, strict=True):
+            self.put(part, label, number)
 
     def later(self, width: int, label: str, compute: Callable[[Message], bytes], rank: int = 0) -> None:
         """Append ``width`` bytes that ``compute`` gives at the end; lower ranks come first."""
         self._later.append((rank, len(self.parts), compute))
-        self.put(bytes(width), label)
+        self.put(bytes(width), label, number=True)
 
     def mark(self) -> int:
         """Return the index of the next leaf, for ``size``."""
@@ -109,6 +116,15 @@ class Message:
                 semantics.append((at, len(part), label))
             at += len(part)
         return boundaries, semantics
+
+    def ordered(self) -> list[tuple[int, int]]:
+        """Return (start, length) of the numbers of several bytes, which tell the byte order."""
+        made, at = [], 0
+        for part, number in zip(self.parts, self.numbers, strict=True):
+            if number and len(part) > 1:
+                made.append((at, len(part)))
+            at += len(part)
+        return made
 
 
 def sequence(fields: list[Emit]) -> Emit:

@@ -134,8 +134,7 @@ def keyed(value: Value, message: Message, whole: bool) -> None:
             keyed(member, inside, whole)
             message.put(structures.varint(index << 3 | 2), "tag")
             message.put(structures.varint(inside.size(0)), "length")
-            for part, label in zip(inside.parts, inside.labels, strict=True):
-                message.put(part, label)
+            message.take(inside)
             continue
         scalar = _scalar(member, rng)
         wire = 2 if isinstance(scalar, bytes) else 1 if isinstance(scalar, float) else 0

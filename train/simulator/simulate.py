@@ -43,6 +43,7 @@ class SimulatedProtocol:
         boundaries: per message, offsets strictly inside it at which a field begins, ascending.
         semantics: per message, (start, length, label).
         types: per message, the index of its type; directions: 1 asks, 2 answers; flows: from 1; times: seconds.
+        numbers: per message, (start, length) of the numbers of several bytes; order: theirs.
     """
 
     family: str
@@ -53,6 +54,8 @@ class SimulatedProtocol:
     directions: list[int] = field(default_factory=list)
     flows: list[int] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
+    numbers: list[list[tuple[int, int]]] = field(default_factory=list)
+    order: Order = "big"
 
     def batch(self) -> MessageBatch:
         """Return the messages with their times, flows and directions."""
@@ -73,7 +76,7 @@ def simulate(seed: int, messages: int | None = None, family: str | None = None) 
     order: Order = "big" if rng.random() < 0.7 else "little"
     world = World(rng, order, rng.choice(ALIKE), rng.random() < ALIGNED, clock=rng.uniform(1.0e9, 1.8e9))
     protocol = FAMILIES[family][1](rng, world)
-    made = SimulatedProtocol(family)
+    made = SimulatedProtocol(family, order=order)
     flows, pace, repeats = rng.choice([1, 1, 2, 5, 20]), rng.choice([0.01, 1, 30, 1000]), rng.choice([0, 0, 0, 0.3])
     for _ in range(messages or rng.choice(SIZES)):
         world.clock += rng.expovariate(1 / pace)
@@ -98,6 +101,7 @@ def _add(made: SimulatedProtocol, protocol: Family, world: World) -> None:
     made.directions.append(world.direction)
     made.flows.append(world.flow + 1)
     made.times.append(world.clock)
+    made.numbers.append([n for n in message.ordered() if sum(n) <= len(payload)])
 
 
 def _repeat(made: SimulatedProtocol, index: int, world: World) -> None:
@@ -108,3 +112,4 @@ def _repeat(made: SimulatedProtocol, index: int, world: World) -> None:
     made.directions.append(made.directions[index])
     made.flows.append(world.flow + 1)
     made.times.append(world.clock)
+    made.numbers.append(made.numbers[index])
