@@ -43,7 +43,7 @@ LIMIT = 100
 CALIBRATION, HELD_OUT = 100, 250
 Array = NDArray[np.float64] | NDArray[np.int64]
 SHAPES = ((48, 128), (200, 128))
-ALL = "with all heads"
+ALL = "with all three"
 MEANING = {
     "statistics": "statistics of columns", "tails": "columns counted from the end", "pairs": "pairs of bytes",
     "likeness": "means of like positions, first layer", "recurrence": "recurrence along the message",

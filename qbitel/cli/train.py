@@ -25,6 +25,7 @@ SETTINGS: tuple[tuple[str, Any, str], ...] = (
     ("epochs", int, "Parts of the training; each ends with evaluation and checkpoint."),
     ("batch", int, "Examples of a step, over all workers."),
     ("rate", float, "Highest learning rate."),
+    ("decay", float, "Share of the steps, at the end, that lower the rate to zero."),
     ("held-out", int, "Examples to evaluate on."),
     ("patience", int, "Epochs without a better held-out loss after which to stop."),
     ("precision", click.Choice(["fp32", "bf16"]), "Of the products in training."),
