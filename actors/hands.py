@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from ..cluster.entries import Entry, Merge, Registration, SnapshotEntry, object_path, shard_folder
+from ..cluster.entries import Merge, Registration, SnapshotEntry, object_path, shard_folder
+from ..cluster.journal import read_object, read_records
 from ..cluster.manifest import Manifest, OutcomeUnknownError
-from ..cluster.segment import Record, check_object, decode_segment, encode_record, encode_segment
+from ..cluster.segment import Record, encode_record, encode_segment
 from ..cluster.storage import Storage
 from ..discovery.errors import QbitelError
 from . import effects as do
@@ -86,14 +87,14 @@ class Hands:
     def _load_snapshot(self, effect: do.LoadSnapshot) -> Event:
         snapshot = effect.snapshot
         try:
-            self.tally.load(self._checked(snapshot) if snapshot else None)
+            self.tally.load(read_object(self._storage, snapshot) if snapshot else None)
         except QbitelError as error:
             return on.SnapshotDamaged(str(error))
         return on.SnapshotLoaded()
 
     def _count_segment(self, effect: do.CountSegment) -> Event:
         try:
-            records = self._records(effect.entry)
+            records = read_records(self._storage, effect.entry)
         except QbitelError as error:
             return on.SegmentDamaged(effect.entry.position, str(error))
         for record in records:
@@ -154,7 +155,7 @@ class Hands:
 
     def _write_merged(self, effect: do.WriteMerged) -> Event:
         try:
-            records = [record for entry in effect.entries for record in self._records(entry)]
+            records = [record for entry in effect.entries for record in read_records(self._storage, entry)]
             data = encode_segment([encode_record(record) for record in records])
             path = self._create(effect.epoch, effect.sequence, "segment", data)
         except QbitelError:
@@ -183,11 +184,3 @@ class Hands:
         path = object_path(self._stream, self._shard, epoch, sequence, kind)
         self._storage.create(path, data)
         return path
-
-    def _records(self, entry: Entry) -> list[Record]:
-        return decode_segment(self._checked(entry), self._storage.place(entry.path))
-
-    def _checked(self, known: Entry | SnapshotEntry) -> bytes:
-        data = self._storage.read(known.path)
-        check_object(data, known.size, known.sha256, self._storage.place(known.path))
-        return data

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -69,6 +69,7 @@ class Node:
     ) -> None:  # fmt: skip
         self.stream, self._manifest, self._owner = stream, manifest, owner
         self.settings = DiscoverySettings.model_validate(stream.settings)
+        self._storage, self._limits = storage, limits
         self._live = max(1, memory // LIVE_BYTES)
         self._pool = ThreadPoolExecutor(_WRITERS, thread_name_prefix="segments")
         self._requests: list[tuple[Receipt, int]] = []
@@ -76,14 +77,7 @@ class Node:
         self._shards: dict[int, Shard] = {}
         self._hands: dict[int, Hands] = {}
         self._queue: list[tuple[int, Effect]] = []
-        for shard in range(stream.shards) if shards is None else shards:
-            self._shards[shard] = Shard(limits)
-            tally = Tally(self.settings)
-            self._hands[shard] = Hands(
-                storage, manifest, stream.name, shard, owner, tally, self._told, self.reports.append
-            )
-            self._tell(shard, on.Start())
-        self._work()
+        self.hold(range(stream.shards) if shards is None else shards)
         self._check_held()
 
     def append(self, batch: MessageBatch, key: str, *, made: int = NEVER, capture: str = "") -> Receipt:
@@ -100,19 +94,22 @@ class Node:
         """
         if not 0 < len(key) <= 256:
             raise InputError("a key has 1 to 256 characters", where=self.stream.name)
-        receipt, digest = Receipt(key), batch_digest(batch, capture)
+        digest = batch_digest(batch, capture)
         parts = divide(batch, self.stream.shards, self.settings.seed) if len(batch) else {}
-        known_digest, known = self._manifest.known(self.stream.name, [key]).get(key, (digest, frozenset()))
-        if known_digest != digest:
-            receipt.refused = Refusal.CONFLICT
-            return receipt
-        receipt.again = len(known)
-        receipt.left = parts.keys() - known
-        receipt.fresh = len(receipt.left)
+        receipt = self._begin(key, digest, parts)
         for shard in sorted(receipt.left):
             record = Record(BatchKey(key, made, digest, len(parts[shard])), capture, parts[shard])
-            self._offer(receipt, shard, record)
+            self._offer(receipt, shard, Body(record, encode_record(record)))
         self._work()  # full segments are written now, and what is refused is refused now
+        return receipt
+
+    def append_parts(self, parts: Mapping[int, Body]) -> Receipt:
+        """Take what some virtual shards have of one batch; ``commit`` makes it durable."""
+        key = next(iter(parts.values())).record.key
+        receipt = self._begin(key.key, key.digest, parts)
+        for shard in sorted(receipt.left):
+            self._offer(receipt, shard, parts[shard])
+        self._work()
         return receipt
 
     def flush(self) -> None:
@@ -122,10 +119,51 @@ class Node:
         Raises:
             InputError: another process has taken a shard over; what it refused was not acknowledged.
         """
+        self.commit()
+        self._check_held()
+
+    def commit(self) -> None:
+        """Write and register what waits, and answer for it; a shard that another has taken over refuses."""
         for shard in self._shards:
             self._tell(shard, on.Flush())
         self._work()
-        self._check_held()
+
+    @property
+    def held(self) -> set[int]:
+        """The virtual shards that take batches."""
+        return {shard for shard, machine in self._shards.items() if machine.phase is Phase.OPEN}
+
+    def hold(self, shards: Iterable[int]) -> None:
+        """Take virtual shards over, whoever holds them; ``held`` says of which this came true."""
+        for shard in shards:
+            self._shards[shard] = Shard(self._limits)
+            self._hands[shard] = Hands(
+                self._storage, self._manifest, self.stream.name, shard, self._owner, Tally(self.settings), self._told,
+                self.reports.append,
+            )  # fmt: skip
+            self._tell(shard, on.Start())
+        self._work()
+
+    def release(self, shards: Iterable[int]) -> None:
+        """Finish what waits on virtual shards, take their snapshots, give them back, and forget them."""
+        there = [shard for shard in shards if shard in self._shards]
+        for shard in there:
+            self._tell(shard, on.Drain())
+        self._work()
+        for shard in there:
+            del self._shards[shard], self._hands[shard]
+
+    def drop_lost(self) -> set[int]:
+        """Forget the virtual shards that another has taken over, and return them."""
+        lost = {shard for shard, machine in self._shards.items() if machine.phase is Phase.STOPPED}
+        for shard in lost:
+            del self._shards[shard], self._hands[shard]
+        return lost
+
+    def limit(self, memory: int) -> None:
+        """Let the statistics take so many bytes as arrays."""
+        self._live = max(1, memory // LIVE_BYTES)
+        self._pack()
 
     def statistics(self) -> MessageStatistics:
         """Return the statistics of everything registered on the shards of this node."""
@@ -148,18 +186,29 @@ class Node:
 
     def close(self) -> None:
         """Finish what waits, take snapshots, and give the shards back."""
-        for shard in self._shards:
-            self._tell(shard, on.Drain())
-        self._work()
+        self.release(list(self._shards))
         self._pool.shutdown()
 
-    def _offer(self, receipt: Receipt, shard: int, record: Record) -> None:
+    def _begin(self, key: str, digest: str, parts: Iterable[int]) -> Receipt:
+        """Return a receipt that waits for the parts which are not in the journal, or says that the key is taken."""
+        receipt, wanted = Receipt(key), set(parts)
+        known_digest, known = self._manifest.known(self.stream.name, [key]).get(key, (digest, frozenset()))
+        if known_digest != digest:
+            receipt.refused, receipt.left = Refusal.CONFLICT, wanted
+            return receipt
+        receipt.again = len(wanted & known)
+        receipt.left = wanted - known
+        receipt.fresh = len(receipt.left)
+        return receipt
+
+    def _offer(self, receipt: Receipt, shard: int, body: Body) -> None:
+        if receipt.refused is Refusal.CONFLICT:
+            return
         if shard not in self._shards:
             receipt.refused = Refusal.MOVED
             return
-        body = Body(record, encode_record(record))
         self._requests.append((receipt, shard))
-        self._tell(shard, on.Append(len(self._requests) - 1, record.key, body, len(body.encoded)))
+        self._tell(shard, on.Append(len(self._requests) - 1, body.record.key, body, len(body.encoded)))
 
     def _told(self, request: int, refusal: Refusal | None) -> None:
         receipt, shard = self._requests[request]

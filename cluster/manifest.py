@@ -83,7 +83,7 @@ class Manifest:
         if not _NAME.match(stream.name):
             hint = "1 to 100 letters, digits, '.', '_' and '-', a letter or digit first"
             raise InputError("not a name for a stream", where=stream.name, hint=hint)
-        with _transaction(self._engine) as connection:
+        with transaction(self._engine) as connection:
             row = connection.execute(select(StreamRow.__table__).where(StreamRow.name == stream.name)).one_or_none()
             if row is None:
                 values = {"name": stream.name, "shards": stream.shards, "settings": stream.settings}
@@ -103,7 +103,7 @@ class Manifest:
         Raises:
             NotFoundError: there is none of that name.
         """
-        with _transaction(self._reading) as connection:
+        with transaction(self._reading) as connection:
             row = connection.execute(select(StreamRow.__table__).where(StreamRow.name == name)).one_or_none()
         if row is None:
             raise NotFoundError("no such stream", where=name)
@@ -111,7 +111,7 @@ class Manifest:
 
     def streams(self) -> list[Stream]:
         """Return all streams, by name."""
-        with _transaction(self._reading) as connection:
+        with transaction(self._reading) as connection:
             return [_stream(row) for row in connection.execute(select(StreamRow.__table__).order_by(StreamRow.name))]
 
     def take_lease(self, stream: str, shard: int, owner: str, expected: int | None = None) -> int | None:
@@ -122,7 +122,7 @@ class Manifest:
             expected: raise it only where it is this one; the answer is None where it is another.
         """
         at = (LeaseRow.stream == stream, LeaseRow.shard == shard)
-        with _transaction(self._engine) as connection:
+        with transaction(self._engine) as connection:
             epoch = connection.scalar(select(LeaseRow.epoch).where(*at).with_for_update())
             if expected is not None and epoch != expected:
                 return None
@@ -135,18 +135,18 @@ class Manifest:
     def give_back(self, stream: str, shard: int, epoch: int) -> None:
         """Say that nobody holds a virtual shard, if the lease is still of this epoch."""
         at = (LeaseRow.stream == stream, LeaseRow.shard == shard, LeaseRow.epoch == epoch)
-        with _transaction(self._engine) as connection:
+        with transaction(self._engine) as connection:
             connection.execute(update(LeaseRow).where(*at).values(owner=None))
 
     def leases(self, stream: str) -> list[Lease]:
         """Return the leases of a stream by virtual shard; one that was never taken has none."""
         chosen = select(LeaseRow.shard, LeaseRow.epoch, LeaseRow.owner, LeaseRow.last).where(LeaseRow.stream == stream)
-        with _transaction(self._reading) as connection:
+        with transaction(self._reading) as connection:
             return [Lease(*row) for row in connection.execute(chosen.order_by(LeaseRow.shard))]
 
     def register(self, requests: Sequence[Registration]) -> list[Outcome]:
         """Decide on segments of several virtual shards in one transaction; each is taken or rejected by itself."""
-        with _transaction(self._engine) as connection:
+        with transaction(self._engine) as connection:
             digests = self._digests(connection, requests)
             outcomes: list[Outcome] = []
             for request in requests:
@@ -160,7 +160,7 @@ class Manifest:
         """Return, of these keys those that were registered: the batch's digest, and on which virtual shards."""
         wanted = list(keys)
         found: dict[str, tuple[str, frozenset[int]]] = {}
-        with _transaction(self._reading) as connection:
+        with transaction(self._reading) as connection:
             for start in range(0, len(wanted), _AT_ONCE):
                 chosen = select(KeyRow.key, KeyRow.digest, KeyRow.shard).where(
                     KeyRow.stream == stream, KeyRow.key.in_(wanted[start : start + _AT_ONCE])
@@ -176,7 +176,7 @@ class Manifest:
 
         The horizon never falls, and refusing and forgetting are one transaction: no key is both forgotten and taken.
         """
-        with _transaction(self._engine) as connection:
+        with transaction(self._engine) as connection:
             held = connection.scalar(select(StreamRow.horizon).where(StreamRow.name == stream).with_for_update())
             if held is None:
                 raise NotFoundError("no such stream", where=stream)
@@ -190,18 +190,18 @@ class Manifest:
         chosen = select(EntryRow.__table__).where(
             EntryRow.stream == stream, EntryRow.shard == shard, EntryRow.position > after
         )
-        with _transaction(self._reading) as connection:
+        with transaction(self._reading) as connection:
             return [_entry(row) for row in connection.execute(chosen.order_by(EntryRow.position))]
 
     def mark_damaged(self, stream: str, shard: int, position: int, reason: str) -> None:
         """Put an entry in quarantine: it stays in the journal and on the disk, is not counted, and is reported."""
         at = (EntryRow.stream == stream, EntryRow.shard == shard, EntryRow.position == position)
-        with _transaction(self._engine) as connection:
+        with transaction(self._engine) as connection:
             connection.execute(update(EntryRow).where(*at).values(damaged=reason[:512]))
 
     def snapshot(self, stream: str, shard: int) -> SnapshotEntry | None:
         """Return the newest snapshot of a virtual shard."""
-        with _transaction(self._reading) as connection:
+        with transaction(self._reading) as connection:
             row = _snapshot_row(connection, stream, shard)
         return SnapshotEntry(row.position, row.epoch, row.path, row.size, row.sha256) if row else None
 
@@ -213,7 +213,7 @@ class Manifest:
             The paths of what it takes the place of; None where the lease has another epoch and nothing was done.
         """
         values = {name: getattr(snapshot, name) for name in ("position", "epoch", "path", "size", "sha256")}
-        with _transaction(self._engine) as connection:
+        with transaction(self._engine) as connection:
             lease = self._lease(connection, stream, shard)
             if lease is None or not self._holds(lease.epoch, snapshot.epoch):
                 return None
@@ -239,7 +239,7 @@ class Manifest:
             EntryRow.stream == merge.stream, EntryRow.shard == merge.shard,
             EntryRow.first >= merge.first, EntryRow.position <= merge.position,
         )  # fmt: skip
-        with _transaction(self._engine) as connection:
+        with transaction(self._engine) as connection:
             snapshot = _snapshot_row(connection, merge.stream, merge.shard)
             lease = self._lease(connection, merge.stream, merge.shard)
             if lease is None or not self._holds(lease.epoch, merge.epoch):
@@ -256,7 +256,7 @@ class Manifest:
     def referenced(self, stream: str, shard: int) -> set[str]:
         """Return the paths of all objects of a virtual shard that the catalog knows."""
         chosen = select(EntryRow.path).where(EntryRow.stream == stream, EntryRow.shard == shard)
-        with _transaction(self._reading) as connection:
+        with transaction(self._reading) as connection:
             paths = set(connection.scalars(chosen))
             row = _snapshot_row(connection, stream, shard)
         return paths | ({row.path} if row else set())
@@ -343,7 +343,8 @@ class Manifest:
 
 
 @contextmanager
-def _transaction(engine: Engine) -> Iterator[Connection]:
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """Give a transaction; OutcomeUnknownError where the database fails."""
     try:
         with engine.begin() as connection:
             yield connection

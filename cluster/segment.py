@@ -100,6 +100,19 @@ def decode_segment(data: bytes, where: str) -> list[Record]:
     return records
 
 
+def decode_record(data: bytes, where: str) -> Record:
+    """
+    Return the record that ``encode_record`` wrote.
+
+    Raises:
+        InputError: damaged, or more than one record.
+    """
+    record, end = _record(data, 0, where)
+    if end != len(data):
+        raise InputError("more than a record", where=where)
+    return record
+
+
 def _record(data: bytes, at: int, where: str) -> tuple[Record, int]:
     body_at = at + _SIZES.size + _CHECK.size
     if body_at > len(data):

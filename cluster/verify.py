@@ -10,8 +10,9 @@ from ..discovery.errors import QbitelError
 from ..discovery.settings import DiscoverySettings
 from ..discovery.statistics import MessageStatistics
 from .entries import Entry, SnapshotEntry, shard_folder
+from .journal import read_object, read_records
 from .manifest import Manifest, Stream
-from .segment import Record, check_object, decode_segment
+from .segment import Record
 from .storage import Storage
 
 _RUN = 1 << 14  # messages that are counted at once: a run costs milliseconds, however short it is
@@ -77,7 +78,7 @@ def journal_rows(storage: Storage, manifest: Manifest, stream: Stream) -> Iterat
     """
     for shard in range(stream.shards):
         for entry in manifest.entries(stream.name, shard):
-            for record in _read(storage, entry):
+            for record in read_records(storage, entry):
                 for payload in record.batch.payloads():
                     yield record.key.key, payload
 
@@ -95,7 +96,7 @@ def _records(storage: Storage, entry: Entry, found: Verification) -> list[Record
     found.segments += 1
     found.bytes += entry.size
     try:
-        records = _read(storage, entry)
+        records = read_records(storage, entry)
     except QbitelError as error:
         found.problems.append(str(error))
         return []
@@ -104,19 +105,11 @@ def _records(storage: Storage, entry: Entry, found: Verification) -> list[Record
     return records
 
 
-def _read(storage: Storage, entry: Entry) -> list[Record]:
-    where = storage.place(entry.path)
-    data = storage.read(entry.path)
-    check_object(data, entry.size, entry.sha256, where)
-    return decode_segment(data, where)
-
-
 def _hold(storage: Storage, snapshot: SnapshotEntry, statistics: MessageStatistics, found: Verification) -> None:
     found.snapshots += 1
     where = storage.place(snapshot.path)
     try:
-        data = storage.read(snapshot.path)
-        check_object(data, snapshot.size, snapshot.sha256, where)
+        data = read_object(storage, snapshot)
     except QbitelError as error:
         found.problems.append(str(error))
         return

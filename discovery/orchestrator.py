@@ -37,6 +37,8 @@ FAILURES: tuple[type[Exception], ...] = (
 Progress = Callable[[str, float], None]
 Cancel = Callable[[], bool]
 Clock = Callable[[], float]
+Confirm = Callable[[ProtocolSpec], Confirmation]
+"""Confirms a specification on all messages, wherever they are."""
 
 
 @dataclass(frozen=True)
@@ -215,7 +217,7 @@ class ProtocolDiscoveryOrchestrator:
         self,
         known: Known,
         statistics: MessageStatistics,
-        messages: Mapping[str, MessageBatch],
+        messages: Mapping[str, MessageBatch] | Confirm,
         *,
         progress: Progress | None = None,
         cancel: Cancel | None = None,
@@ -224,10 +226,14 @@ class ProtocolDiscoveryOrchestrator:
         """
         Find the specification from statistics that were taken elsewhere (by shards) and confirm it on the messages.
 
+        Args:
+            messages: those that were counted, or what confirms a specification where they are.
+
         Raises:
             CancelledError: the cancel token was set.
         """
-        return self._infer(known.base(), statistics, None, _portions(messages), StageRunner(progress, cancel, clock))
+        confirm = messages if callable(messages) else _portions(messages)
+        return self._infer(known.base(), statistics, None, confirm, StageRunner(progress, cancel, clock))
 
     def extend(
         self,
@@ -267,7 +273,7 @@ class ProtocolDiscoveryOrchestrator:
         base: ProtocolSpec,
         statistics: MessageStatistics,
         unread: Mapping[str, MessageBatch] | None,
-        messages: Sequence[Portion],
+        messages: Sequence[Portion] | Confirm,
         runner: StageRunner,
     ) -> DiscoveryResult:
         """Run the stages; ``unread`` goes into the statistics first (None: they were taken elsewhere)."""
@@ -308,7 +314,7 @@ class ProtocolDiscoveryOrchestrator:
             report.message = f"{total} messages"
 
     def _rounds(
-        self, base: ProtocolSpec, sample: Sample, messages: Sequence[Portion], runner: StageRunner
+        self, base: ProtocolSpec, sample: Sample, messages: Sequence[Portion] | Confirm, runner: StageRunner
     ) -> ProtocolSpec:
         spec = base
         for round_number in range(1, self.settings.confirm_rounds + 1):
@@ -328,7 +334,11 @@ class ProtocolDiscoveryOrchestrator:
             report.message = f"{len(spec.grammar.rules)} rules"
         return spec
 
-    def _confirm(self, spec: ProtocolSpec, messages: Sequence[Portion], runner: StageRunner) -> Confirmation:
+    def _confirm(
+        self, spec: ProtocolSpec, messages: Sequence[Portion] | Confirm, runner: StageRunner
+    ) -> Confirmation:
+        if callable(messages):
+            return messages(spec)
         confirmer = Confirmer(spec, self.settings)
         total = confirmer.empty()
         count = sum(len(portion.view) for portion in messages)

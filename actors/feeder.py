@@ -1,0 +1,162 @@
+"""Feeds a stream that a fleet holds: batches go to whoever holds their shards, again and again until answered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray.exceptions import GetTimeoutError, PendingCallsLimitExceeded, RayActorError, RayTaskError
+
+from ..cluster.manifest import OutcomeUnknownError, Stream
+from ..discovery.errors import InputError, NotFoundError
+from .effects import Refusal
+from .fleet import Fleet
+from .node import Receipt
+from .offer import Offer
+
+_LONGEST_WAIT = 1.0  # seconds between two attempts of a batch that nobody takes
+
+
+@dataclass
+class Delivery:
+    """
+    Batches on their way.
+
+    Attributes:
+        left: by key, the virtual shards that have not answered for good.
+        refused: by key, why a batch will never be taken. again: by key, parts that were in the journal before.
+    """
+
+    offers: dict[str, Offer]
+    left: dict[str, set[int]]
+    refused: dict[str, Refusal] = field(default_factory=dict)
+    again: dict[str, int] = field(default_factory=dict)
+    asked: list[tuple[str, list[Offer], Any]] = field(default_factory=list)
+    attempts: int = 0
+
+    @property
+    def open(self) -> bool:
+        """Whether something is left to be sent."""
+        return any(self.left.values())
+
+
+class RayFeeder:
+    """
+    Sends batches to holders under their keys; a batch that is sent twice is counted once.
+
+    Attributes:
+        retries: calls that were lost with their holder, or refused since the shard was somewhere else.
+    """
+
+    def __init__(self, fleet: Fleet, stream: Stream) -> None:
+        self._fleet, self._patience = fleet, fleet.settings.patience_s
+        self.stream = fleet.state.manifest.add_stream(stream)
+        self._placed = fleet.settle(self.stream)
+        self._handles: dict[str, Any] = {}
+        self.retries = 0
+
+    def start(self, offers: Sequence[Offer]) -> Delivery:
+        """Send batches, each with a key of its own, and return at once; ``finish`` waits for the answers."""
+        delivery = Delivery({offer.key: offer for offer in offers}, {offer.key: set(offer.parts) for offer in offers})
+        self._send(delivery)
+        return delivery
+
+    def finish(self, delivery: Delivery) -> None:
+        """
+        Return when every batch is in the journal, whole, or refused for good.
+
+        Raises:
+            InputError: no answer in time; what was acknowledged stays, and the rest may be sent again.
+        """
+        until = time.monotonic() + self._patience
+        while True:
+            changed = self._hear(delivery, until)
+            if not delivery.open:
+                return
+            if time.monotonic() > until:
+                raise InputError("batches are taken by nobody", where=self.stream.name)
+            self._look_again(delivery, changed)
+            self._send(delivery)
+
+    def _send(self, delivery: Delivery) -> None:
+        by_holder: dict[str, list[Offer]] = {}
+        for key, left in delivery.left.items():
+            for name in sorted({self._placed[shard] for shard in left}):
+                part = delivery.offers[key].only({shard for shard in left if self._placed[shard] == name})
+                by_holder.setdefault(name, []).append(part)
+        limit = self._fleet.settings.limits.call_bytes
+        for name, offers in by_holder.items():
+            for call in _calls(offers, limit):
+                self._call(delivery, name, call)
+
+    def _call(self, delivery: Delivery, name: str, offers: list[Offer]) -> None:
+        try:
+            handle = self._handles.get(name) or self._fleet.handle(name)
+            self._handles[name] = handle
+            delivery.asked.append((name, offers, handle.write.remote(self.stream.name, offers)))
+        except (PendingCallsLimitExceeded, NotFoundError):
+            self._handles.pop(name, None)  # its queue is full, or it ended: the next attempt looks again
+
+    def _hear(self, delivery: Delivery, until: float) -> bool:
+        """Take the answers; return whether one of them acknowledged something."""
+        before = sum(map(len, delivery.left.values()))
+        asked, delivery.asked = delivery.asked, []
+        for name, offers, answer in asked:
+            for offer, receipt in zip(offers, self._answer(name, answer, until), strict=False):
+                self._take(delivery, offer, receipt)
+        return sum(map(len, delivery.left.values())) < before
+
+    def _answer(self, name: str, answer: Any, until: float) -> list[Receipt]:
+        """Return the receipts of a call; none where it must be made again."""
+        try:
+            receipts: list[Receipt] = ray.get(answer, timeout=max(0.0, until - time.monotonic()))
+            return receipts
+        except RayActorError:
+            self._lost(name)
+        except RayTaskError as error:
+            if not isinstance(error.cause, OutcomeUnknownError):
+                raise error.cause from None
+            self.retries += 1
+        except GetTimeoutError:
+            raise InputError("no answer in time", where=name) from None
+        return []
+
+    def _take(self, delivery: Delivery, offer: Offer, receipt: Receipt) -> None:
+        key = offer.key
+        delivery.again[key] = delivery.again.get(key, 0) + receipt.again
+        if receipt.refused and not receipt.refused.retry:
+            delivery.refused[key], delivery.left[key] = receipt.refused, set()
+            return
+        self.retries += bool(receipt.left)
+        delivery.left[key] -= offer.parts.keys() - receipt.left
+
+    def _lost(self, name: str) -> None:
+        """Wait until a killed holder is back, or has ended."""
+        self.retries += 1
+        self._handles.pop(name, None)
+        try:
+            self._fleet.ask(name, "ready")
+        except (InputError, NotFoundError):
+            return  # it has ended: its shards are placed somewhere else
+
+    def _look_again(self, delivery: Delivery, changed: bool) -> None:
+        delivery.attempts = 0 if changed else delivery.attempts + 1
+        if delivery.attempts > 1:
+            time.sleep(min(_LONGEST_WAIT, 0.02 * 2**delivery.attempts))
+        self._placed = self._fleet.settle(self.stream)
+
+
+def _calls(offers: list[Offer], limit: int) -> list[list[Offer]]:
+    """Divide batches into calls of so many bytes, or of one batch."""
+    calls: list[list[Offer]] = []
+    size = limit + 1
+    for offer in offers:
+        if size + offer.size > limit:
+            calls.append([])
+            size = 0
+        calls[-1].append(offer)
+        size += offer.size
+    return calls

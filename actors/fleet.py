@@ -1,0 +1,293 @@
+"""
+The fleet: named, detached Ray actors, each a holder of virtual shards, that outlive the process which started them.
+
+Where a shard shall be is a row of the catalog, written before anything is moved: what was interrupted is done again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from ray.util.placement_group import placement_group, placement_group_table, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from ..cluster.manifest import Stream
+from ..cluster.placements import spread
+from ..cluster.ray_start import need_cores
+from ..cluster.state import State
+from ..discovery.confirmation import Confirmation
+from ..discovery.errors import InputError, LimitError, NotFoundError
+from ..discovery.settings import DiscoverySettings
+from ..discovery.spec import ProtocolSpec
+from ..discovery.statistics import MessageStatistics
+from .holder import Held, HolderLimits, ShardHolder, merged
+
+NAMESPACE = "qbitel"
+
+
+@dataclass(frozen=True)
+class FleetSettings:
+    """
+    What a holder is given.
+
+    Attributes:
+        cpus: share of a core that Ray reserves for each. memory: bytes that it reserves: those of ``limits`` and what
+            the process itself takes.
+        pending: calls that may wait in an actor's queue; a sender of more is told so at once.
+        patience_s: how long an actor may take to start, to start again, or to answer.
+    """
+
+    cpus: float = 0.25
+    memory: int = 768 << 20
+    pending: int = 64
+    patience_s: float = 120.0
+    limits: HolderLimits = field(default_factory=HolderLimits)
+
+
+class Fleet:
+    """
+    The holders of one state on the Ray that this process is connected to.
+
+    Raises:
+        InputError: the catalog is a file of this machine, and the Ray has several.
+    """
+
+    def __init__(self, state: State, settings: FleetSettings | None = None) -> None:
+        self.state, self.settings = state, settings or FleetSettings()
+        self._prefix = f"shards-{state.id}:"
+        machines = {node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}  # type: ignore[no-untyped-call]
+        if len(machines) > 1:
+            hint = "a catalog that several machines reach needs a database server, which is not supported yet"
+            what = f"an SQLite catalog, and a Ray of {len(machines)} machines"
+            raise InputError(what, where=state.catalog, hint=hint)
+
+    def names(self) -> list[str]:
+        """Return the names of the holders, in order."""
+        there = ray.util.list_named_actors(all_namespaces=True)
+        names = [each["name"] for each in there if each["namespace"] == NAMESPACE]
+        return sorted(name.removeprefix(self._prefix) for name in names if name.startswith(self._prefix))
+
+    def handle(self, name: str) -> Any:
+        """
+        Return the actor of a holder.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        try:
+            return ray.get_actor(self._prefix + name, NAMESPACE)
+        except ValueError:
+            raise NotFoundError("no such holder", where=name, hint="qbitel shards rescale starts them") from None
+
+    def ask(self, name: str, method: str, *arguments: Any) -> Any:
+        """
+        Return a holder's answer; what a killed holder did not answer is asked again when it is back.
+
+        Raises:
+            InputError: no answer in time. NotFoundError: there is no such holder. Any error of the holder.
+        """
+        call = getattr(self.handle(name), method).options(max_task_retries=-1)
+        with errors_of(name):
+            return ray.get(call.remote(*arguments), timeout=self.settings.patience_s)
+
+    def streams(self) -> list[Stream]:
+        """Return the streams of the state."""
+        return self.state.manifest.streams()
+
+    def settle(self, stream: Stream) -> dict[int, str]:
+        """
+        Let every virtual shard of a stream be placed with a living holder, and return where each is.
+
+        Raises:
+            NotFoundError: there are no holders.
+        """
+        names = self.names()
+        if not names:
+            raise NotFoundError("no holders of shards on this Ray", hint="qbitel shards rescale starts them")
+        placed = self.state.placements.of(stream.name)
+        lost = {shard for shard in range(stream.shards) if placed.get(shard) not in names}
+        if lost:
+            moves = spread(range(stream.shards), placed, names)
+            self.state.placements.place(stream.name, {shard: moves[shard] for shard in lost})
+        return self.state.placements.of(stream.name)
+
+    def statistics(self, stream: Stream) -> tuple[MessageStatistics, dict[str, dict[int, int]]]:
+        """
+        Return the statistics of a stream, and by holder up to which position of each virtual shard they go.
+
+        Raises:
+            InputError: a shard is with nobody, or with another than the catalog says.
+        """
+        names = sorted(set(self.settle(stream).values()))
+        held: list[Held] = self._ask_all(dict.fromkeys(names, ("statistics", stream.name)))
+        epochs = {lease.shard: lease.epoch for lease in self.state.manifest.leases(stream.name)}
+        found = {shard: epoch for each in held for shard, (epoch, _) in each.positions.items()}
+        if found != epochs or len(found) != stream.shards or sum(len(h.positions) for h in held) != stream.shards:
+            raise InputError("shards were moved while they were read", where=stream.name, hint="try again")
+        positions = {
+            name: {shard: position for shard, (_, position) in each.positions.items()}
+            for name, each in zip(names, held, strict=True)
+        }
+        return merged(held, MessageStatistics(DiscoverySettings.model_validate(stream.settings))), positions
+
+    def confirm(self, stream: Stream, spec: ProtocolSpec, upto: dict[str, dict[int, int]]) -> Confirmation:
+        """Return what the journals of a stream, as far as ``statistics`` read them, say of a specification."""
+        document = spec.to_bytes()
+        asked = {name: ("confirm", stream.name, document, positions) for name, positions in upto.items()}
+        total, *others = self._ask_all(asked)
+        for each in others:
+            total = total.merge(each)
+        found: Confirmation = total
+        return found
+
+    def _ask_all(self, asked: dict[str, tuple[Any, ...]]) -> list[Any]:
+        """Return the answers of several holders, which work side by side."""
+        calls = [
+            getattr(self.handle(name), method).options(max_task_retries=-1).remote(*arguments)
+            for name, (method, *arguments) in asked.items()
+        ]
+        with errors_of(", ".join(asked)):
+            answers: list[Any] = ray.get(calls, timeout=self.settings.patience_s)
+            return answers
+
+    def rescale(self, count: int, moved: Callable[[str, int, str], None] | None = None) -> int:
+        """
+        Start or end holders until there are ``count``, and move shards until all have as many; return how many moved.
+
+        Nothing that was acknowledged is lost or doubled, and senders go on meanwhile.
+
+        Args:
+            moved: told of each move (stream, virtual shard, holder).
+        """
+        if count < 1:
+            raise LimitError("a fleet has one holder or more")
+        wanted = [f"holder-{number}" for number in range(count)]
+        self._start([name for name in wanted if name not in self.names()])
+        total = 0
+        for stream in self.streams():
+            placed = self.state.placements.of(stream.name)  # none of a stream that was never with a fleet
+            total += self._move(stream, spread(placed, placed, wanted), moved)
+        for name in self.names():
+            if name not in wanted:
+                self._end(name)
+        self._tidy()
+        return total
+
+    def drain(self, name: str, moved: Callable[[str, int, str], None] | None = None) -> int:
+        """
+        Move all shards of a holder to the others, and return how many; it stays, and gets none until a rescale.
+
+        Raises:
+            NotFoundError: there is no such holder. InputError: there is no other.
+        """
+        self.handle(name)
+        others = [other for other in self.names() if other != name]
+        if not others:
+            raise InputError("no other holder to take its shards", where=name)
+        total = 0
+        for stream in self.streams():
+            placed = self.state.placements.of(stream.name)
+            mine = {shard for shard, holder in placed.items() if holder == name}
+            moves = spread(placed, placed, others)
+            total += self._move(stream, {shard: to for shard, to in moves.items() if shard in mine}, moved)
+        return total
+
+    def move(self, stream: Stream, shard: int, to: str) -> None:
+        """
+        Move one virtual shard.
+
+        Raises:
+            NotFoundError: there is no such shard or holder.
+        """
+        if not 0 <= shard < stream.shards:
+            raise NotFoundError(f"no virtual shard {shard}", where=stream.name, hint=f"0 to {stream.shards - 1}")
+        self.handle(to)
+        self._move(stream, {shard: to})
+
+    def stop(self) -> None:
+        """Give all shards back and end the holders."""
+        for name in self.names():
+            self._end(name)
+        self._tidy()
+
+    def _move(
+        self, stream: Stream, moves: dict[int, str], moved: Callable[[str, int, str], None] | None = None
+    ) -> int:
+        placed, names = self.state.placements.of(stream.name), set(self.names())
+        moves = {shard: to for shard, to in moves.items() if placed.get(shard) != to}
+        if not moves:
+            return 0
+        # From here on senders go to the new holder; the old one refuses when it has let go, or finds itself superseded.
+        self.state.placements.place(stream.name, moves)
+        leaving: dict[str, list[int]] = {}
+        for shard in sorted(moves):
+            leaving.setdefault(placed.get(shard, ""), []).append(shard)
+        for name in sorted(leaving.keys() & names):
+            self.ask(name, "release", stream.name, leaving[name])
+        for name in sorted(set(moves.values())):
+            self.ask(name, "hold", stream.name)
+        if moved:
+            for shard, to in sorted(moves.items()):
+                moved(stream.name, shard, to)
+        return len(moves)
+
+    def _start(self, names: list[str]) -> None:
+        if not names:
+            return
+        settings = self.settings
+        need_cores(settings.cpus * len(names), f"{len(names)} holders")
+        bundle = {"CPU": settings.cpus, "memory": float(settings.memory)}
+        group = placement_group(
+            [bundle] * len(names), strategy="SPREAD", name=f"{self._prefix}{'+'.join(names)}", lifetime="detached"
+        )
+        if not group.wait(settings.patience_s):
+            remove_placement_group(group)
+            what = f"no room for {len(names)} holders of {settings.cpus:g} cores and {settings.memory >> 20} MiB each"
+            raise LimitError(what, hint="fewer holders, or more nodes")
+        remote = ray.remote(ShardHolder)
+        for number, name in enumerate(names):
+            remote.options(
+                name=self._prefix + name, namespace=NAMESPACE, lifetime="detached", max_restarts=-1,
+                num_cpus=settings.cpus, memory=settings.memory, max_pending_calls=settings.pending,
+                scheduling_strategy=PlacementGroupSchedulingStrategy(group, number),
+            ).remote(self.state, name, settings.limits)  # fmt: skip
+        for name in names:
+            self.ask(name, "ready")
+
+    def _end(self, name: str) -> None:
+        for stream in self.streams():
+            mine = [lease.shard for lease in self.state.manifest.leases(stream.name) if _is(lease.owner, name)]
+            if mine:
+                self.ask(name, "release", stream.name, mine)
+        ray.kill(self.handle(name), no_restart=True)
+
+    def _tidy(self) -> None:
+        """Give back the room of holders that have ended, once all that were started together have."""
+        there = set(self.names())
+        for known in placement_group_table().values():
+            if known["state"] == "REMOVED" or not known["name"].startswith(self._prefix):
+                continue
+            if not there & set(known["name"].removeprefix(self._prefix).split("+")):
+                remove_placement_group(ray.util.get_placement_group(known["name"]))
+
+
+def _is(owner: str | None, name: str) -> bool:
+    return owner is not None and owner.startswith(f"{name}#")
+
+
+@contextmanager
+def errors_of(name: str) -> Iterator[None]:
+    """Let errors of a holder be those that it raised, and those of Ray be the engine's."""
+    try:
+        yield
+    except RayTaskError as error:
+        raise error.cause from None
+    except GetTimeoutError:
+        raise InputError("no answer in time", where=name) from None
+    except RayActorError as error:
+        raise InputError(f"the holder is gone: {error}", where=name) from error

@@ -1,0 +1,147 @@
+"""
+A holder: what a Ray actor runs. It holds virtual shards of any number of streams, each stream with a node.
+
+It keeps nothing that it would miss: started anew under its name, it takes the shards over that are placed with it and
+reads their journals. Every method may be called again with the same arguments.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ..cluster.manifest import Stream
+from ..cluster.state import State
+from ..discovery.confirmation import Confirmation, Confirmer
+from ..discovery.spec import ProtocolSpec
+from ..discovery.statistics import MessageStatistics
+from .effects import Refusal
+from .journals import confirm_journal
+from .limits import ShardLimits
+from .node import Node, Receipt
+from .offer import Offer
+
+Positions = dict[int, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class HolderLimits:
+    """
+    What a holder may take; sizes are bytes.
+
+    Attributes:
+        memory: of statistics as arrays, over all streams; those that were not used lately are packed beyond it.
+        call_bytes: of the batches of one call; more are refused with "busy", and the sender sends less at a time.
+    """
+
+    memory: int = 384 << 20
+    call_bytes: int = 64 << 20
+    shard: ShardLimits = field(default_factory=ShardLimits)
+
+
+@dataclass(frozen=True)
+class Held:
+    """Statistics of the virtual shards of a stream that a holder has, packed, with the (epoch, position) of each."""
+
+    statistics: bytes
+    positions: Positions
+
+
+class ShardHolder:
+    """
+    Takes batches for the virtual shards that are placed with it, and answers when they are in the journal.
+
+    Args:
+        name: what placements call it. Two processes of one name, as a cut network leaves them, do no harm: the older
+            one finds its shards taken, and does not take them back.
+    """
+
+    def __init__(self, state: State, name: str, limits: HolderLimits | None = None) -> None:
+        self._state, self._name, self._limits = state, name, limits or HolderLimits()
+        self._owner = f"{name}#{secrets.token_hex(4)}"
+        self._nodes: dict[str, Node] = {}
+        self._lost: set[tuple[str, int]] = set()
+
+    def ready(self) -> int:
+        """Return the process's number, as soon as it can."""
+        return os.getpid()
+
+    def write(self, stream: str, offers: list[Offer]) -> list[Receipt]:
+        """Put batches into the journal; what a receipt has ``left`` was not taken, and may be sent again."""
+        if sum(offer.size for offer in offers) > self._limits.call_bytes and len(offers) > 1:
+            return [Receipt(offer.key, set(offer.parts), Refusal.BUSY) for offer in offers]
+        node = self._node(stream)
+        if not node.held.issuperset(shard for offer in offers for shard in offer.parts):
+            self._take(node)
+        receipts = [node.append_parts(offer.bodies()) for offer in offers]
+        node.commit()
+        self._lost |= {(stream, shard) for shard in node.drop_lost()}
+        return receipts
+
+    def hold(self, stream: str) -> Positions:
+        """Take over what is placed here, and return the (epoch, position) of every virtual shard that is held."""
+        node = self._node(stream)
+        self._take(node)
+        return {shard: node.position(shard) for shard in sorted(node.held)}
+
+    def release(self, stream: str, shards: Iterable[int]) -> None:
+        """Take snapshots of virtual shards and give them back."""
+        self._node(stream).release(shards)
+
+    def statistics(self, stream: str) -> Held:
+        """Return the statistics of everything in the journals of the virtual shards that are placed here."""
+        positions = self.hold(stream)
+        return Held(self._node(stream).statistics().to_bytes(), positions)
+
+    def confirm(self, stream: str, document: bytes, upto: dict[int, int]) -> Confirmation:
+        """
+        Confirm a specification on the journals of virtual shards, each up to a position.
+
+        Raises:
+            InputError: a journal cannot be read, or was merged over that position meanwhile.
+        """
+        node = self._node(stream)
+        confirmer = Confirmer(ProtocolSpec.model_validate_json(document), node.settings)
+        return confirm_journal(self._state, node.stream, upto, confirmer)
+
+    def reports(self, stream: str) -> list[str]:
+        """Return what people must know: damaged objects of the journals."""
+        return self._node(stream).reports
+
+    def _node(self, stream: str) -> Node:
+        if stream not in self._nodes:
+            known = self._state.manifest.stream(stream)
+            self._nodes[stream] = self._open(known)
+            for node in self._nodes.values():
+                node.limit(self._limits.memory // len(self._nodes))
+        return self._nodes[stream]
+
+    def _open(self, stream: Stream) -> Node:
+        state, limits = self._state, self._limits
+        node = Node(state.storage, state.manifest, stream, self._owner, shards=(), limits=limits.shard)
+        node.limit(limits.memory // (len(self._nodes) + 1))
+        self._take(node)
+        return node
+
+    def _take(self, node: Node) -> None:
+        stream = node.stream.name
+        self._lost |= {(stream, shard) for shard in node.drop_lost()}
+        placed = {shard for shard, name in self._state.placements.of(stream).items() if name == self._name}
+        wanted = placed - node.held
+        lost = {shard for shard in wanted if (stream, shard) in self._lost}
+        node.hold(sorted(wanted - (self._with_a_twin(stream) & lost if lost else set())))
+        self._lost |= {(stream, shard) for shard in node.drop_lost()}
+
+    def _with_a_twin(self, stream: str) -> set[int]:
+        """Return the shards that a process of this name holds: one that took them from this one was started later."""
+        leases = self._state.manifest.leases(stream)
+        return {lease.shard for lease in leases if (lease.owner or "").startswith(f"{self._name}#")}
+
+
+def merged(held: Iterable[Held], empty: MessageStatistics) -> MessageStatistics:
+    """Return the statistics of several holders together."""
+    for each in held:
+        empty = empty.merge(MessageStatistics.from_bytes(each.statistics))
+    return empty

@@ -1,0 +1,86 @@
+"""Reads the journals of a stream without holding its shards: their statistics, and what they say of a specification."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from ..cluster.entries import Entry
+from ..cluster.journal import read_object, read_records
+from ..cluster.manifest import Stream
+from ..cluster.segment import Record
+from ..cluster.state import State
+from ..discovery.batch import MessageBatch
+from ..discovery.confirmation import Confirmation, Confirmer
+from ..discovery.errors import InputError, QbitelError
+from ..discovery.settings import DiscoverySettings
+from ..discovery.statistics import MessageStatistics
+
+RUN = 1 << 14  # messages that are read at once
+
+
+def read_journal(state: State, stream: Stream) -> tuple[MessageStatistics, dict[int, int]]:
+    """
+    Return the statistics of a stream, and up to which position of each virtual shard they go.
+
+    Raises:
+        InputError: a segment is missing or damaged, and nobody has reported it yet.
+    """
+    whole = MessageStatistics(DiscoverySettings.model_validate(stream.settings))
+    positions: dict[int, int] = {}
+    for shard in range(stream.shards):
+        statistics, after = _snapshot(state, stream, shard)
+        entries = state.manifest.entries(stream.name, shard, after)
+        for capture, batch in _runs(state, entries):
+            statistics.update(batch, capture)
+        positions[shard] = entries[-1].position if entries else after
+        if not statistics.empty:
+            whole = whole.merge(statistics)
+    return whole, positions
+
+
+def confirm_journal(state: State, stream: Stream, upto: Mapping[int, int], confirmer: Confirmer) -> Confirmation:
+    """
+    Return what the messages of virtual shards, each up to a position, say of a specification.
+
+    Raises:
+        InputError: a segment is missing or damaged, or was merged with later ones meanwhile.
+    """
+    total = confirmer.empty()
+    for shard, last in sorted(upto.items()):
+        entries = [entry for entry in state.manifest.entries(stream.name, shard) if entry.first <= last]
+        if entries and entries[-1].position > last:
+            raise InputError("merged while it was read", where=f"{stream.name}/{shard}", hint="try again")
+        for capture, batch in _runs(state, entries):
+            view = batch.view()
+            total = total.merge(confirmer.confirm(view, (capture,) * (int(view.source.max(initial=0)) + 1)))
+    return total
+
+
+def _snapshot(state: State, stream: Stream, shard: int) -> tuple[MessageStatistics, int]:
+    known = state.manifest.snapshot(stream.name, shard)
+    if known is not None:
+        try:
+            return MessageStatistics.from_bytes(read_object(state.storage, known)), known.position
+        except QbitelError:
+            pass  # the journal holds all that it held
+    return MessageStatistics(DiscoverySettings.model_validate(stream.settings)), -1
+
+
+def _runs(state: State, entries: list[Entry]) -> Iterator[tuple[str, MessageBatch]]:
+    """Yield the messages of a journal in large batches of one capture each."""
+    waiting: list[Record] = []
+    for entry in entries:
+        if not entry.damaged:
+            waiting += read_records(state.storage, entry)
+        if sum(len(record.batch) for record in waiting) >= RUN:
+            yield from _by_capture(waiting)
+            waiting = []
+    yield from _by_capture(waiting)
+
+
+def _by_capture(records: list[Record]) -> Iterator[tuple[str, MessageBatch]]:
+    batches: dict[str, list[MessageBatch]] = {}
+    for record in records:
+        batches.setdefault(record.capture, []).append(record.batch)
+    for capture, parts in batches.items():
+        yield capture, MessageBatch.concatenate(parts)

@@ -1,0 +1,69 @@
+"""A batch on its way to those who hold its virtual shards: divided, and encoded as the journal keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..cluster.entries import NEVER, BatchKey
+from ..cluster.manifest import Stream
+from ..cluster.segment import Record, batch_digest, decode_record, encode_record
+from ..discovery.batch import MessageBatch
+from ..discovery.errors import InputError
+from ..discovery.settings import DiscoverySettings
+from .hands import Body
+from .routing import divide
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """
+    A batch, or what some virtual shards have of it.
+
+    Attributes:
+        parts: encoded records by virtual shard; their checksums hold from here to the journal.
+    """
+
+    key: str
+    parts: dict[int, bytes]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all parts."""
+        return sum(map(len, self.parts.values()))
+
+    def only(self, shards: set[int]) -> Offer:
+        """Return the parts of these virtual shards."""
+        return Offer(self.key, {shard: part for shard, part in self.parts.items() if shard in shards})
+
+    def bodies(self) -> dict[int, Body]:
+        """
+        Return the parts as shards take them.
+
+        Raises:
+            InputError: one was damaged on its way.
+        """
+        return {shard: Body(decode_record(part, self.key), part) for shard, part in self.parts.items()}
+
+
+def offer_of(stream: Stream, batch: MessageBatch, key: str, *, made: int = NEVER, capture: str = "") -> Offer:
+    """
+    Divide a batch over the virtual shards of a stream.
+
+    Args:
+        key, made, capture: as of ``Node.append``.
+
+    Raises:
+        InputError: the key is empty or longer than 256 characters.
+    """
+    if not 0 < len(key) <= 256:
+        raise InputError("a key has 1 to 256 characters", where=stream.name)
+    seed = DiscoverySettings.model_validate(stream.settings).seed
+    digest = batch_digest(batch, capture)
+    parts = divide(batch, stream.shards, seed) if len(batch) else {}
+    return Offer(
+        key,
+        {
+            shard: encode_record(Record(BatchKey(key, made, digest, len(part)), capture, part))
+            for shard, part in parts.items()
+        },
+    )

@@ -1,0 +1,119 @@
+"""Virtual shards on real Ray actors: the same digest and specification at any number, across kills and moves."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+pytest.importorskip("ray")
+
+from qbitel.actors.discovery import discover_fleet, discover_journal, known_of
+from qbitel.actors.feeder import RayFeeder
+from qbitel.actors.fleet import Fleet, FleetSettings
+from qbitel.actors.holder import HolderLimits
+from qbitel.actors.offer import offer_of
+from qbitel.cluster.manifest import Stream
+from qbitel.cluster.state import State
+from qbitel.cluster.verify import verify_stream
+from qbitel.discovery.batch import MessageBatch
+from qbitel.discovery.orchestrator import ProtocolDiscoveryOrchestrator
+from qbitel.discovery.settings import DiscoverySettings
+from qbitel.discovery.statistics import MessageStatistics
+
+SETTINGS = DiscoverySettings(sample_messages=256)
+CAPTURE = "ab" * 32
+
+
+def stream(name: str, shards: int = 64) -> Stream:
+    """Return a stream of datagrams."""
+    return Stream(name, shards, SETTINGS.model_dump(mode="json"), None, 0)
+
+
+
+def messages(count: int) -> MessageBatch:
+    """Return messages of two types in 200 flows: a type, a length and as many bytes, a counter."""
+    rng = np.random.default_rng(5)
+    payloads = []
+    for number in range(count):
+        body = rng.bytes(int(rng.integers(3, 20)))
+        kind = b"\x01" if number % 3 else b"\x02\x00\x07"
+        payloads.append(b"\xca\xfe" + kind + bytes([len(body)]) + body + number.to_bytes(4, "big"))
+    flow = rng.integers(1, 201, count).tolist()
+    return MessageBatch.from_payloads(payloads, flow=flow, number=list(range(count)))
+
+
+BATCH = messages(900)
+
+
+@pytest.fixture(scope="module")
+def fleet(ray_here: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Give a fleet without holders yet."""
+    folder = tmp_path_factory.mktemp("fleet")
+    state = State(str(folder), str(folder / "catalog.sqlite"))
+    made = Fleet(state, FleetSettings(cpus=0.1, memory=256 << 20, limits=HolderLimits(memory=64 << 20)))
+    yield made
+    made.stop()
+    assert made.names() == []
+
+
+def feed(feeder: RayFeeder, part: int) -> None:
+    """Add a third of the messages, in four batches."""
+    offers = [
+        offer_of(feeder.stream, BATCH.slice(start, 75), f"k{start}", capture=CAPTURE)
+        for start in range(part * 300, part * 300 + 300, 75)
+    ]
+    delivery = feeder.start(offers)
+    feeder.finish(delivery)
+    assert not delivery.refused
+
+
+def digest(count: int) -> str:
+    """Return the digest of the first messages in one process without shards."""
+    statistics = MessageStatistics(SETTINGS)
+    statistics.update(BATCH.slice(0, count), CAPTURE)
+    return statistics.digest()
+
+
+def test_same_digest_and_specification_at_1_2_and_4_actors(fleet: Fleet) -> None:
+    """Fed while it grows, a fleet of 1, 2 and 4 holders of 64 virtual shards has what one process has."""
+    fleet.rescale(1)
+    feeder = RayFeeder(fleet, stream("plant"))
+    discovered = ProtocolDiscoveryOrchestrator(SETTINGS)
+    for part, holders in enumerate((1, 2, 4)):
+        fleet.rescale(holders)
+        feed(feeder, part)
+        placed = fleet.state.placements.of("plant")
+        assert sorted(map(list(placed.values()).count, fleet.names())) == [64 // holders] * holders
+        known = BATCH.slice(0, 300 * part + 300)
+        result = discover_fleet(fleet, feeder.stream)
+        assert result.statistics.digest() == digest(len(known))
+        single = discovered.discover({CAPTURE[:16]: known}, known=known_of(feeder.stream)).spec
+        assert result.spec.to_bytes() == single.to_bytes()
+        assert result.spec.id is not None
+    assert discover_journal(fleet.state, feeder.stream).spec.to_bytes() == single.to_bytes()
+
+
+def test_killed_holder_comes_back_with_what_it_acknowledged(fleet: Fleet) -> None:
+    """A holder that is killed with batches on their way starts again, takes its shards over, and counts each once."""
+    fleet.rescale(2)
+    feeder = RayFeeder(fleet, stream("killed", 6))
+    feed(feeder, 0)
+    before = {lease.shard: lease.epoch for lease in fleet.state.manifest.leases("killed")}
+    victim = fleet.ask("holder-0", "ready")
+    offers = [offer_of(feeder.stream, BATCH.slice(at, 75), f"k{at}", capture=CAPTURE) for at in range(0, 900, 75)]
+    delivery = feeder.start(offers)
+    os.kill(victim, signal.SIGKILL)
+    feeder.finish(delivery)
+    assert not delivery.refused
+    assert fleet.ask("holder-0", "ready") != victim
+    statistics, _ = fleet.statistics(feeder.stream)
+    assert statistics.digest() == digest(900)
+    after = {lease.shard: lease.epoch for lease in fleet.state.manifest.leases("killed")}
+    mine = {shard for shard, name in fleet.state.placements.of("killed").items() if name == "holder-0"}
+    assert mine
+    assert {shard for shard in after if after[shard] > before[shard]} == mine
+    assert verify_stream(fleet.state.storage, fleet.state.manifest, feeder.stream).digest == digest(900)
