@@ -95,8 +95,9 @@ figures: warm
 	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.dissectors --messages 100 --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/dissectors.md
 	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.simulator --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/simulator.md
 
-# These fit networks: they need torch, and some minutes each.
+# These fit networks: they need torch, and up to half an hour each. UNKNOWN: another folder, of protocols that no
+# classifier is shown.
 figures-classifier: venv-train warm
-	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.classifier --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/classifier.md
+	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.classifier --corpus $(notdir $(CORPUS)) $(if $(UNKNOWN),--unknown $(abspath $(UNKNOWN))) --plot $(CURDIR)/$(FIGURES)/reliability.svg > $(CURDIR)/$(FIGURES)/classifier.md
 figures-segmenter: venv-train warm
 	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.segmenter --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/segmenter.md

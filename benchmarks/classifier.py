@@ -1,11 +1,11 @@
 """
 How well protocols are told apart, and the unknown from the known; how long that takes.
 
-    python -m benchmarks.classifier --corpus DIR [--unknown DIR] [--shipped] > docs/figures/classifier.md
+    python -m benchmarks.classifier --corpus DIR [--unknown DIR] [--plot docs/figures/reliability.svg] [--shipped]
 
 DIR holds one Parquet file a protocol with payload, source_pcap and direction. Protocols with five captures or more are
 known; the others, and those in the second folder, are never shown to a model. Five trainings as ``qbitel train
-classifier`` runs them, each judged on the fifth of the captures that it was not shown: some ten minutes of one core.
+classifier`` runs them, each judged on the fifth of the captures that it was not shown: half an hour of one core.
 Needs the extra ``train``. Ports, addresses and times are not read.
 """
 
@@ -39,6 +39,7 @@ from qbitel.train.evaluation.classification import (
 )
 from qbitel.train.evaluation.corpus import families
 from qbitel.train.evaluation.machine import PACKAGES, page_head, timed
+from qbitel.train.evaluation.reliability import reliability_plot
 from qbitel.train.sets import labelled_files
 from qbitel.train.simulator import simulate
 
@@ -72,6 +73,15 @@ def reliability(name: str, answers: dict[int, Judged]) -> list[str]:
             for sure, right, share in one.reliability(named):
                 lines.append(f"| {size} | {sure:.2f} | {right:.2f} | {'#' * round(20 * right)} | {share:.1%} |")
     return lines
+
+
+def curves(vote: dict[int, Judged], shipped: dict[int, Judged]) -> dict[str, list[tuple[float, float, float]]]:
+    """Return what the diagram shows: probabilities as they are told, half of the groups unknown."""
+    return {
+        f"{name}, {'groups to 32' if size > 1 else 'single messages'}": answers[size].reliability(named=True)
+        for name, answers in (("the vote", vote), ("shipped", shipped))
+        for size in sorted(answers, reverse=True)
+    }
 
 
 def speed(model: Model) -> list[str]:
@@ -157,6 +167,7 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--unknown", type=Path)
     parser.add_argument("--shipped", action="store_true", help="judge the shipped weights only, fit nothing")
+    parser.add_argument("--plot", type=Path, help="write the reliability diagram as SVG, and show it in the page")
     parser.add_argument("--examples", type=int, default=ClassifierTask.defaults["examples"])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -181,6 +192,9 @@ def main() -> None:
         f"The shipped model knows {len(model.protocols)} protocols; its line is over those that the corpus has too,",
         "and its unknown ones are all others of the corpus.",
     ]  # fmt: skip
+    if arguments.plot:
+        arguments.plot.write_text(reliability_plot(curves(vote, shipped)), encoding="utf-8")
+        lines += ["", f"![How often is right what is told]({arguments.plot.name})"]
     lines += [*names_of_unknown(strange), *speed(model)]
     lines += [*(reliability("the vote", vote) if vote else []), *reliability("shipped", shipped)]
     sys.stdout.write("\n".join([*lines, *per_protocol(vote, shipped, opaque)]) + "\n")

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import redirect_stdout
 from multiprocessing import get_context
 
 import torch
@@ -99,9 +100,10 @@ def table(title: str, runs: dict[str, list[list[Epoch]]], examples: int) -> None
 
 
 def told(*lines: str) -> None:
-    """Print lines at once."""
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
+    """Print lines of the page at once; what Ray says meanwhile goes to the other stream."""
+    assert sys.__stdout__ is not None
+    sys.__stdout__.write("\n".join(lines) + "\n")
+    sys.__stdout__.flush()
 
 
 def main() -> None:
@@ -114,7 +116,7 @@ def main() -> None:
     chosen, repeats = settings(arguments.examples), range(arguments.repeats)
     told(page_head("Training", ("qbitel", "numpy", "torch", "ray")))
     told(f"The source makes {spread([source_rate(300) for _ in repeats], '.0f')} examples a processor second.", "")
-    with ray_cluster(ServiceSettings()):
+    with redirect_stdout(sys.stderr), ray_cluster(ServiceSettings()):
         # In turns, so that what else the machine does falls on both.
         table("no Ray, trainings of their own at once", apart(chosen, arguments.repeats), arguments.examples)
         for title, ways in WAYS.items():

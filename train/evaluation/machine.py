@@ -20,10 +20,11 @@ def machine_lines(packages: Sequence[str] = PACKAGES) -> list[str]:
     """Return lines that name processor, cores, memory, Python, package versions and the command."""
     versions = ", ".join(f"{name} {_version(name)}" for name in packages)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
+    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]  # folders concern nobody
     return [
         f"machine: {processor()}, {os.cpu_count()} cores, {memory} GiB, {platform.system()} {platform.release()}",
         f"versions: Python {platform.python_version()}, {versions}",
-        f"command: {Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}".rstrip(),
+        f"command: {Path(sys.argv[0]).name} {' '.join(words)}".rstrip(),
     ]
 
 
