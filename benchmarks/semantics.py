@@ -2,12 +2,14 @@
 Precision and recall of field labels on a labelled corpus.
 
     python -m benchmarks.semantics --corpus DIR [--protocol NAME ...] [--detail]
+    python -m benchmarks.semantics --simulated 300 [--detail]
 
 ``DIR`` holds one Parquet file a protocol with the columns payload, ts, stream, src, dst, sport, dport, direction,
 is_dup, msg_type, field_names, field_starts, field_lengths, field_types and semantics (start, length, label). Only what
 the truth can refute is judged (``label_truth``). A true label counts as found where a leaf of the same bytes has a
 label of its class: the first three figures therefore hold boundaries and labels together. The last two are of labels
-alone: of true fields whose bytes are a leaf of ours. Both are pooled over the fields of all protocols.
+alone: of true fields whose bytes are a leaf of ours. Both are pooled over the fields of all protocols. ``--simulated``
+takes so many simulated protocols instead, whose truth is exact; their lines of detail are of families.
 """
 
 from __future__ import annotations
@@ -34,10 +36,13 @@ from qbitel.discovery.settings import DiscoverySettings
 from qbitel.discovery.spec import ProtocolSpec
 from qbitel.discovery.statistics import MessageStatistics
 from qbitel.train.evaluation.machine import processor
+from qbitel.train.simulator import simulate
 
 from .label_truth import CLASSES, EXPLANATION, Place, Truth, truths
 
 _OUTCOMES = ("hit", "missed", "mislabelled", "wrong", "misplaced", "unjudged")
+SEEDS = 1000
+"""Seeds of simulated protocols below this one are those that no network was fitted on."""
 _DIRECTIONS = {"c2s": 1, "s2c": 2}
 
 
@@ -67,6 +72,35 @@ def read(path: Path) -> tuple[MessageBatch, list[Truth]]:
         dport=columns["dport"],
     )
     return batch, truths(columns)
+
+
+_TRUTH = {"id": "transaction_id", "counter": "sequence", "text": "string"}
+_KINDS = {"timestamp": "FT_ABSOLUTE_TIME", "checksum": "FT_UINT32"}
+
+
+def simulated(seed: int) -> tuple[str, MessageBatch, list[Truth]]:
+    """Return the family of a simulated protocol, its messages and their truth; fields are named by label and rank."""
+    made = simulate(seed)
+    columns: dict[str, list[Any]] = {"payload": list(made.messages), "msg_type": [str(kind) for kind in made.types]}
+    columns["is_dup"] = [message in made.messages[:i] for i, message in enumerate(made.messages)]
+    parts: list[str] = ["field_names", "field_starts", "field_lengths", "field_types", "semantics"]
+    columns |= {part: [] for part in parts}
+    for message, cuts, labels in zip(made.messages, made.boundaries, made.semantics, strict=True):
+        starts = [0, *cuts]
+        lengths = [end - start for start, end in zip(starts, [*cuts, len(message)], strict=True)]
+        named = {(start, length): label for start, length, label in labels}
+        kinds = [named.get(place, "number") for place in zip(starts, lengths, strict=True)]
+        columns["field_names"].append([f"{kind}{kinds[:i].count(kind)}" for i, kind in enumerate(kinds)])
+        columns["field_starts"].append(starts)
+        columns["field_lengths"].append(lengths)
+        columns["field_types"].append([_KINDS.get(kind, "FT_BYTES") for kind in kinds])
+        columns["semantics"].append(
+            [
+                {"start": start, "length": length, "label": _TRUTH.get(kind, kind)}
+                for start, length, kind in zip(starts, lengths, kinds, strict=True)
+            ]
+        )
+    return made.family, made.batch(), truths(columns)
 
 
 @contextlib.contextmanager
@@ -139,10 +173,21 @@ def report(results: dict[str, Counter[tuple[str, str]]], detail: bool) -> Iterat
             yield f"    {protocol:<14} P {figures_of[0]:.2f} R {figures_of[1]:.2f} F1 {figures_of[2]:.2f}  {numbers}"
 
 
+def _inputs(arguments: argparse.Namespace) -> Iterator[tuple[str, MessageBatch, list[Truth]]]:
+    """Yield name, messages and truth of each protocol that is asked for."""
+    for seed in range(min(arguments.simulated, SEEDS)):
+        yield simulated(seed)
+    for path in sorted(arguments.corpus.glob("*.parquet")) if arguments.corpus else ():
+        if not arguments.protocol or path.stem in arguments.protocol:
+            yield path.stem, *read(path)
+
+
 def main() -> None:
     """Measure and print the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpus", type=Path, required=True)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--corpus", type=Path)
+    source.add_argument("--simulated", type=int, default=0, help="so many simulated protocols")
     parser.add_argument("--protocol", nargs="*", default=[])
     parser.add_argument("--detail", action="store_true", help="one line a protocol and class")
     arguments = parser.parse_args()
@@ -150,13 +195,11 @@ def main() -> None:
     results: dict[str, Counter[tuple[str, str]]] = {}
     started = time.perf_counter()
     print("# Labels of fields\n")
-    for path in sorted(arguments.corpus.glob("*.parquet")):
-        if not arguments.protocol or path.stem in arguments.protocol:
-            batch, truth = read(path)
-            try:
-                results[path.stem] = score(truth, labelled(batch, settings))
-            except (ValueError, ArithmeticError) as error:  # counted: one fault does not hide the others
-                print(f"FAILED {path.stem}: {str(error).splitlines()[0]}")
+    for name, batch, truth in _inputs(arguments):
+        try:
+            results[name] = results.get(name, Counter()) + score(truth, labelled(batch, settings))
+        except (ValueError, ArithmeticError) as error:  # counted: one fault does not hide the others
+            print(f"FAILED {name}: {str(error).splitlines()[0]}")
     print(f"{processor()}, Python {platform.python_version()}, NumPy {np.__version__}.")
     print(f"`{' '.join(['python -m benchmarks.semantics', *sys.argv[1:]])}`:", end=" ")
     print(

@@ -11,6 +11,7 @@ from .batch import MessageBatch, MessageView
 from .claim_counts import ClaimCount, count_claims, merged, without
 from .falsification import refuted
 from .parser import Parser
+from .parser.symbols import Symbol
 from .sample import Sample
 from .settings import DiscoverySettings
 from .spec import Evidence, Measures, ProtocolSpec
@@ -27,7 +28,7 @@ class Confirmation:
     Attributes:
         types: (types + 1, 3) int64, messages by type and direction; the last row is the unknown type.
         parsed: (types + 1,) int64, of these, parsed without error.
-        field_bytes, payload_bytes: bytes inside fields with a meaning, and all bytes.
+        field_bytes, payload_bytes: bytes inside fields with a meaning or a known value, and all bytes.
         claims: exact support of the constraints that single messages can break, by claim.
         unexplained: statistics of the messages that have no type or do not parse.
     """
@@ -124,13 +125,19 @@ class Confirmation:
         return wider if len(wider.view) > len(sample.view) else None
 
 
+def _has_meaning(symbol: Symbol) -> bool:
+    """Return whether a field has a meaning, or a value that is known."""
+    constraints = symbol.field.constraints if symbol.field is not None else []
+    return symbol.semantic not in UNSTRUCTURED or any(c.kind == "constant" for c in constraints)
+
+
 class Confirmer:
     """Confirms one specification, compiled once, on any number of parts."""
 
     def __init__(self, spec: ProtocolSpec, settings: DiscoverySettings) -> None:
         self.spec, self.settings = spec, settings
         self.parser = Parser(spec)
-        self.meaningful = np.array([symbol.semantic not in UNSTRUCTURED for symbol in self.parser.symbols] + [False])
+        self.meaningful = np.array([_has_meaning(symbol) for symbol in self.parser.symbols] + [False])
 
     def empty(self) -> Confirmation:
         """Return the neutral element."""

@@ -53,6 +53,7 @@ class Context:
         last: nothing follows it in the message.
         little: the protocol's byte order, None where no number showed it.
         addresses: uint64, hashes of the endpoints' addresses of the sampled flows.
+        everywhere: whether messages of all types have these bytes at this offset.
     """
 
     field: Field
@@ -61,6 +62,7 @@ class Context:
     last: bool
     little: bool | None
     addresses: NDArray[np.uint64]
+    everywhere: Callable[[int, bytes], bool]
 
     @property
     def is_number(self) -> bool:
@@ -79,7 +81,13 @@ Detector = Callable[[Context], Proposal | None]
 
 
 def constant(context: Context) -> Proposal | None:
-    """One value in all messages; the first field of a message, if not zero, is its magic or, if small, its version."""
+    """
+    One value in all messages that have the field.
+
+    Its meaning is that of a constant where messages of all types have these bytes in this place: what never changes in
+    one type may well differ in others, or in other captures. The first field of a message, if not zero, is then its
+    magic or, if small, its version.
+    """
     profile = context.profile
     hashes, first, counts = profile.values
     if profile.count("n") < FEWEST or not profile.width:
@@ -91,7 +99,9 @@ def constant(context: Context) -> Proposal | None:
     holds = profile.leaves.hashes[profile.span] == hashes[usual]
     if context.last and len(value) > 1 and value == bytes(len(value)):
         return Proposal("padding", "padding", Padding(byte=0), holds)
-    semantic = _first_constant(value) if context.offset == 0 else "constant"
+    semantic: Semantic = "unknown"
+    if context.offset >= 0 and context.everywhere(context.offset, value):
+        semantic = _first_constant(value) if context.offset == 0 else "constant"
     return Proposal("constant", semantic, Constant(value=value), holds)
 
 

@@ -19,6 +19,7 @@ from .columns import Column, columns_of, table_of
 from .detectors import DETECTORS, PLAIN, Context, Detector
 from .judge import Proposal, judge
 from .placed import Placed, owned
+from .places import Places
 from .profile import Profile, _hash
 from .sequences import Sequences
 from .structure import Role, roles_of
@@ -27,6 +28,7 @@ _OPEN = frozenset({"unknown", "payload"})
 _FEWEST = 3
 _VAGUE = frozenset({"integer", "payload", "identifier"})
 _REPEATED = frozenset({"identifier", "counter", "integer"})
+_NUMBERS = frozenset({"integer", "enum", "flags", "identifier"})
 _TRIED = 16
 
 
@@ -40,6 +42,7 @@ class _Labels:
     symbols: list[Symbol]
     roles: dict[tuple[str, str], Role]
     placed: Placed
+    places: Places
     sequences: Sequences
     little: bool | None = None
     fields: dict[int, Field] = attribute(default_factory=dict)
@@ -101,7 +104,7 @@ class _Labels:
         if (
             profile is not None
             and "encoding" not in update
-            and proposal.semantic in ("integer", "enum", "flags", "identifier", "constant")
+            and (proposal.detector == "constant" or proposal.semantic in _NUMBERS)
         ):
             update |= self._number(old, profile)
         kind = proposal.constraint.kind if proposal.constraint is not None else "field"
@@ -121,7 +124,7 @@ class _Labels:
         assert first is not None
         if profile.count("n") < _FEWEST:
             return None
-        context = Context(first, profile, column.offset, column.last, self.little, addresses)
+        context = Context(first, profile, column.offset, column.last, self.little, addresses, self.places.hold)
         return (
             self._first(PLAIN, context)
             or self.sequences.meaning(column.symbols, profile.width, self.little)
@@ -217,8 +220,9 @@ def label_fields(spec: ProtocolSpec, sample: Sample, settings: DiscoverySettings
     fields = [symbol.field for symbol in parser.symbols]
     parsed = parser.parse_batch(sample.view)
     table = table_of(parsed, sample, fields)
-    placed, sequences = Placed(parsed, sample, settings), Sequences(parser, sample, settings)
-    labels = _Labels(spec, sample, settings, parser.symbols, roles_of(spec), placed, sequences)
+    placed, places = Placed(parsed, sample, settings), Places(sample, settings)
+    sequences = Sequences(parser, sample, settings)
+    labels = _Labels(spec, sample, settings, parser.symbols, roles_of(spec), placed, places, sequences)
     addresses = _endpoints(sample)
     for pooled in (True, False):
         leaves, columns = columns_of(table, fields, pooled)

@@ -14,6 +14,7 @@ from qbitel.discovery.sample import Sample
 from qbitel.discovery.semantics import label_fields
 from qbitel.discovery.settings import DiscoverySettings
 from qbitel.discovery.spec import (
+    Constant,
     Delimited,
     Element,
     Evidence,
@@ -23,6 +24,7 @@ from qbitel.discovery.spec import (
     MessageType,
     ProtocolSpec,
     Rest,
+    ValueGuard,
     quantise,
     walk,
 )
@@ -205,3 +207,32 @@ def test_what_the_layout_calls_text_and_delimiters_is_tested() -> None:
         message[message == ord(";")] = 0xFF
     other = dataclasses.replace(sample, view=dataclasses.replace(sample.view, data=data))
     assert labelled(other, layout)[0]["mark"].semantic == "unknown"
+
+
+def kinds(second: bytes) -> tuple[list[bytes], list[MessageType]]:
+    """Messages of two kinds with three bytes behind the kind, in the second kind these, and their types."""
+    draw = np.random.default_rng(11)
+    messages = [bytes([kind]) + (b"\x5a\x01\x02", second)[kind - 1] + draw.bytes(6) for kind in (1, 2) * 100]
+    elements: list[Element] = [
+        Field(name="kind", width=Fixed(size=1)),
+        Field(name="value", width=Fixed(size=3)),
+        Field(name="body", width=Rest()),
+    ]
+    guards = [ValueGuard(offset=0, width=1, values=[bytes([kind])]) for kind in (1, 2)]
+    types = [MessageType(name=f"t{k + 1}", guards=[guards[k]], elements=elements) for k in (0, 1)]
+    types[1] = types[1].model_copy(update={"elements": [element.model_copy() for element in elements]})
+    return messages, types
+
+
+def test_messages_of_other_types_refute_a_constant() -> None:
+    """What never changes in one type keeps its value; it means a constant only where other types have it too."""
+    for second, meaning in ((b"\x5a\x01\x02", "constant"), (b"\x5a\x01\x03", "unknown")):
+        messages, types = kinds(second)
+        if meaning == "unknown":  # of other widths: no column over all types says anything of it
+            parts: list[Element] = [Field(name="value", width=Fixed(size=2)), Field(name="more", width=Fixed(size=1))]
+            types[1] = types[1].model_copy(update={"elements": [types[1].elements[0], *parts, types[1].elements[2]]})
+        spec = label_fields(ProtocolSpec(types=types), sample_of(messages), SETTINGS)
+        value = spec.types[0].elements[1]
+        assert isinstance(value, Field) and value.semantic == meaning
+        assert value.constraints == [Constant(value=b"\x5a\x01\x02")]
+        assert spec.evidence["constant:t1.value"].held_out_trials > 0
