@@ -22,6 +22,7 @@ import numpy as np
 from qbitel.discovery.batch import MessageBatch
 from qbitel.discovery.grammar import GrammarLearner, learn_grammar
 from qbitel.discovery.orchestrator import ProtocolDiscoveryOrchestrator
+from qbitel.discovery.parser import Parser
 from qbitel.discovery.settings import DiscoverySettings
 from qbitel.discovery.spec import Field, Fixed, FromLength, MessageType, ProtocolSpec, Repeat, Rest, Times, ValueGuard
 from qbitel.discovery.statistics import StatisticalAnalyzer
@@ -94,7 +95,7 @@ def stage(n: int, repeats: int) -> dict[str, float]:
     spec, seconds = protocol(), []
     for _ in range(repeats + 1):
         start = time.perf_counter()
-        learned = learn_grammar(spec, sample, settings)
+        learned = learn_grammar(spec, sample, settings, Parser(spec))
         seconds.append(1e3 * (time.perf_counter() - start))
     grammar = learned.grammar
     return {

@@ -83,11 +83,14 @@ def _count(
     leaves: Leaves, holds: NDArray[np.bool_], weights: NDArray[np.int64], captures: tuple[str, ...]
 ) -> ClaimCount:
     weight = weights[leaves.rows]
+    total = int(weight.sum())
+    if bool(holds.all()):
+        return ClaimCount(total, total)
     view = leaves.parsed.view
     broken = np.unique(leaves.rows[~holds])
     lowest = broken[np.lexsort((view.number[broken], view.source[broken]))[:KEPT]]
     against = ((captures[int(view.source[r])] if captures else "", int(view.number[r])) for r in lowest)
-    return ClaimCount(int(weight[holds].sum()), int(weight.sum()), tuple(sorted(against)))
+    return ClaimCount(int(weight[holds].sum()), total, tuple(sorted(against)))
 
 
 def without(elements: Sequence[Element], owner: str, claims: Set[str]) -> list[Element]:

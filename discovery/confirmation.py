@@ -14,7 +14,7 @@ from .parser import Parser
 from .parser.symbols import Symbol
 from .sample import Sample
 from .settings import DiscoverySettings
-from .spec import Evidence, Measures, ProtocolSpec
+from .spec import Element, Evidence, Measures, MessageType, ProtocolSpec
 from .statistics import MessageStatistics
 
 UNSTRUCTURED = frozenset({"payload", "opaque", "unknown"})
@@ -61,11 +61,11 @@ class Confirmation:
             self.unexplained.merge(other.unexplained),
         )
 
-    def apply(self, spec: ProtocolSpec, sample: Sample) -> ProtocolSpec:
+    def apply(self, spec: ProtocolSpec, sample: Sample, parser: Parser) -> ProtocolSpec:
         """
         Return the specification with these counts, without the constraints that they refute, and with its coverage.
 
-        Coverage is of the held-out messages of the sample.
+        Coverage is of the held-out messages of the sample, which ``parser`` reads.
         """
         types = [
             message_type.model_copy(
@@ -79,10 +79,9 @@ class Confirmation:
         ]
         evidence = self._evidence(spec)
         broken = {claim for claim, count in self.claims.items() if self._refutes(count)}
-        types = [t.model_copy(update={"elements": without(t.elements, t.name, broken)}) for t in types]
-        groups = {name: without(elements, name, broken) for name, elements in spec.groups.items()}
+        types, groups = _unclaimed(types, spec.groups, broken)
         evidence = {claim: found for claim, found in evidence.items() if claim not in broken}
-        held_out = Parser(spec).parse_batch(sample.view.take(sample.held_out)).explained
+        held_out = parser.parse_batch(sample.view.take(sample.held_out)).explained
         measures = Measures(
             messages=self.messages,
             explained=self.explained,
@@ -129,6 +128,16 @@ def _has_meaning(symbol: Symbol) -> bool:
     """Return whether a field has a meaning, or a value that is known."""
     constraints = symbol.field.constraints if symbol.field is not None else []
     return symbol.semantic not in UNSTRUCTURED or any(c.kind == "constant" for c in constraints)
+
+
+def _unclaimed(
+    types: list[MessageType], groups: dict[str, list[Element]], broken: set[str]
+) -> tuple[list[MessageType], dict[str, list[Element]]]:
+    """Return types and groups without the constraints that these claims are about; themselves where there are none."""
+    if not broken:
+        return types, groups
+    kept = [t.model_copy(update={"elements": without(t.elements, t.name, broken)}) for t in types]
+    return kept, {name: without(elements, name, broken) for name, elements in groups.items()}
 
 
 class Confirmer:

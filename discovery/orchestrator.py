@@ -320,27 +320,28 @@ class ProtocolDiscoveryOrchestrator:
         for round_number in range(1, self.settings.confirm_rounds + 1):
             spec = propose(base, sample, self.settings, runner.stage, runner.keep)
             with runner.stage("confirm") as report:
-                confirmation = self._confirm(spec, messages, runner)
-                spec = runner.keep(confirmation.apply(spec, sample))
+                confirmer = Confirmer(spec, self.settings)
+                confirmation = self._confirm(confirmer, messages, runner)
+                spec = runner.keep(confirmation.apply(spec, sample, confirmer.parser))
+                parser = confirmer.parser.of(spec)
                 wider = confirmation.widen(sample) if round_number < self.settings.confirm_rounds else None
                 if wider is None:
-                    spec = runner.keep(with_rivals(spec, sample))
+                    spec = runner.keep(with_rivals(spec, sample, parser))
                 report.message = f"{confirmation.explained} of {confirmation.messages} messages explained"
             if wider is None:
                 break
             sample = wider
         with runner.stage("grammar") as report:
-            spec = learn_grammar(spec, sample, self.settings)
+            spec = learn_grammar(spec, sample, self.settings, parser.of(spec))
             report.message = f"{len(spec.grammar.rules)} rules"
         return spec
 
     def _confirm(
-        self, spec: ProtocolSpec, messages: Sequence[Portion] | Confirm, runner: StageRunner
+        self, confirmer: Confirmer, messages: Sequence[Portion] | Confirm, runner: StageRunner
     ) -> Confirmation:
         if callable(messages):
-            return messages(spec)
-        confirmer = Confirmer(spec, self.settings)
-        total = confirmer.empty()
+            return messages(confirmer.spec)
+        total: Confirmation | None = None
         count = sum(len(portion.view) for portion in messages)
         done = 0
         for portion in messages:
@@ -349,10 +350,11 @@ class ProtocolDiscoveryOrchestrator:
                 rows = slice(start, start + CHUNK)
                 weights = None if portion.directions is None else portion.directions[rows]
                 view = portion.view.take(rows)
-                total = total.merge(confirmer.confirm(view, portion.captures, weights))
+                found = confirmer.confirm(view, portion.captures, weights)
+                total = total.merge(found) if total is not None else found
                 done += len(view)
                 runner.tell("confirm", done / count)
-        return total
+        return total or confirmer.empty()
 
 
 def _portions(batches: Mapping[str, MessageBatch]) -> list[Portion]:

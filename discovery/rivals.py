@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -48,24 +49,26 @@ _Named = tuple[str, Any]
 _Others = Callable[[Leaves, Any], Iterator[_Named]]
 
 
-def with_rivals(spec: ProtocolSpec, sample: Sample) -> ProtocolSpec:
+def with_rivals(spec: ProtocolSpec, sample: Sample, parser: Parser) -> ProtocolSpec:
     """
     Return the specification with rivals for each claim about a field, a type or a structure that has none.
 
     A constraint is set against others of its kind (neighbouring biases, other units, algorithms, character sets), a
-    boundary against the cut one byte to either side, a type against the keys that lost.
+    boundary against the cut one byte to either side, a type against the keys that lost. ``parser`` is the
+    specification's.
     """
     rows = np.flatnonzero(~sample.held_out)[:MESSAGES]
     if not len(rows) or not spec.evidence:
         return spec
-    found = {**dict(_of_types(spec)), **_of_fields(spec, sample, rows)}
+    found = {**dict(_of_types(spec)), **_of_fields(spec, sample, rows, parser)}
     lacking = {claim: rivals for claim, rivals in found.items() if not spec.evidence[claim].rivals and rivals}
     told = {claim: spec.evidence[claim].model_copy(update={"rivals": rivals}) for claim, rivals in lacking.items()}
     return spec.model_copy(update={"evidence": {**spec.evidence, **told}})
 
 
-def _of_fields(spec: ProtocolSpec, sample: Sample, rows: NDArray[np.int64]) -> dict[str, list[Rival]]:
-    parser = Parser(spec)
+def _of_fields(
+    spec: ProtocolSpec, sample: Sample, rows: NDArray[np.int64], parser: Parser
+) -> dict[str, list[Rival]]:
     found: dict[str, list[Rival]] = {}
     for leaves, owner in _columns(parser.parse_batch(sample.view.take(rows))):
         found.update(_of_constraints(leaves, owner, spec, sample.capture_hashes, _OTHERS))
@@ -124,7 +127,7 @@ def _weighed(name: str, other: Any, leaves: Leaves, captures: tuple[str, ...]) -
             return None
         holds = checked
     broken = leaves.rows[~holds]
-    counts = {"support": int(holds.sum()), "trials": len(leaves)}
+    counts = {"support": int(np.count_nonzero(holds)), "trials": len(leaves)}
     if len(broken):
         by = _reference(leaves.parsed.view, int(broken[0]), captures)
         return Rival(claim=name, reason="refuted", refuted_by=by, **counts)
@@ -291,13 +294,20 @@ def _shared(leaves: Leaves, cut: NDArray[np.int64]) -> tuple[float, int] | None:
     view = leaves.parsed.view
     rows = leaves.rows
     inside = (cut > 0) & (cut < view.lengths[rows])
-    if int(inside.sum()) < 8:
+    if np.count_nonzero(inside) < 8:
         return None
     at = view.starts[rows[inside]] + cut[inside]
-    counts = np.arange(len(at) + 1, dtype=np.float64)
-    scaled = np.rint(counts * np.log2(np.maximum(counts, 1.0)) * _SCALE).astype(np.int64)
+    scaled = _scaled(MESSAGES if len(at) <= MESSAGES else len(at))
     bits = np.log2(len(at)) - int(_excess(view.data, at, scaled)) / (_SCALE * len(at))
-    return round(float(bits) * 256) / 256 + 0.0, int(inside.sum())
+    return round(float(bits) * 256) / 256 + 0.0, len(at)
+
+
+@lru_cache(maxsize=8)
+def _scaled(most: int) -> NDArray[np.int64]:
+    """Return c log2 c for the counts up to ``most``, as whole numbers."""
+    counts = np.arange(most + 1, dtype=np.float64)
+    scaled: NDArray[np.int64] = np.rint(counts * np.log2(np.maximum(counts, 1.0)) * _SCALE).astype(np.int64)
+    return scaled
 
 
 @njit(cache=True, nogil=True)

@@ -14,14 +14,13 @@ from .sequence import learn_sequence
 from .tokens import tokens_from_parsed
 
 
-def learn_grammar(spec: ProtocolSpec, sample: Sample, settings: DiscoverySettings) -> ProtocolSpec:
+def learn_grammar(spec: ProtocolSpec, sample: Sample, settings: DiscoverySettings, parser: Parser) -> ProtocolSpec:
     """
     Return the specification with its grammar and sequence model.
 
     The grammar is learned from the distinct messages of the sample, each once, and judged on those held out; the
-    sequence of types from the sampled flows.
+    sequence of types from the sampled flows. ``parser`` is the specification's.
     """
-    parser = Parser(spec)
     tokens = tokens_from_parsed(parser.parse_batch(sample.view), settings.seed)
     grammar = GrammarLearner(settings).learn(
         tokens.sequences,

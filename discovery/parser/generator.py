@@ -15,7 +15,7 @@ from .build import build
 from .limits import Limits, reason
 from .machine import COUNT, new_state, run
 from .parsed import ParsedBatch
-from .program import compile_program
+from .program import Program, compile_program
 from .symbols import Symbol
 from .tree import ParseTree, grow
 
@@ -54,19 +54,29 @@ class Parser:
     Reads messages of one protocol.
 
     Args:
-        spec: the specification; limits: bounds per message.
+        spec: the specification; limits: bounds per message; program: what it compiles to, where that is known.
 
     Raises:
         SpecError: the specification refers to a group or field that it does not define.
         LimitError: its elements nest too deeply.
     """
 
-    def __init__(self, spec: ProtocolSpec, limits: Limits | None = None) -> None:
+    def __init__(self, spec: ProtocolSpec, limits: Limits | None = None, program: Program | None = None) -> None:
         self.spec = spec
-        self.program = compile_program(spec)
+        self.program = program or compile_program(spec)
         self.limits = limits or Limits()
         self._fresh = self._state(self.limits)
         self._buffers: list[_Buffers] = []
+
+    def of(self, spec: ProtocolSpec) -> Parser:
+        """Return the parser of a specification, compiled anew only where its elements are not these very ones."""
+        same = len(spec.types) == len(self.spec.types) and spec.groups.keys() == self.spec.groups.keys()
+        same = same and all(
+            one.elements is other.elements and one.guards is other.guards and one.name == other.name
+            for one, other in zip(spec.types, self.spec.types, strict=True)
+        )
+        same = same and all(elements is self.spec.groups[name] for name, elements in spec.groups.items())
+        return Parser(spec, self.limits, self.program if same else None)
 
     @property
     def symbols(self) -> list[Symbol]:

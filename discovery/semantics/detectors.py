@@ -342,8 +342,9 @@ def identifier(context: Context) -> Proposal | None:
         return None
     matrix = profile.matrix[~profile.held]
     expected = 256 * (1 - (1 - 1 / 256) ** len(matrix))
-    spread = [len(np.unique(matrix[:, i])) for i in range(profile.width)]
-    if min(spread) < 0.6 * expected:
+    ordered = np.sort(matrix, axis=0)
+    spread = 1 + np.count_nonzero(ordered[1:] != ordered[:-1], axis=0)
+    if int(spread.min()) < 0.6 * expected:
         return None
     return Proposal(
         "identifier", "identifier", None, _new(profile), epsilon=_SEEN_BEFORE, statement="a value not seen before"

@@ -108,8 +108,7 @@ class Sequences:
     def _rises(self, lane: _Lane, values: NDArray[np.uint64], width: int) -> Evidence | None:
         same = lane.same
         later = lane.row[1:][same]
-        distinct = len(np.unique(values[1:][same]))
-        if len(later) < _FEWEST or distinct < min(max(12, len(later) // 3), 96):
+        if len(later) < _FEWEST or len(np.unique(values[1:][same])) < min(max(12, len(later) // 3), 96):
             return None
         rise = (values[1:] - values[:-1])[same] & np.uint64((1 << (8 * width)) - 1)
         largest = np.uint64(_SMALL.get(width, 1 << (8 * width - 8)))

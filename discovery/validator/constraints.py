@@ -116,8 +116,13 @@ def _members(leaves: Leaves, target: str) -> list[tuple[Any, NDArray[np.int64]]]
 
 def checksum(leaves: Leaves, constraint: Checksum) -> NDArray[np.bool_]:
     """The value is the checksum of its region."""
-    holds = np.zeros(len(leaves), bool)
     little = leaves.field.endianness == "little"
+    width = int(leaves.lengths[0]) if len(leaves) else 0
+    if 0 < width <= 8 and bool((leaves.lengths == width).all()):
+        expected = checksum_values(leaves.parsed.view, leaves.rows, constraint, leaves.starts, width, little)
+        equal: NDArray[np.bool_] = leaves.unsigned == expected
+        return equal
+    holds = np.zeros(len(leaves), bool)
     for width in np.unique(leaves.lengths[(leaves.lengths > 0) & (leaves.lengths <= 8)]).tolist():
         k = np.flatnonzero(leaves.lengths == width)
         expected = checksum_values(leaves.parsed.view, leaves.rows[k], constraint, leaves.starts[k], width, little)

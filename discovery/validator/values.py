@@ -120,8 +120,9 @@ class Leaves:
             fitting = np.flatnonzero(self.lengths == size)
             wanted = [value for value in values if len(value) == size]
             if size <= 8:
-                numbers = np.array([int.from_bytes(value, "big") for value in wanted], np.uint64)
-                holds[fitting] = np.isin(self.big[fitting], numbers)
+                numbers = np.array(sorted(int.from_bytes(value, "big") for value in wanted), np.uint64)
+                found = np.minimum(np.searchsorted(numbers, self.big[fitting]), len(numbers) - 1)
+                holds[fitting] = numbers[found] == self.big[fitting]
             else:
                 rows = self.parsed.view.data[self.at[fitting, None] + np.arange(size)]
                 for value in wanted:

@@ -8,6 +8,7 @@ import pytest
 
 from qbitel.discovery.batch import MessageBatch
 from qbitel.discovery.orchestrator import ProtocolDiscoveryOrchestrator
+from qbitel.discovery.parser import Parser
 from qbitel.discovery.rivals import with_rivals
 from qbitel.discovery.spec import (
     Checksum,
@@ -67,7 +68,7 @@ def test_rivals_are_counted_and_refuted_by_a_message() -> None:
         .analyze(MessageBatch.from_payloads(messages, ts=[float(T0 + i) for i in range(80)]))
         .sample()
     )
-    evidence = with_rivals(spec(), sample).evidence
+    evidence = with_rivals(spec(), sample, Parser(spec())).evidence
     proposing = int((~sample.held_out).sum())
     expected = {
         "constant:all.magic": "the byte behind it is",

@@ -195,7 +195,7 @@ def test_the_stage_learns_grammar_and_sequence_of_a_specification() -> None:
     settings = DiscoverySettings()
     sample = StatisticalAnalyzer(settings).analyze(batch).sample()
     spec = records_spec()
-    learned = learn_grammar(spec, sample, settings)
+    learned = learn_grammar(spec, sample, settings, Parser(spec))
     grammar = learned.grammar
     assert grammar.held_out_coverage == 1.0 and not any("(other" in rule.left for rule in grammar.rules)
     assert grammar.bits_per_message < grammar.flat_bits_per_message
