@@ -60,9 +60,10 @@ class Model:
         """
         sizes = np.diff(np.append(starts, len(inputs)))
         made = np.empty((3, len(starts), len(self.protocols) + 1), np.float32)
-        # The mean of the shares, not of their logarithms: one message that no tree knows says little about a group.
-        shares = np.add.reduceat(self.forest.probabilities(inputs.features), starts, axis=0) / sizes[:, None]
-        made[0] = _log_normal(np.log(shares + FLOOR))
+        # Between the mean of the shares, in which a few sure messages outweigh many, and that of their logarithms,
+        # which one message undoes that no tree knows.
+        roots = np.sqrt(np.sqrt(self.forest.probabilities(inputs.features) + FLOOR))
+        made[0] = _log_normal(4 * np.log(np.add.reduceat(roots, starts, axis=0) / sizes[:, None]))
         members: tuple[Convolution | Recurrence, ...] = (self.convolution, self.recurrence)
         for index, member in enumerate(members, 1):
             embedded = np.concatenate(

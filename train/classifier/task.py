@@ -38,7 +38,7 @@ class ClassifierTask:
     name = "classifier"
     gpu = False  # evaluation runs the NumPy form
     defaults: Mapping[str, Any] = {
-        "examples": 2000, "epochs": 5, "batch": 2, "rate": 3e-3, "decay": 1.0, "held_out": 60,
+        "examples": 6000, "epochs": 5, "batch": 2, "rate": 3e-3, "decay": 1.0, "held_out": 60,
     }  # fmt: skip
 
     def __init__(self, source: KnownProtocols) -> None:

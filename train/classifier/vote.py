@@ -12,15 +12,16 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from ...discovery.classifier.model import Model
-from ...discovery.classifier.vote import SIGNS, Vote, doublings_of, given_known, log_softmax, signs_of
+from ...discovery.classifier.vote import MOST, SIGNS, Vote, doublings_of, given_known, log_softmax, signs_of
 from .batches import Unknown, borders
 from .examples import Examples, groups_of
 
 SIZES = (1, 4, 32)
-# What forest, convolution and recurrence count against each other. Fitted shares do not hold: captures that calibrate
-# are of the sources that were trained on, where the networks look better than they are elsewhere.
-SHARES = np.array([1.0, 0.1, 0.1])
-RARE = 0.5  # a protocol counts by this power of its groups
+# What forest, convolution and recurrence count against each other, for one message and for ``MOST``. Fitted shares do
+# not hold: captures that calibrate are of the sources that were trained on, where the networks look better than they
+# are elsewhere. Of a group they see what its messages have together, and the forest does not.
+ALONE, TOGETHER = np.array([1.0, 0.1, 0.1]), np.array([1.0, 0.3, 0.3])
+DOUBLINGS = float(np.log2(MOST))
 SMALL = 1e-4  # keeps weights that nothing speaks for near zero
 
 Floats = NDArray[np.float64]
@@ -68,7 +69,7 @@ def vote_of(known: Sequence[Heard], strange: Sequence[Heard]) -> Vote:
         sure = log_softmax(np.einsum("mg,mgc->gc", weights, given_known(heard.logs))).max(axis=1)
         signs.append(signs_of(heard.logs, doublings, sure))
         is_unknown.append((heard.label == heard.logs.shape[2] - 1).astype(np.float64))
-        counts.append(_shares(heard.label))
+        counts.append(_equal(heard))
     x, y, each = (torch.from_numpy(np.concatenate(parts)) for parts in (signs, is_unknown, counts))
 
     def cost(w: Tensor) -> Tensor:
@@ -80,25 +81,23 @@ def vote_of(known: Sequence[Heard], strange: Sequence[Heard]) -> Vote:
 def _weights(known: Sequence[Heard]) -> tuple[Floats, Floats]:
     """Return the members' shares times the sharpness that fits best (temperature scaling, Guo et al. 2017), by size."""
     logs = torch.from_numpy(np.concatenate([given_known(heard.logs) for heard in known], axis=1))
-    doublings = torch.from_numpy(np.concatenate([doublings_of(heard.sizes) for heard in known]))
+    far = torch.from_numpy(np.concatenate([doublings_of(heard.sizes) / DOUBLINGS for heard in known]))[:, None]
     label = torch.from_numpy(np.concatenate([heard.label for heard in known]))
-    each = torch.from_numpy(np.concatenate([_shares(heard.label) for heard in known]))
+    each = torch.from_numpy(np.concatenate([_equal(heard) for heard in known]))
 
-    total = torch.einsum("m,mgc->gc", torch.from_numpy(SHARES), logs)
+    alone, together = (torch.einsum("m,mgc->gc", torch.from_numpy(shares), logs) for shares in (ALONE, TOGETHER))
 
     def cost(w: Tensor) -> Tensor:
-        return (cross_entropy(total * (w[0] + w[1] * doublings)[:, None], label, reduction="none") * each).sum()
+        total = alone * (1 - far) * w[0] + together * far * w[1]
+        return (cross_entropy(total, label, reduction="none") * each).sum()
 
-    base, growth = _least(np.array([1.0, 0.0]), cost)
-    return base * SHARES, growth * SHARES
+    sharp = _least(np.ones(2), cost)
+    return sharp[0] * ALONE, (sharp[1] * TOGETHER - sharp[0] * ALONE) / DOUBLINGS
 
 
-def _shares(label: NDArray[np.int64]) -> Floats:
-    """Return weights that sum to one."""
-    _, index, count = np.unique(label, return_inverse=True, return_counts=True)
-    weight = count[index].astype(np.float64) ** -RARE
-    made: Floats = weight / weight.sum()
-    return made
+def _equal(heard: Heard) -> Floats:
+    """Return weights of the groups that sum to one, so that sizes count the same, and known and unknown."""
+    return np.full(len(heard.label), 1 / len(heard.label))
 
 
 def _least(start: Floats, cost: Callable[[Tensor], Tensor]) -> Floats:
