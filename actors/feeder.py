@@ -14,6 +14,7 @@ from ..cluster.manifest import OutcomeUnknownError, Stream
 from ..discovery.errors import InputError, NotFoundError
 from .effects import Refusal
 from .fleet import Fleet
+from .moving import settle
 from .node import Receipt
 from .offer import Offer
 
@@ -54,7 +55,7 @@ class RayFeeder:
     def __init__(self, fleet: Fleet, stream: Stream) -> None:
         self._fleet, self._patience = fleet, fleet.settings.patience_s
         self.stream = fleet.state.manifest.add_stream(stream)
-        self._placed = fleet.settle(self.stream)
+        self._placed = settle(fleet.state, fleet, self.stream)
         self._handles: dict[str, Any] = {}
         self.retries = 0
 
@@ -146,7 +147,7 @@ class RayFeeder:
         delivery.attempts = 0 if changed else delivery.attempts + 1
         if delivery.attempts > 1:
             time.sleep(min(_LONGEST_WAIT, 0.02 * 2**delivery.attempts))
-        self._placed = self._fleet.settle(self.stream)
+        self._placed = settle(self._fleet.state, self._fleet, self.stream)
 
 
 def _calls(offers: list[Offer], limit: int) -> list[list[Offer]]:

@@ -6,9 +6,10 @@ Where a shard shall be is a row of the catalog, written before anything is moved
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from secrets import token_hex
 from typing import Any
 
 import ray
@@ -17,7 +18,6 @@ from ray.util.placement_group import placement_group, placement_group_table, rem
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from ..cluster.manifest import Stream
-from ..cluster.placements import spread
 from ..cluster.ray_start import need_cores
 from ..cluster.state import State
 from ..discovery.confirmation import Confirmation
@@ -26,6 +26,7 @@ from ..discovery.settings import DiscoverySettings
 from ..discovery.spec import ProtocolSpec
 from ..discovery.statistics import MessageStatistics
 from .holder import Held, HolderLimits, ShardHolder, merged
+from .moving import Moved, balance, drain, move, settle
 
 NAMESPACE = "qbitel"
 
@@ -95,27 +96,6 @@ class Fleet:
         with errors_of(name):
             return ray.get(call.remote(*arguments), timeout=self.settings.patience_s)
 
-    def streams(self) -> list[Stream]:
-        """Return the streams of the state."""
-        return self.state.manifest.streams()
-
-    def settle(self, stream: Stream) -> dict[int, str]:
-        """
-        Let every virtual shard of a stream be placed with a living holder, and return where each is.
-
-        Raises:
-            NotFoundError: there are no holders.
-        """
-        names = self.names()
-        if not names:
-            raise NotFoundError("no holders of shards on this Ray", hint="qbitel shards rescale starts them")
-        placed = self.state.placements.of(stream.name)
-        lost = {shard for shard in range(stream.shards) if placed.get(shard) not in names}
-        if lost:
-            moves = spread(range(stream.shards), placed, names)
-            self.state.placements.place(stream.name, {shard: moves[shard] for shard in lost})
-        return self.state.placements.of(stream.name)
-
     def statistics(self, stream: Stream) -> tuple[MessageStatistics, dict[str, dict[int, int]]]:
         """
         Return the statistics of a stream, and by holder up to which position of each virtual shard they go.
@@ -123,7 +103,7 @@ class Fleet:
         Raises:
             InputError: a shard is with nobody, or with another than the catalog says.
         """
-        names = sorted(set(self.settle(stream).values()))
+        names = sorted(set(settle(self.state, self, stream).values()))
         held: list[Held] = self._ask_all(dict.fromkeys(names, ("statistics", stream.name)))
         epochs = {lease.shard: lease.epoch for lease in self.state.manifest.leases(stream.name)}
         found = {shard: epoch for each in held for shard, (epoch, _) in each.positions.items()}
@@ -155,30 +135,24 @@ class Fleet:
             answers: list[Any] = ray.get(calls, timeout=self.settings.patience_s)
             return answers
 
-    def rescale(self, count: int, moved: Callable[[str, int, str], None] | None = None) -> int:
+    def rescale(self, count: int, moved: Moved | None = None) -> int:
         """
         Start or end holders until there are ``count``, and move shards until all have as many; return how many moved.
 
         Nothing that was acknowledged is lost or doubled, and senders go on meanwhile.
-
-        Args:
-            moved: told of each move (stream, virtual shard, holder).
         """
         if count < 1:
             raise LimitError("a fleet has one holder or more")
         wanted = [f"holder-{number}" for number in range(count)]
         self._start([name for name in wanted if name not in self.names()])
-        total = 0
-        for stream in self.streams():
-            placed = self.state.placements.of(stream.name)  # none of a stream that was never with a fleet
-            total += self._move(stream, spread(placed, placed, wanted), moved)
+        total = balance(self.state, self, wanted, moved)
         for name in self.names():
             if name not in wanted:
                 self._end(name)
-        self._tidy()
+        self._tidy(set(wanted))
         return total
 
-    def drain(self, name: str, moved: Callable[[str, int, str], None] | None = None) -> int:
+    def drain(self, name: str, moved: Moved | None = None) -> int:
         """
         Move all shards of a holder to the others, and return how many; it stays, and gets none until a rescale.
 
@@ -186,16 +160,7 @@ class Fleet:
             NotFoundError: there is no such holder. InputError: there is no other.
         """
         self.handle(name)
-        others = [other for other in self.names() if other != name]
-        if not others:
-            raise InputError("no other holder to take its shards", where=name)
-        total = 0
-        for stream in self.streams():
-            placed = self.state.placements.of(stream.name)
-            mine = {shard for shard, holder in placed.items() if holder == name}
-            moves = spread(placed, placed, others)
-            total += self._move(stream, {shard: to for shard, to in moves.items() if shard in mine}, moved)
-        return total
+        return drain(self.state, self, name, moved)
 
     def move(self, stream: Stream, shard: int, to: str) -> None:
         """
@@ -207,34 +172,14 @@ class Fleet:
         if not 0 <= shard < stream.shards:
             raise NotFoundError(f"no virtual shard {shard}", where=stream.name, hint=f"0 to {stream.shards - 1}")
         self.handle(to)
-        self._move(stream, {shard: to})
+        settle(self.state, self, stream)
+        move(self.state, self, stream, {shard: to})
 
     def stop(self) -> None:
         """Give all shards back and end the holders."""
         for name in self.names():
             self._end(name)
-        self._tidy()
-
-    def _move(
-        self, stream: Stream, moves: dict[int, str], moved: Callable[[str, int, str], None] | None = None
-    ) -> int:
-        placed, names = self.state.placements.of(stream.name), set(self.names())
-        moves = {shard: to for shard, to in moves.items() if placed.get(shard) != to}
-        if not moves:
-            return 0
-        # From here on senders go to the new holder; the old one refuses when it has let go, or finds itself superseded.
-        self.state.placements.place(stream.name, moves)
-        leaving: dict[str, list[int]] = {}
-        for shard in sorted(moves):
-            leaving.setdefault(placed.get(shard, ""), []).append(shard)
-        for name in sorted(leaving.keys() & names):
-            self.ask(name, "release", stream.name, leaving[name])
-        for name in sorted(set(moves.values())):
-            self.ask(name, "hold", stream.name)
-        if moved:
-            for shard, to in sorted(moves.items()):
-                moved(stream.name, shard, to)
-        return len(moves)
+        self._tidy(set())
 
     def _start(self, names: list[str]) -> None:
         if not names:
@@ -242,9 +187,8 @@ class Fleet:
         settings = self.settings
         need_cores(settings.cpus * len(names), f"{len(names)} holders")
         bundle = {"CPU": settings.cpus, "memory": float(settings.memory)}
-        group = placement_group(
-            [bundle] * len(names), strategy="SPREAD", name=f"{self._prefix}{'+'.join(names)}", lifetime="detached"
-        )
+        together = self._prefix + "+".join([*names, token_hex(4)])
+        group = placement_group([bundle] * len(names), strategy="SPREAD", name=together, lifetime="detached")
         if not group.wait(settings.patience_s):
             remove_placement_group(group)
             what = f"no room for {len(names)} holders of {settings.cpus:g} cores and {settings.memory >> 20} MiB each"
@@ -260,19 +204,24 @@ class Fleet:
             self.ask(name, "ready")
 
     def _end(self, name: str) -> None:
-        for stream in self.streams():
+        for stream in self.state.manifest.streams():
             mine = [lease.shard for lease in self.state.manifest.leases(stream.name) if _is(lease.owner, name)]
             if mine:
                 self.ask(name, "release", stream.name, mine)
-        ray.kill(self.handle(name), no_restart=True)
+        handle = self.handle(name)
+        ray.kill(handle, no_restart=True)
+        try:
+            while True:  # it answers until it is dead, and its name is free from then on
+                ray.get(handle.ready.remote(), timeout=self.settings.patience_s)
+        except RayActorError:
+            return
 
-    def _tidy(self) -> None:
+    def _tidy(self, there: set[str]) -> None:
         """Give back the room of holders that have ended, once all that were started together have."""
-        there = set(self.names())
         for known in placement_group_table().values():
             if known["state"] == "REMOVED" or not known["name"].startswith(self._prefix):
                 continue
-            if not there & set(known["name"].removeprefix(self._prefix).split("+")):
+            if not there & set(known["name"].removeprefix(self._prefix).split("+")[:-1]):
                 remove_placement_group(ray.util.get_placement_group(known["name"]))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from ..cluster.entries import Merge, Registration, SnapshotEntry, object_path, shard_folder
+from ..cluster.entries import Entry, Merge, Registration, SnapshotEntry, object_path, shard_folder
 from ..cluster.journal import read_object, read_records
 from ..cluster.manifest import Manifest, OutcomeUnknownError
 from ..cluster.segment import Record, encode_record, encode_segment
@@ -96,15 +96,23 @@ class Hands:
         try:
             records = read_records(self._storage, effect.entry)
         except QbitelError as error:
-            return on.SegmentDamaged(effect.entry.position, str(error))
+            return self._unreadable(effect.entry, str(error))
         for record in records:
             self.tally.add(record.batch, record.capture)
         return on.SegmentCounted(effect.entry.position, tuple(record.key for record in records))
 
+    def _unreadable(self, entry: Entry, reason: str) -> Event:
+        # Superseded while it read, a copy misses what its successor has merged: it is stale, and nothing is damaged.
+        try:
+            needed = entry.path in self._manifest.referenced(self._stream, self._shard)
+        except OutcomeUnknownError as error:
+            return on.RecoveryFailed(str(error))
+        return on.SegmentDamaged(entry.position, reason) if needed else on.RecoveryFailed("merged by another")
+
     def _quarantine(self, effect: do.Quarantine) -> None:
-        self._report(f"{self._storage.place(effect.path)}: {effect.reason}")
-        if effect.position >= 0:
-            self._manifest.mark_damaged(self._stream, self._shard, effect.position, effect.reason)
+        of_journal = effect.position >= 0
+        if not of_journal or self._manifest.mark_damaged(self._stream, self._shard, effect.path, effect.reason):
+            self._report(f"{self._storage.place(effect.path)}: {effect.reason}")
 
     def _sweep(self, effect: do.Sweep) -> None:
         folder = shard_folder(self._stream, self._shard)

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ..cluster.manifest import Stream
+from ..cluster.manifest import Lease, Stream
 from ..cluster.state import State
 from ..discovery.confirmation import Confirmation, Confirmer
 from ..discovery.spec import ProtocolSpec
@@ -62,7 +62,7 @@ class ShardHolder:
         self._state, self._name, self._limits = state, name, limits or HolderLimits()
         self._owner = f"{name}#{secrets.token_hex(4)}"
         self._nodes: dict[str, Node] = {}
-        self._lost: set[tuple[str, int]] = set()
+        self._had: set[tuple[str, int]] = set()
 
     def ready(self) -> int:
         """Return the process's number, as soon as it can."""
@@ -77,7 +77,7 @@ class ShardHolder:
             self._take(node)
         receipts = [node.append_parts(offer.bodies()) for offer in offers]
         node.commit()
-        self._lost |= {(stream, shard) for shard in node.drop_lost()}
+        node.drop_lost()
         return receipts
 
     def hold(self, stream: str) -> Positions:
@@ -126,18 +126,23 @@ class ShardHolder:
         return node
 
     def _take(self, node: Node) -> None:
+        """Hold what is placed here and nothing else, under the epochs that the catalog knows."""
         stream = node.stream.name
-        self._lost |= {(stream, shard) for shard in node.drop_lost()}
         placed = {shard for shard, name in self._state.placements.of(stream).items() if name == self._name}
+        leases = {lease.shard: lease for lease in self._state.manifest.leases(stream)}
+        node.drop_lost()
+        node.drop({shard for shard in node.held if node.position(shard)[0] != leases[shard].epoch})
+        node.release(node.held - placed)
         wanted = placed - node.held
-        lost = {shard for shard in wanted if (stream, shard) in self._lost}
-        node.hold(sorted(wanted - (self._with_a_twin(stream) & lost if lost else set())))
-        self._lost |= {(stream, shard) for shard in node.drop_lost()}
+        node.hold(sorted(shard for shard in wanted if not self._left_over(stream, leases.get(shard))))
+        node.drop_lost()
+        self._had |= {(stream, shard) for shard in node.held}
 
-    def _with_a_twin(self, stream: str) -> set[int]:
-        """Return the shards that a process of this name holds: one that took them from this one was started later."""
-        leases = self._state.manifest.leases(stream)
-        return {lease.shard for lease in leases if (lease.owner or "").startswith(f"{self._name}#")}
+    def _left_over(self, stream: str, lease: Lease | None) -> bool:
+        """Return whether a process of this name took a shard from this one: that one was started later."""
+        had = lease is not None and (stream, lease.shard) in self._had
+        owner = lease.owner or "" if lease else ""
+        return had and owner != self._owner and owner.startswith(f"{self._name}#")
 
 
 def merged(held: Iterable[Held], empty: MessageStatistics) -> MessageStatistics:

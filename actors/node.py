@@ -150,15 +150,16 @@ class Node:
         for shard in there:
             self._tell(shard, on.Drain())
         self._work()
-        for shard in there:
-            del self._shards[shard], self._hands[shard]
+        self.drop(set(there))
 
-    def drop_lost(self) -> set[int]:
-        """Forget the virtual shards that another has taken over, and return them."""
-        lost = {shard for shard, machine in self._shards.items() if machine.phase is Phase.STOPPED}
-        for shard in lost:
+    def drop_lost(self) -> None:
+        """Forget the virtual shards that another has taken over."""
+        self.drop({shard for shard, machine in self._shards.items() if machine.phase is Phase.STOPPED})
+
+    def drop(self, shards: set[int]) -> None:
+        """Forget virtual shards without giving them back; nothing of theirs may wait."""
+        for shard in shards:
             del self._shards[shard], self._hands[shard]
-        return lost
 
     def limit(self, memory: int) -> None:
         """Let the statistics take so many bytes as arrays."""

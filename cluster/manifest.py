@@ -193,11 +193,17 @@ class Manifest:
         with transaction(self._reading) as connection:
             return [_entry(row) for row in connection.execute(chosen.order_by(EntryRow.position))]
 
-    def mark_damaged(self, stream: str, shard: int, position: int, reason: str) -> None:
-        """Put an entry in quarantine: it stays in the journal and on the disk, is not counted, and is reported."""
-        at = (EntryRow.stream == stream, EntryRow.shard == shard, EntryRow.position == position)
+    def mark_damaged(self, stream: str, shard: int, path: str, reason: str) -> bool:
+        """
+        Put the entry of an object in quarantine: it stays in the journal and on the disk, and is not counted.
+
+        Returns:
+            Whether there is such an entry: one that was merged since is no loss, though its object is gone.
+        """
+        at = (EntryRow.stream == stream, EntryRow.shard == shard, EntryRow.path == path)
         with transaction(self._engine) as connection:
-            connection.execute(update(EntryRow).where(*at).values(damaged=reason[:512]))
+            changed = connection.execute(update(EntryRow).where(*at).values(damaged=reason[:512]))
+            return bool(changed.rowcount)
 
     def snapshot(self, stream: str, shard: int) -> SnapshotEntry | None:
         """Return the newest snapshot of a virtual shard."""

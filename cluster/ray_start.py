@@ -90,7 +90,11 @@ def ray_cluster(settings: ServiceSettings) -> Iterator[None]:
     import ray
 
     if settings.ray_address:
-        ray.init(address=settings.ray_address, log_to_driver=False, logging_level=logging.WARNING)
+        try:
+            ray.init(address=settings.ray_address, log_to_driver=False, logging_level=logging.WARNING)
+        except ConnectionError as error:
+            hint = "ray start --head starts one"
+            raise InputError("no running Ray", where=settings.ray_address, hint=hint) from error
         try:
             yield
         finally:

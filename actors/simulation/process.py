@@ -130,6 +130,8 @@ class Process:
 
     def _count_segment(self, effect: do.CountSegment) -> Event:
         bodies: Any = self.disk.objects.get(effect.entry.path)
+        if bodies is None and effect.entry.path not in self.catalog.referenced(self.shard):
+            return on.RecoveryFailed("merged by another")
         if bodies is None:
             return on.SegmentDamaged(effect.entry.position, "missing or cut short")
         for _, contents in bodies:
@@ -138,7 +140,7 @@ class Process:
 
     def _quarantine(self, effect: do.Quarantine) -> None:
         if effect.position >= 0:
-            self.catalog.mark_damaged(self.shard, effect.position, effect.reason)
+            self.catalog.mark_damaged(self.shard, effect.path, effect.reason)
 
     def _sweep(self, effect: do.Sweep) -> None:
         self.disk.sweep(self.shard, effect.below, self.catalog.referenced(self.shard))

@@ -29,7 +29,7 @@ _STEPS = ((70, 130), (40, 90))  # of operations, by fours
 _CALM = 400  # steps in which everything must be acknowledged once the faults have stopped
 _OPERATIONS = {
     "step": 80, "send": 9, "again": 5, "twice": 3, "conflict": 1, "kill": 1, "start": 1, "twin": 1, "drain": 1,
-    "flush": 10, "snapshot": 3, "merge": 4, "forget": 1, "look": 4, "rot": 1,
+    "move": 1, "rescale": 0.4, "flush": 10, "snapshot": 3, "merge": 4, "forget": 1, "look": 4, "rot": 1,
 }  # fmt: skip
 
 
@@ -132,6 +132,25 @@ class Schedule:
         if there is not None:
             there.tell(on.Drain())
             self.events["drains"] += 1
+
+    def _move(self, there: Process | None = None) -> None:
+        """Let go in one place and take over in another: in this order, the other way round, or at once."""
+        there = there or self._pick(open_only=True)
+        if there is None:
+            return
+        there.tell(on.Drain())
+        for _ in range(self.random.choice((0, 0, 1, 3, 12))):
+            if not there.alive or not there.step(self._fate(there)):
+                break
+        self._start(there.shard)
+        self.events["moves"] += 1
+
+    def _rescale(self) -> None:
+        """Move about half of the shards."""
+        self.events["rescales"] += 1
+        for there in self._alive(open_only=True):
+            if self.random.random() < 0.5:
+                self._move(there)
 
     def _step(self) -> None:
         there = self._pick()

@@ -135,11 +135,11 @@ class SimulatedCatalog:
         whole = (parts[0].first, parts[-1].position) == (merge.first, merge.position)
         return whole and not any(entry.damaged for entry in parts)
 
-    def mark_damaged(self, shard: int, position: int, reason: str) -> None:
-        """Put an entry in quarantine."""
-        self.journal[shard] = [
-            replace(entry, damaged=reason) if entry.position == position else entry for entry in self.journal[shard]
-        ]
+    def mark_damaged(self, shard: int, path: str, reason: str) -> bool:
+        """Put an entry in quarantine; False where no entry has that object."""
+        held = self.journal.get(shard, [])
+        self.journal[shard] = [replace(entry, damaged=reason) if entry.path == path else entry for entry in held]
+        return any(entry.path == path for entry in held)
 
     def referenced(self, shard: int) -> set[str]:
         """Return the paths that the catalog knows."""

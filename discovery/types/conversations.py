@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,7 @@ class Conversations:
     values: NDArray[np.int64]
     turns: NDArray[np.int64]
     flow: NDArray[np.int64]
+    _told: dict[int, float] = field(default_factory=dict, compare=False)  # what answers say, by offset
 
     @classmethod
     def read(cls, sample: Sample) -> Conversations:
@@ -61,6 +62,11 @@ class Conversations:
         """
         if len(self.turns) < MIN_TURNS:
             return 0.0
+        if offset not in self._told:
+            self._told[offset] = self._follows(offset)
+        return self._told[offset]
+
+    def _follows(self, offset: int) -> float:
         question, answer = self.values[self.turns, offset], self.values[self.turns + 1, offset]
         asked, told = _entropy(question), _entropy(answer)
         both = _entropy(question * _CODES + answer)
@@ -89,6 +95,8 @@ class Conversations:
 
 
 def _entropy(codes: NDArray[np.int64]) -> float:
-    _, counts = np.unique(codes, return_counts=True)
+    ordered = np.sort(codes)
+    edges = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1], [True]]))
+    counts = edges[1:] - edges[:-1]
     shares = counts / len(codes)
     return round(float(-(shares * np.log2(shares)).sum()) * 256) / 256

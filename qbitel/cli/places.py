@@ -17,6 +17,7 @@ from . import EXIT_MISSING
 if TYPE_CHECKING:
     from ..cluster.manifest import Manifest
     from ..cluster.registry import Registry
+    from ..cluster.state import State
     from ..cluster.storage import Storage
 
 DATA = "qbitel-data"
@@ -57,6 +58,22 @@ def open_storage(uri: str) -> Storage:
     return Storage(uri)
 
 
+def open_state(uri: str, *, create: bool = False) -> State:
+    """
+    Return the addresses of the journals that lie in that storage.
+
+    Raises:
+        InputError: there are none, and they shall not be made.
+    """
+    from ..cluster.state import State
+
+    path = _catalog(uri)
+    if not create and not path.exists():
+        raise InputError("no catalog of journals", where=str(path), hint="qbitel ingest makes one")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return State(uri if "://" in uri else str(Path(uri).resolve()), str(path.resolve()))
+
+
 def open_manifest(uri: str, *, create: bool = False) -> Manifest:
     """
     Return the manifest of the journals that lie in that storage; its database lies where ``open_registry`` has it.
@@ -64,13 +81,7 @@ def open_manifest(uri: str, *, create: bool = False) -> Manifest:
     Raises:
         InputError: there is none, and it shall not be made.
     """
-    from ..cluster.catalog import open_engine
-    from ..cluster.manifest import Manifest
-
-    path = _catalog(uri)
-    if not create and not path.exists():
-        raise InputError("no catalog of journals", where=str(path), hint="qbitel ingest makes one")
-    return Manifest(open_engine(path, durable=True))
+    return open_state(uri, create=create).manifest
 
 
 def _catalog(uri: str) -> Path:

@@ -1,10 +1,12 @@
-"""``qbitel ingest`` and ``qbitel shards``: streams whose messages are kept in a journal, and what the journal holds."""
+"""``qbitel ingest`` and ``qbitel shards``: streams kept in a journal, who holds their shards, what they hold."""
 
 from __future__ import annotations
 
 import os
 import socket
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +17,11 @@ from rich.table import Table
 from ..discovery.errors import QbitelError
 from . import EXIT_INPUT, EXIT_NO
 from .console import out, print_json
-from .places import needs_extra, open_manifest, open_storage
+from .places import needs_extra, open_manifest, open_state, open_storage
 
 if TYPE_CHECKING:
     from ..actors.feed import StreamFeed
+    from ..actors.fleet import Fleet
     from ..cluster.manifest import Manifest, Stream
 
 
@@ -80,7 +83,7 @@ def _add(feed: StreamFeed, source: Path, port: int | None, protocol: str | None)
 
 @click.group("shards")
 def shards_command() -> None:
-    """List the shards of streams, or verify their journals."""
+    """List, move and verify the shards of streams."""
 
 
 @shards_command.command("list")
@@ -128,6 +131,88 @@ def verify_command(state: str, stream: str | None, as_json: bool) -> None:
             click.echo(f"qbitel: {problem}", err=True)
     if not all(each.sound for each in found):
         sys.exit(EXIT_NO)
+
+
+def fleet_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--ray``, which says where the holders run."""
+    option = click.option(
+        "--ray", "address", envvar="QBITEL_RAY_ADDRESS", default="auto", show_default=True, metavar="ADDRESS",
+        help="The running Ray cluster that holds the shards.",
+    )  # fmt: skip
+    return option(needs_extra("cluster")(command))
+
+
+@contextmanager
+def open_fleet(state: str, address: str, **chosen: Any) -> Iterator[Fleet]:
+    """
+    Give the holders of the state at a URI.
+
+    Raises:
+        InputError: there is no such Ray.
+    """
+    from ..cluster.ray_start import ray_cluster
+    from ..cluster.settings import ServiceSettings
+
+    with ray_cluster(ServiceSettings(ray_address=address)):
+        from ..actors.fleet import Fleet, FleetSettings
+
+        yield Fleet(open_state(state), FleetSettings(**chosen))
+
+
+@shards_command.command("rescale")
+@click.argument("state", metavar="URI")
+@click.option("--holders", type=click.IntRange(1, 1024), required=True, help="Actors that shall hold the shards.")
+@click.option("--cpus", type=click.FloatRange(0.01), default=0.25, show_default=True, help="Share of a core for each.")
+@click.option("--memory", type=click.IntRange(256), default=768, show_default=True, help="MiB for each new one.")
+@fleet_option
+def rescale_command(state: str, holders: int, cpus: float, memory: int, address: str) -> None:
+    """
+    Start or end actors of a Ray cluster until so many hold the shards at URI, each as many as the others.
+
+    They outlive this command. Senders go on meanwhile, and nothing that was acknowledged is lost or doubled.
+    """
+    from ..actors.holder import HolderLimits
+
+    half = HolderLimits(memory=memory << 19)  # of statistics; the other half is for the process and its calls
+    with open_fleet(state, address, cpus=cpus, memory=memory << 20, limits=half) as fleet:
+        count = fleet.rescale(holders, _tell_move)
+        out.print(f"{count} shards moved; holders: {', '.join(fleet.names())}", highlight=False, soft_wrap=True)
+
+
+@shards_command.command("drain")
+@click.argument("state", metavar="URI")
+@click.argument("holder")
+@fleet_option
+def drain_command(state: str, holder: str, address: str) -> None:
+    """Move all shards of HOLDER to the others, for instance before its machine is stopped."""
+    with open_fleet(state, address) as fleet:
+        out.print(f"{fleet.drain(holder, _tell_move)} shards moved", highlight=False)
+
+
+@shards_command.command("move")
+@click.argument("state", metavar="URI")
+@click.argument("stream")
+@click.argument("shard", type=click.IntRange(0))
+@click.argument("holder")
+@fleet_option
+def move_command(state: str, stream: str, shard: int, holder: str, address: str) -> None:
+    """Move one virtual SHARD of STREAM to HOLDER."""
+    with open_fleet(state, address) as fleet:
+        fleet.move(fleet.state.manifest.stream(stream), shard, holder)
+    _tell_move(stream, shard, holder)
+
+
+@shards_command.command("stop")
+@click.argument("state", metavar="URI")
+@fleet_option
+def stop_command(state: str, address: str) -> None:
+    """Give all shards at URI back and end the actors that hold them; the journals stay."""
+    with open_fleet(state, address) as fleet:
+        fleet.stop()
+
+
+def _tell_move(stream: str, shard: int, holder: str) -> None:
+    out.print(f"{stream}/{shard} is with {holder}", highlight=False)
 
 
 def _streams(manifest: Manifest, name: str | None) -> list[Stream]:

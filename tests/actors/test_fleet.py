@@ -117,3 +117,26 @@ def test_killed_holder_comes_back_with_what_it_acknowledged(fleet: Fleet) -> Non
     assert mine
     assert {shard for shard in after if after[shard] > before[shard]} == mine
     assert verify_stream(fleet.state.storage, fleet.state.manifest, feeder.stream).digest == digest(900)
+
+
+def test_shards_move_while_messages_come_in(fleet: Fleet) -> None:
+    """Batches are on their way while the fleet shrinks, is drained and grows: none is lost, none is counted twice."""
+    fleet.rescale(3)
+    feeder = RayFeeder(fleet, stream("moving", 8))
+    offers = [offer_of(feeder.stream, BATCH.slice(at, 25), f"k{at}", capture=CAPTURE) for at in range(0, 900, 25)]
+    deliveries = []
+    changes = (lambda: fleet.rescale(2), lambda: fleet.drain("holder-1"), lambda: fleet.rescale(3))
+    for part, change in enumerate(changes):
+        deliveries += [feeder.start([offer]) for offer in offers[part * 12 : part * 12 + 12]]
+        assert change() > 0
+        deliveries.append(feeder.start(offers[part * 12 : part * 12 + 3]))  # again
+    for delivery in deliveries:
+        feeder.finish(delivery)
+        assert not delivery.refused
+    statistics, positions = fleet.statistics(feeder.stream)
+    assert statistics.digest() == digest(900)
+    assert sorted(positions) == ["holder-0", "holder-1", "holder-2"]
+    found = verify_stream(fleet.state.storage, fleet.state.manifest, feeder.stream)
+    assert (found.sound, found.digest) == (True, digest(900))
+    fleet.move(feeder.stream, 0, "holder-2")
+    assert fleet.state.manifest.leases("moving")[0].owner.startswith("holder-2#")

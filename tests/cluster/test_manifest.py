@@ -136,7 +136,7 @@ def test_damaged_entry_is_never_merged_away(manifest: Manifest) -> None:
     manifest.take_lease("plant", 3, "a")
     registered(manifest, *(segment(f"k{n}", sequence=n) for n in range(2)))
     manifest.add_snapshot("plant", 3, SnapshotEntry(1, 1, "snapshot", 1, "00"))
-    manifest.mark_damaged("plant", 3, 1, "checksum")
+    assert manifest.mark_damaged("plant", 3, manifest.entries("plant", 3)[1].path, "checksum")
     assert manifest.merge(Merge("plant", 3, 1, 0, 1, 9, "merged", 20, "00")) is None
     assert [entry.damaged for entry in manifest.entries("plant", 3)] == ["", "checksum"]
 
@@ -174,3 +174,14 @@ def test_database_that_does_not_answer_is_an_unknown_outcome(tmp_path: Path) -> 
     finally:
         other.close()
         manifest.close()
+
+
+def test_object_that_nobody_needs_any_more_damages_nothing(manifest: Manifest) -> None:
+    """A reader of an old manifest that misses a part of a merge does not put the merged segment in quarantine."""
+    manifest.take_lease("plant", 3, "a")
+    registered(manifest, *(segment(f"k{n}", sequence=n) for n in range(2)))
+    old = manifest.entries("plant", 3)[1].path
+    manifest.add_snapshot("plant", 3, SnapshotEntry(1, 1, "snapshot", 1, "00"))
+    assert manifest.merge(Merge("plant", 3, 1, 0, 1, 9, "merged", 20, "00")) is not None
+    assert not manifest.mark_damaged("plant", 3, old, "missing")
+    assert [entry.damaged for entry in manifest.entries("plant", 3)] == [""]
