@@ -17,7 +17,7 @@ from .columns import FRONT, Columns, Group, numbers
 from .flows import _value
 
 _DETECTOR = "timestamp"
-_WRONG_CLOCKS = 0.3  # messages of senders whose clock is not set: a time, but not always near the capture's
+WRONG_CLOCKS = 0.3  # messages of senders whose clock is not set: a time, but not always near the capture's
 NEAR = 86400.0  # seconds from the capture's own time
 CLUSTER = 30 * 86400.0  # width of the window where captures have no time
 EARLIEST, LATEST = 631152000.0, 2208988800.0  # 1990 and 2040
@@ -263,12 +263,12 @@ def _proposed(columns: Columns, group: Group) -> list[tuple[int, Form, bool]]:
         form = FORMS[index]
         values = numbers(front, int(start), form.width, bool(little))
         if beyond_chance(values, ts, form) and _follows(columns, rows, values):
-            found.append((_distance(values, ts, form), int(start), form, bool(little)))
+            found.append((distance_from_clock(values, ts, form), int(start), form, bool(little)))
     ordered = sorted(found, key=lambda place: (-place[2].width, place[1], place[0]))
     return [place[1:] for place in ordered]
 
 
-def _distance(values: NDArray[np.uint64], ts: NDArray[np.float64], form: Form) -> int:
+def distance_from_clock(values: NDArray[np.uint64], ts: NDArray[np.float64], form: Form) -> int:
     """Return how many times four seconds the times usually lie from the capture's: it tells TAI from UTC."""
     known = ~no_clock(ts) & (values != 0)
     if form.name not in ("unix_s", "tai") or not known.any():
@@ -297,7 +297,7 @@ def _mostly(columns: Columns, holds: NDArray[np.bool_]) -> tuple[int, ...]:
     chosen = ~columns.sample.held_out & (columns.type_of_row >= 0)
     trials = np.bincount(columns.type_of_row[chosen], minlength=columns.n_types)
     support = np.bincount(columns.type_of_row[chosen & holds], minlength=columns.n_types)
-    return tuple(int(t) for t in np.flatnonzero((support > 0) & (support >= (1 - _WRONG_CLOCKS) * trials)))
+    return tuple(int(t) for t in np.flatnonzero((support > 0) & (support >= (1 - WRONG_CLOCKS) * trials)))
 
 
 def _finding(columns: Columns, start: int, form: Form, little: bool) -> Finding | None:
@@ -309,7 +309,7 @@ def _finding(columns: Columns, start: int, form: Form, little: bool) -> Finding 
     evidence = evidence_of(columns, holds, types, _DETECTOR, statement)
     held = evidence.held_out_trials
     wrong = violation_lower_bound(held - evidence.held_out_support, held, columns.settings.confidence)
-    if not types or wrong > _WRONG_CLOCKS:
+    if not types or wrong > WRONG_CLOCKS:
         return None
     # A constant and a counter pass for a time in one type; the types together show that the "high bytes" are a key.
     together = np.flatnonzero(np.isin(columns.type_of_row, types) & ~columns.sample.held_out)
@@ -318,5 +318,5 @@ def _finding(columns: Columns, start: int, form: Form, little: bool) -> Finding 
     strict = stands(evidence, columns.settings)
     constraint = Timestamp(form=form.name) if strict else None
     if not strict:  # a meaning of most messages
-        evidence = evidence.model_copy(update={"epsilon": quantise(_WRONG_CLOCKS)})
+        evidence = evidence.model_copy(update={"epsilon": quantise(WRONG_CLOCKS)})
     return Finding(types, start, form.width, "timestamp", constraint, "little" if little else "big", evidence)

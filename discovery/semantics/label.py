@@ -15,6 +15,7 @@ from ..sample import Sample
 from ..settings import DiscoverySettings
 from ..spec import Echo, Element, Evidence, Field, Fixed, ProtocolSpec, Repeat, Switch
 from .byteorder import joint, order_of
+from .clock import Clock
 from .columns import Column, columns_of, table_of
 from .detectors import DETECTORS, PLAIN, Context, Detector
 from .judge import Proposal, judge
@@ -43,6 +44,7 @@ class _Labels:
     roles: dict[tuple[str, str], Role]
     placed: Placed
     places: Places
+    clock: Clock
     sequences: Sequences
     little: bool | None = None
     fields: dict[int, Field] = attribute(default_factory=dict)
@@ -127,17 +129,21 @@ class _Labels:
         context = Context(first, profile, column.offset, column.last, self.little, addresses, self.places.hold)
         return (
             self._first(PLAIN, context)
+            or self._judged(self.clock.time(profile), profile)
             or self.sequences.meaning(column.symbols, profile.width, self.little)
             or self._first(DETECTORS, context)
         )
 
     def _first(self, detectors: tuple[Detector, ...], context: Context) -> tuple[Proposal, Evidence] | None:
         for detector in detectors:
-            proposal = detector(context)
-            evidence = judge(proposal, context.profile, self.sample, self.settings) if proposal is not None else None
-            if proposal is not None and evidence is not None:
-                return proposal, evidence
+            found = self._judged(detector(context), context.profile)
+            if found is not None:
+                return found
         return None
+
+    def _judged(self, proposal: Proposal | None, profile: Profile) -> tuple[Proposal, Evidence] | None:
+        evidence = judge(proposal, profile, self.sample, self.settings) if proposal is not None else None
+        return (proposal, evidence) if proposal is not None and evidence is not None else None
 
     def echo(self) -> None:
         """Say of answers' identifiers which field of the request they repeat."""
@@ -222,7 +228,9 @@ def label_fields(spec: ProtocolSpec, sample: Sample, settings: DiscoverySettings
     table = table_of(parsed, sample, fields)
     placed, places = Placed(parsed, sample, settings), Places(sample, settings)
     sequences = Sequences(parser, sample, settings)
-    labels = _Labels(spec, sample, settings, parser.symbols, roles_of(spec), placed, places, sequences)
+    labels = _Labels(
+        spec, sample, settings, parser.symbols, roles_of(spec), placed, places, Clock(sample), sequences
+    )
     addresses = _endpoints(sample)
     for pooled in (True, False):
         leaves, columns = columns_of(table, fields, pooled)

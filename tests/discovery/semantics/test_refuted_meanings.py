@@ -24,6 +24,7 @@ from qbitel.discovery.spec import (
     MessageType,
     ProtocolSpec,
     Rest,
+    Timestamp,
     ValueGuard,
     quantise,
     walk,
@@ -236,3 +237,31 @@ def test_messages_of_other_types_refute_a_constant() -> None:
         assert isinstance(value, Field) and value.semantic == meaning
         assert value.constraints == [Constant(value=b"\x5a\x01\x02")]
         assert spec.evidence["constant:t1.value"].held_out_trials > 0
+
+
+def test_held_out_messages_at_another_time_refute_a_timestamp() -> None:
+    """A time behind a text of any length is told by the capture's clock; without one, nothing is said."""
+    draw = np.random.default_rng(12)
+    start = 1_600_000_000
+    clock = [start + 11.0 * i for i in range(300)]
+    messages = [
+        bytes([size := 1 + i % 7]) + b"x" * size + struct.pack("<I", int(ts) + int(draw.integers(0, 5)))
+        for i, ts in enumerate(clock)
+    ]  # fmt: skip
+    layout: list[Element] = [
+        Field(name="size", width=Fixed(size=1), encoding="uint"),
+        Field(name="name", width=FromLength(field="size")),
+        Field(name="value", width=Fixed(size=4)),
+    ]
+    sample = sample_of(messages, ts=list(clock))
+    fields, spec = labelled(sample, layout)
+    assert (fields["value"].semantic, fields["value"].endianness) == ("timestamp", "little")
+    assert fields["value"].constraints == [Timestamp(form="unix_s")]
+    assert spec.evidence["timestamp:t.value"].held_out_support == sample.held_out.sum()
+    data = sample.view.data.copy()
+    for row in np.flatnonzero(sample.held_out)[::2]:
+        end = int(sample.view.starts[row] + sample.view.lengths[row])
+        data[end - 4 : end] = np.frombuffer(draw.bytes(4), np.uint8)
+    other = dataclasses.replace(sample, view=dataclasses.replace(sample.view, data=data))
+    assert labelled(other, layout)[0]["value"].semantic != "timestamp"
+    assert labelled(sample_of(messages), layout)[0]["value"].semantic != "timestamp"
