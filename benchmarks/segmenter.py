@@ -43,7 +43,7 @@ LIMIT = 100
 CALIBRATION, HELD_OUT = 100, 250
 Array = NDArray[np.float64] | NDArray[np.int64]
 SHAPES = ((48, 128), (200, 128))
-ALL = "with all three"
+ALL = "with both"
 MEANING = {
     "statistics": "statistics of columns", "tails": "columns counted from the end", "pairs": "pairs of bytes",
     "likeness": "means of like positions, first layer", "recurrence": "recurrence along the message",
@@ -56,7 +56,7 @@ MEANING = {
 
 def variants() -> dict[str, BoundaryNetwork]:
     """Return untrained networks by what they are, all from one seed."""
-    left_out: dict[str, tuple[str, ...]] = {"as shipped": LEFT_OUT}
+    left_out: dict[str, tuple[str, ...]] = {"as trained": LEFT_OUT}
     left_out |= {f"without {MEANING[part]}": (part, *LEFT_OUT) for part in PARTS if part not in LEFT_OUT}
     left_out |= {f"with {MEANING[part]}": tuple(set(LEFT_OUT) - {part}) for part in LEFT_OUT}
     left_out["statistics alone"] = tuple(part for part in PARTS if part != "statistics")

@@ -3,10 +3,9 @@ Fit the boundary network on simulated protocols and write the weights that the p
 
     python -m qbitel.train.boundaries.fit
 
-The same as ``qbitel train segmenter`` with its own settings, whose weights then take the place of the shipped ones. The
-same settings give the same weights on one build of torch and one kind of processor. ``--kept FOLDER`` goes on where an
-earlier call with the same folder was broken off. ``--start FILE`` goes on from weights, on other examples if ``--seed``
-is another one.
+The same as ``qbitel train segmenter``, whose weights then take the place of the shipped ones. The same settings give
+the same weights on one build of torch and one kind of processor. ``--kept FOLDER`` goes on where an earlier call with
+the same folder was broken off. ``--start FILE`` goes on from weights, on other examples if ``--seed`` is another one.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ PARTS = (
 
 
 HEAD_PARTS = {"semantics", "orders", "types"}  # heads beside that of boundaries
-LEFT_OUT = ("attention", "orders", "types")  # boundaries are no better with them: benchmarks.segmenter measures it
+LEFT_OUT = ("orders", "types")  # boundaries are no better with them: benchmarks.segmenter measures it
 
 
 class BoundaryNetwork(nn.Module):

@@ -33,7 +33,7 @@ class SegmenterTask:
 
     name = "segmenter"
     gpu = False  # its recurrence is a loop that numba compiles
-    defaults: Mapping[str, Any] = {"examples": 17_200, "epochs": 10, "held_out": 100}
+    defaults: Mapping[str, Any] = {"examples": 30_000, "epochs": 30, "decay": 0.4, "held_out": 100}
 
     def __init__(self, source: Source = SIMULATED, without: Collection[str] = LEFT_OUT) -> None:
         self.source, self._without = source, without
