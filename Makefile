@@ -54,11 +54,12 @@ lint: venv
 unit: venv
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --durations=15
 
-# Stops simulated processes at every step of storage and catalog, then kills real ones; the sender's ledger is held
-# against the journal. One line of counts each.
+# Stops simulated processes at every step of storage and catalog, then kills real ones, then actors and raylets of a Ray;
+# the sender's ledger is held against the journal. One line of counts each.
 crash-test: venv
 	$(BIN)/python -m qbitel.actors.simulation --schedules 10000
 	$(BIN)/python -m qbitel.actors.kills --kills 200
+	$(BIN)/python -m qbitel.actors.ray_kills --actors 15 --raylets 3
 
 test-cluster: venv
 	$(BIN)/python -m pytest -m cluster

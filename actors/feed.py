@@ -1,11 +1,15 @@
-"""Feeds captures into a stream on this machine: one framing for the life of the stream, one node for all shards."""
+"""Feeds captures into a stream: one framing for its life, one holder of all its shards or a fleet of them."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
 
 from pydantic import TypeAdapter
 
 from ..cluster.manifest import Manifest, Stream
-from ..cluster.storage import Storage
+from ..cluster.state import State
+from ..discovery.batch import MessageBatch
 from ..discovery.captured import CapturedProtocol
 from ..discovery.errors import NotFoundError
 from ..discovery.settings import DiscoverySettings
@@ -16,21 +20,59 @@ from .node import Node
 _FRAMING: TypeAdapter[Framing] = TypeAdapter(Framing)
 
 
+class Taker(Protocol):
+    """Who takes a stream's messages."""
+
+    def ingest(self, batch: MessageBatch, capture: str, name: str) -> Ingested:
+        """Add a capture's messages; return when all of it is acknowledged."""
+
+    def digest(self) -> str:
+        """Return the digest of the stream."""
+
+    def reports(self) -> list[str]:
+        """Return what people must know: damaged objects of the journal."""
+
+    def close(self) -> None:
+        """Let go of what was taken for this."""
+
+
+class NodeTaker:
+    """All shards of a stream in this process, taken from whoever has them."""
+
+    def __init__(self, state: State, stream: Stream, owner: str) -> None:
+        self._node = Node(state.storage, state.manifest, stream, owner)
+
+    def ingest(self, batch: MessageBatch, capture: str, name: str) -> Ingested:
+        """Add a capture's messages; return when all of it is acknowledged."""
+        return ingest(self._node, batch, capture, name)
+
+    def digest(self) -> str:
+        """Return the digest of the stream."""
+        return self._node.statistics().digest()
+
+    def reports(self) -> list[str]:
+        """Return what people must know: damaged objects of the journal."""
+        return self._node.reports
+
+    def close(self) -> None:
+        """Take snapshots and give the shards back."""
+        self._node.close()
+
+
 class StreamFeed:
     """
     Takes the messages of captures, and acknowledges them when they are in the journal.
 
     Args:
-        owner: says to others who holds the shards. shards: virtual ones, of a stream that is made here.
+        taker: opens the stream, which is made where there is none. shards: virtual ones, of a stream that is made here.
 
     Attributes:
         done: sums over all captures.
     """
 
-    def __init__(self, storage: Storage, manifest: Manifest, stream: str, owner: str, shards: int = 64) -> None:
-        self._storage, self._manifest = storage, manifest
-        self._name, self._owner, self._shards = stream, owner, shards
-        self._node: Node | None = None
+    def __init__(self, manifest: Manifest, stream: str, taker: Callable[[Stream], Taker], shards: int = 64) -> None:
+        self._manifest, self._name, self._shards, self._taker = manifest, stream, shards, taker
+        self._opened: Taker | None = None
         self.done = Ingested()
 
     @property
@@ -45,7 +87,7 @@ class StreamFeed:
     @property
     def reports(self) -> list[str]:
         """What people must know: damaged objects of the journal."""
-        return self._node.reports if self._node else []
+        return self._opened.reports() if self._opened else []
 
     def add(self, protocol: CapturedProtocol) -> Ingested:
         """
@@ -54,10 +96,10 @@ class StreamFeed:
         Raises:
             InputError: another process holds the stream, or a batch was refused for good.
         """
-        node = self._node or self._open(protocol)
+        taker = self._opened or self._open(protocol)
         added = Ingested()
         for capture, batch in protocol.batches.items():
-            each = ingest(node, batch, capture, protocol.known.protocol)
+            each = taker.ingest(batch, capture, protocol.known.protocol)
             for total in (added, self.done):
                 total.batches += each.batches
                 total.messages += each.messages
@@ -65,17 +107,17 @@ class StreamFeed:
         return added
 
     def close(self) -> str | None:
-        """Take snapshots, give the shards back, and return the digest of the stream; None where nothing was opened."""
-        if self._node is None:
+        """Return the digest of the stream, and let go of it; None where nothing was opened."""
+        if self._opened is None:
             return None
-        digest = self._node.statistics().digest()
-        self._node.close()
+        digest = self._opened.digest()
+        self._opened.close()
         return digest
 
-    def _open(self, protocol: CapturedProtocol) -> Node:
+    def _open(self, protocol: CapturedProtocol) -> Taker:
         framing = self.framing or protocol.known.framing
         kept = None if isinstance(framing, DatagramFraming) else framing.model_dump(mode="json")
         settings = DiscoverySettings().model_dump(mode="json")
         stream = self._manifest.add_stream(Stream(self._name, self._shards, settings, kept, 0))
-        self._node = Node(self._storage, self._manifest, stream, self._owner)
-        return self._node
+        self._opened = self._taker(stream)
+        return self._opened

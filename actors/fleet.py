@@ -6,6 +6,7 @@ Where a shard shall be is a row of the catalog, written before anything is moved
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
-from ray.util.placement_group import placement_group, placement_group_table, remove_placement_group
+from ray.util.placement_group import PlacementGroup, placement_group, placement_group_table, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from ..cluster.manifest import Stream
@@ -193,6 +194,8 @@ class Fleet:
             remove_placement_group(group)
             what = f"no room for {len(names)} holders of {settings.cpus:g} cores and {settings.memory >> 20} MiB each"
             raise LimitError(what, hint="fewer holders, or more nodes")
+        # It warns of restartable actors in a group, which end with the group: these groups outlive them.
+        logging.getLogger("ray.actor").setLevel(logging.ERROR)
         remote = ray.remote(ShardHolder)
         for number, name in enumerate(names):
             remote.options(
@@ -218,11 +221,12 @@ class Fleet:
 
     def _tidy(self, there: set[str]) -> None:
         """Give back the room of holders that have ended, once all that were started together have."""
-        for known in placement_group_table().values():
+        for identity, known in placement_group_table().items():
             if known["state"] == "REMOVED" or not known["name"].startswith(self._prefix):
                 continue
             if not there & set(known["name"].removeprefix(self._prefix).split("+")[:-1]):
-                remove_placement_group(ray.util.get_placement_group(known["name"]))
+                # By number: names of groups are found only from the namespace of the process that made them.
+                remove_placement_group(PlacementGroup(ray.PlacementGroupID(bytes.fromhex(identity))))
 
 
 def _is(owner: str | None, name: str) -> bool:

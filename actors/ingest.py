@@ -37,6 +37,11 @@ def cut(batch: MessageBatch) -> Iterator[tuple[int, MessageBatch]]:
         start = stop
 
 
+def batch_key(capture: str, name: str, start: int) -> str:
+    """Return the key of the rows from ``start`` on of a protocol in a capture (hexadecimal SHA-256)."""
+    return f"{capture[:32]}/{name}/{start}"
+
+
 def ingest(
     node: Node, batch: MessageBatch, capture: str, name: str, progress: Callable[[int], None] | None = None
 ) -> Ingested:
@@ -52,7 +57,7 @@ def ingest(
     """
     done, group = Ingested(), list[tuple[Receipt, MessageBatch]]()
     for start, rows in cut(batch):
-        group.append((_taken(node, rows, f"{capture[:32]}/{name}/{start}", capture), rows))
+        group.append((_taken(node, rows, batch_key(capture, name, start), capture), rows))
         if len(group) == GROUP:
             _settle(node, group, done)
             if progress:

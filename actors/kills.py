@@ -34,9 +34,9 @@ from ..discovery.statistics import MessageStatistics
 from .limits import ShardLimits
 from .node import Node
 
-_SETTINGS = DiscoverySettings(sample_messages=64)
-_STREAM = Stream("kills", 3, _SETTINGS.model_dump(mode="json"), None, 0)
-_LIMITS = ShardLimits(snapshot_bytes=40_000, merge_below=20_000, merge_count=4)
+SETTINGS = DiscoverySettings(sample_messages=64)
+STREAM = Stream("kills", 3, SETTINGS.model_dump(mode="json"), None, 0)
+LIMITS = ShardLimits(snapshot_bytes=40_000, merge_below=20_000, merge_count=4)
 _LONGEST = 0.4  # seconds between the first word of a child and its end
 
 
@@ -75,7 +75,7 @@ def made(number: int) -> MessageBatch:
 def run_kills(folder: Path, kills: int, seed: int = 0) -> Kills:
     """Kill so many processes that ingest into a folder, let one finish, and judge what the folder holds."""
     random, context = Random(seed), multiprocessing.get_context("fork")
-    MessageStatistics(_SETTINGS).update(made(0))  # compiles the kernels once, here
+    MessageStatistics(SETTINGS).update(made(0))  # compiles the kernels once, here
     acknowledged: set[int] = set()
     sent = killed = 0
     for number in range(kills + 1):
@@ -89,7 +89,7 @@ def run_kills(folder: Path, kills: int, seed: int = 0) -> Kills:
         sent = max(sent, _listen(ears, child.pid, acknowledged, delay))
         child.join()
         killed += child.exitcode == -signal.SIGKILL
-    return _judge(folder, sent, acknowledged, killed)
+    return judge(folder, sent, acknowledged, killed)
 
 
 def _listen(ears: Connection, child: int | None, acknowledged: set[int], delay: float | None) -> int:
@@ -121,7 +121,7 @@ def _kill(child: int | None) -> bool:
 
 def _feed(folder: Path, mouth: Connection, again: list[int], first: int, finish: bool) -> None:
     storage, manifest = Storage(folder), Manifest(open_engine(folder / "catalog.sqlite", durable=True))
-    node = Node(storage, manifest, manifest.add_stream(_STREAM), str(os.getpid()), limits=_LIMITS)
+    node = Node(storage, manifest, manifest.add_stream(STREAM), str(os.getpid()), limits=LIMITS)
     numbers = [*again, *range(first, first + 3 if finish else first + 100_000)]
     for start in range(0, len(numbers), 3):
         group = numbers[start : start + 3]
@@ -136,15 +136,16 @@ def _feed(folder: Path, mouth: Connection, again: list[int], first: int, finish:
     mouth.close()
 
 
-def _judge(folder: Path, sent: int, acknowledged: set[int], kills: int) -> Kills:
+def judge(folder: Path, sent: int, acknowledged: set[int], kills: int) -> Kills:
+    """Hold what the sender knows of the first ``sent`` batches against the journal in a folder."""
     storage, manifest = Storage(folder), Manifest(open_engine(folder / "catalog.sqlite", durable=True))
-    ledger, single = Ledger(), MessageStatistics(_SETTINGS)
+    ledger, single = Ledger(), MessageStatistics(SETTINGS)
     for number in range(sent):
         ledger.send(f"k{number}", [payload.hex() for payload in made(number).payloads()])
         single.update(made(number))
     for number in acknowledged:
         ledger.acknowledge(f"k{number}")
-    stream = manifest.stream(_STREAM.name)
+    stream = manifest.stream(STREAM.name)
     verdict = ledger.judge((key, payload.hex()) for key, payload in journal_rows(storage, manifest, stream))
     found = verify_stream(storage, manifest, stream)
     manifest.close()

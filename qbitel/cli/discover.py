@@ -8,21 +8,24 @@ from typing import Any, Literal
 
 import click
 
-from ..api import discover_all
+from ..api import Discovered, discover_all
+from ..discovery.batch import MessageBatch
+from ..discovery.captured import DiscoveredProtocol
 from ..discovery.captures import FORMATS
-from ..discovery.orchestrator import DiscoveryResult
+from ..discovery.orchestrator import DiscoveryResult, Progress
 from ..discovery.settings import DiscoverySettings
 from ..results import write_results
 from . import EXIT_PARTIAL
 from .console import err, out, print_json, stage_progress
 from .listing import LEGEND, overview_table, summary_line, summary_table
+from .places import needs_extra
 
 # More protocols than that in one capture are listed, one row each.
 MOST_TABLES = 3
 
 
 @click.command("discover")
-@click.argument("captures", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("captures", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--out", "folder", required=True, type=click.Path(path_type=Path), help="Result folder to write.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Read only flows with this UDP or TCP port.")
 @click.option("--protocol", help="Read only the protocol group of this name, for instance udp_20547.")
@@ -32,18 +35,25 @@ MOST_TABLES = 3
 )
 @click.option("--extend", is_flag=True, help="Learn on: add these captures to what the folder already holds.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of samples and splits.")
+@click.option("--stream", help="Instead of captures: a stream that qbitel ingest has fed.")
+@click.option("--state", metavar="URI", help="Where the stream's journal lies.")
+@click.option("--ray", "address", metavar="ADDRESS", help="The Ray cluster whose actors hold the stream's shards.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def discover_command(
     captures: tuple[Path, ...], folder: Path, port: int | None, protocol: str | None, form: str | None,
-    group: Literal["port", "transport"] | None, extend: bool, seed: int, as_json: bool,
+    group: Literal["port", "transport"] | None, extend: bool, seed: int, stream: str | None, state: str | None,
+    address: str | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Find the specification of every protocol in CAPTURES and write it to a folder."""
-    settings = DiscoverySettings(seed=seed)
+    """Find the specification of every protocol in CAPTURES, or of a stream, and write it to a folder."""
+    _check_source(captures, stream, state)
     with stage_progress("discovering") as progress:
-        found = discover_all(
-            list(captures), only=protocol, port=port, form=form, group=group, settings=settings, progress=progress,
-            extend=folder if extend else None,
-        )  # fmt: skip
+        if stream and state:
+            found = _in_stream(stream, state, address, progress)
+        else:
+            found = discover_all(
+                list(captures), only=protocol, port=port, form=form, group=group, progress=progress,
+                settings=DiscoverySettings(seed=seed), extend=folder if extend else None,
+            )  # fmt: skip
     write_results(folder, [(f.result, f.messages) for f in found.protocols], found.warnings)
     for warning in found.warnings:
         err.print(f"[yellow]warning[/]: {warning}", soft_wrap=True)
@@ -53,6 +63,20 @@ def discover_command(
         _print([f.result for f in found.protocols], folder)
     if any(f.result.spec.partial for f in found.protocols):
         sys.exit(EXIT_PARTIAL)
+
+
+def _check_source(captures: tuple[Path, ...], stream: str | None, state: str | None) -> None:
+    if bool(captures) == bool(stream) or bool(stream) != bool(state):
+        raise click.UsageError("captures are needed, or --stream and --state")
+
+
+@needs_extra("cluster")
+def _in_stream(stream: str, state: str, address: str | None, progress: Progress) -> Discovered:
+    from .shards import discover_stream
+
+    result = discover_stream(stream, state, address, progress)
+    examples = MessageBatch.from_view(result.statistics.sample().view)
+    return Discovered((DiscoveredProtocol(result, examples),), ())
 
 
 def _print(results: list[DiscoveryResult], folder: Path) -> None:

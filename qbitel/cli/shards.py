@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,9 +21,10 @@ from .console import out, print_json
 from .places import needs_extra, open_manifest, open_state, open_storage
 
 if TYPE_CHECKING:
-    from ..actors.feed import StreamFeed
+    from ..actors.feed import StreamFeed, Taker
     from ..actors.fleet import Fleet
     from ..cluster.manifest import Manifest, Stream
+    from ..discovery.orchestrator import DiscoveryResult, Progress
 
 
 @click.command("ingest")
@@ -35,11 +37,15 @@ if TYPE_CHECKING:
     "--shards", type=click.IntRange(1, 4096), default=64, show_default=True,
     help="Virtual shards of a new stream, fixed for its life.",
 )  # fmt: skip
+@click.option(
+    "--ray", "address", metavar="ADDRESS",
+    help="A running Ray cluster whose actors hold the shards ('auto': the one here); without, this process does.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @needs_extra("cluster")
 def ingest_command(
     sources: tuple[Path, ...], stream: str, state: str, port: int | None, protocol: str | None, shards: int,
-    as_json: bool,
+    address: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """
     Add the messages of captures to a stream, each once, however often this is run.
@@ -49,26 +55,52 @@ def ingest_command(
     """
     from ..actors.feed import StreamFeed
 
-    owner = f"{socket.gethostname()}:{os.getpid()}"
-    feed = StreamFeed(open_storage(state), open_manifest(state, create=True), stream, owner, shards)
     failed: list[str] = []
-    for source in sources:
-        try:
-            told = _add(feed, source, port, protocol)
-        except QbitelError as error:
-            failed.append(str(error))
-            continue
-        if not as_json:
-            out.print(told, highlight=False, soft_wrap=True)
-    digest = feed.close()
+    with _taker(state, address) as taker:
+        feed = StreamFeed(open_manifest(state, create=True), stream, taker, shards)
+        for source in sources:
+            try:
+                told = _add(feed, source, port, protocol)
+            except QbitelError as error:
+                failed.append(str(error))
+                continue
+            if not as_json:
+                out.print(told, highlight=False, soft_wrap=True)
+        reports, digest = feed.reports, feed.close()
     if as_json:
         print_json({"stream": stream, **asdict(feed.done), "digest": digest, "failed": failed})
     elif digest:
         out.print(f"digest {digest}", highlight=False, soft_wrap=True)
-    for reason in (*feed.reports, *failed):
+    for reason in (*reports, *failed):
         click.echo(f"qbitel: {reason}", err=True)
     if failed:
         sys.exit(EXIT_INPUT)
+
+
+@contextmanager
+def _taker(state: str, address: str | None) -> Iterator[Callable[[Stream], Taker]]:
+    """Give what opens a stream: in this process, or on a Ray cluster."""
+    from ..actors.feed import NodeTaker
+
+    if address is None:
+        owner = f"{socket.gethostname()}:{os.getpid()}"
+        yield lambda stream: NodeTaker(open_state(state), stream, owner)
+        return
+    with open_fleet(state, address, create=True) as fleet:
+        from ..actors.fleet_feed import FleetTaker
+
+        yield lambda stream: FleetTaker(fleet, stream)
+
+
+def discover_stream(name: str, state: str, address: str | None, progress: Progress) -> DiscoveryResult:
+    """Return the specification of a stream: read from its journal here, or by the actors of a Ray cluster."""
+    from ..actors.discovery import discover_fleet, discover_journal
+
+    if address is None:
+        there = open_state(state)
+        return discover_journal(there, there.manifest.stream(name), progress, perf_counter)
+    with open_fleet(state, address) as fleet:
+        return discover_fleet(fleet, fleet.state.manifest.stream(name), progress, perf_counter)
 
 
 def _add(feed: StreamFeed, source: Path, port: int | None, protocol: str | None) -> str:
@@ -143,7 +175,7 @@ def fleet_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextmanager
-def open_fleet(state: str, address: str, **chosen: Any) -> Iterator[Fleet]:
+def open_fleet(state: str, address: str, *, create: bool = False, **chosen: Any) -> Iterator[Fleet]:
     """
     Give the holders of the state at a URI.
 
@@ -156,7 +188,7 @@ def open_fleet(state: str, address: str, **chosen: Any) -> Iterator[Fleet]:
     with ray_cluster(ServiceSettings(ray_address=address)):
         from ..actors.fleet import Fleet, FleetSettings
 
-        yield Fleet(open_state(state), FleetSettings(**chosen))
+        yield Fleet(open_state(state, create=create), FleetSettings(**chosen))
 
 
 @shards_command.command("rescale")
@@ -174,7 +206,7 @@ def rescale_command(state: str, holders: int, cpus: float, memory: int, address:
     from ..actors.holder import HolderLimits
 
     half = HolderLimits(memory=memory << 19)  # of statistics; the other half is for the process and its calls
-    with open_fleet(state, address, cpus=cpus, memory=memory << 20, limits=half) as fleet:
+    with open_fleet(state, address, create=True, cpus=cpus, memory=memory << 20, limits=half) as fleet:
         count = fleet.rescale(holders, _tell_move)
         out.print(f"{count} shards moved; holders: {', '.join(fleet.names())}", highlight=False, soft_wrap=True)
 

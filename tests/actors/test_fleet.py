@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,14 +13,18 @@ import pytest
 pytest.importorskip("ray")
 
 from qbitel.actors.discovery import discover_fleet, discover_journal, known_of
+from qbitel.actors.feed import StreamFeed
 from qbitel.actors.feeder import RayFeeder
 from qbitel.actors.fleet import Fleet, FleetSettings
+from qbitel.actors.fleet_feed import FleetTaker
 from qbitel.actors.holder import HolderLimits
 from qbitel.actors.offer import offer_of
 from qbitel.cluster.manifest import Stream
 from qbitel.cluster.state import State
 from qbitel.cluster.verify import verify_stream
 from qbitel.discovery.batch import MessageBatch
+from qbitel.discovery.captured import protocols_in
+from qbitel.discovery.captures import read_capture
 from qbitel.discovery.orchestrator import ProtocolDiscoveryOrchestrator
 from qbitel.discovery.settings import DiscoverySettings
 from qbitel.discovery.statistics import MessageStatistics
@@ -78,25 +83,6 @@ def digest(count: int) -> str:
     return statistics.digest()
 
 
-def test_same_digest_and_specification_at_1_2_and_4_actors(fleet: Fleet) -> None:
-    """Fed while it grows, a fleet of 1, 2 and 4 holders of 64 virtual shards has what one process has."""
-    fleet.rescale(1)
-    feeder = RayFeeder(fleet, stream("plant"))
-    discovered = ProtocolDiscoveryOrchestrator(SETTINGS)
-    for part, holders in enumerate((1, 2, 4)):
-        fleet.rescale(holders)
-        feed(feeder, part)
-        placed = fleet.state.placements.of("plant")
-        assert sorted(map(list(placed.values()).count, fleet.names())) == [64 // holders] * holders
-        known = BATCH.slice(0, 300 * part + 300)
-        result = discover_fleet(fleet, feeder.stream)
-        assert result.statistics.digest() == digest(len(known))
-        single = discovered.discover({CAPTURE[:16]: known}, known=known_of(feeder.stream)).spec
-        assert result.spec.to_bytes() == single.to_bytes()
-        assert result.spec.id is not None
-    assert discover_journal(fleet.state, feeder.stream).spec.to_bytes() == single.to_bytes()
-
-
 def test_killed_holder_comes_back_with_what_it_acknowledged(fleet: Fleet) -> None:
     """A holder that is killed with batches on their way starts again, takes its shards over, and counts each once."""
     fleet.rescale(2)
@@ -140,3 +126,37 @@ def test_shards_move_while_messages_come_in(fleet: Fleet) -> None:
     assert (found.sound, found.digest) == (True, digest(900))
     fleet.move(feeder.stream, 0, "holder-2")
     assert fleet.state.manifest.leases("moving")[0].owner.startswith("holder-2#")
+
+
+def test_captures_go_to_the_fleet(fleet: Fleet, example_captures: Path) -> None:
+    """A capture that is sent twice is counted once, and the fleet keeps its shards."""
+    fleet.rescale(3)
+    (protocol,) = protocols_in([read_capture(example_captures / "dns.pcap")])
+    for known in (0, 600):
+        feed = StreamFeed(fleet.state.manifest, "dns", lambda stream: FleetTaker(fleet, stream), 6)
+        feed.add(protocol)
+        assert (feed.done.messages, feed.done.known, feed.reports) == (600 - known, known, [])
+        expected = MessageStatistics()
+        for capture, batch in protocol.batches.items():
+            expected.update(batch, capture)
+        assert feed.close() == expected.digest()
+    assert all(lease.owner for lease in fleet.state.manifest.leases("dns"))
+
+
+def test_same_digest_and_specification_at_4_2_and_1_actors(fleet: Fleet) -> None:
+    """Fed while it shrinks, a fleet of 4, 2 and 1 holders of 64 virtual shards has what one process has."""
+    fleet.rescale(4)
+    feeder = RayFeeder(fleet, stream("plant"))
+    discovered = ProtocolDiscoveryOrchestrator(SETTINGS)
+    for part, holders in enumerate((4, 2, 1)):
+        fleet.rescale(holders)
+        feed(feeder, part)
+        placed = fleet.state.placements.of("plant")
+        assert sorted(map(list(placed.values()).count, fleet.names())) == [64 // holders] * holders
+        known = BATCH.slice(0, 300 * part + 300)
+        result = discover_fleet(fleet, feeder.stream)
+        assert result.statistics.digest() == digest(len(known))
+        single = discovered.discover({CAPTURE[:16]: known}, known=known_of(feeder.stream)).spec
+        assert result.spec.to_bytes() == single.to_bytes()
+        assert result.spec.id is not None
+    assert discover_journal(fleet.state, feeder.stream).spec.to_bytes() == single.to_bytes()

@@ -27,6 +27,11 @@ def test_stream_has_the_digest_of_its_capture(run: Run, example_captures: Path, 
     rows = json.loads(run("shards", "list", state, "--json").stdout)
     assert sum(row["messages"] for row in rows) == 600
     assert {row["owner"] for row in rows} == {None}
+    folder = tmp_path / "found"
+    told = run("discover", "--stream", "dns", "--state", state, "--out", folder, "--json")
+    (found,) = json.loads(told.stdout)["protocols"]
+    assert found["measures"]["explained"] == found["measures"]["messages"] == 600
+    assert json.loads((folder / "dns" / "spec.json").read_text())["provenance"]["statistics_digest"] == digest
 
 
 def test_bad_input_does_not_stop_the_others(run: Run, example_captures: Path, tmp_path: Path) -> None:
