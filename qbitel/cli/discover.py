@@ -55,14 +55,18 @@ def discover_command(
                 settings=DiscoverySettings(seed=seed), extend=folder if extend else None,
             )  # fmt: skip
     write_results(folder, [(f.result, f.messages) for f in found.protocols], found.warnings)
+    _tell(found, folder, as_json)
+    if any(f.result.spec.partial for f in found.protocols):
+        sys.exit(EXIT_PARTIAL)
+
+
+def _tell(found: Discovered, folder: Path, as_json: bool) -> None:
     for warning in found.warnings:
         err.print(f"[yellow]warning[/]: {warning}", soft_wrap=True)
     if as_json:
         print_json({"protocols": [_document(f.result) for f in found.protocols], "warnings": list(found.warnings)})
     else:
         _print([f.result for f in found.protocols], folder)
-    if any(f.result.spec.partial for f in found.protocols):
-        sys.exit(EXIT_PARTIAL)
 
 
 def _check_source(captures: tuple[Path, ...], stream: str | None, state: str | None) -> None:
