@@ -10,6 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from qbitel.discovery.errors import InputError
+from qbitel.train.evaluation.corpus import load_corpus
+from qbitel.train.known import dissected
 from qbitel.train.known.captures import build_corpus, comment_label
 
 CAPTURES = Path(__file__).parents[2] / "examples" / "captures"
@@ -53,12 +55,55 @@ def test_a_comment_names_the_protocol(tmp_path: Path) -> None:
         build_corpus([CAPTURES / "plant.pcapng"], tmp_path / "out", "comment")
 
 
-@pytest.mark.skipif(shutil.which("tshark") is None, reason="needs tshark (Debian package tshark)")
-def test_tshark_names_datagrams_and_messages_in_streams(tmp_path: Path) -> None:
-    """Every message of either transport gets the name that tshark gives the packet it begins in."""
+needs_tshark = pytest.mark.skipif(shutil.which("tshark") is None, reason="needs tshark (Debian package tshark)")
+
+
+@needs_tshark
+def test_tshark_tells_the_fields_and_types_of_messages(tmp_path: Path) -> None:
+    """Messages of either transport get the innermost protocol, fields whose bytes are the message's, and a type."""
     made = build_corpus([CAPTURES / "dns.pcap", CAPTURES / "modbus.pcap"], tmp_path / "out", "tshark")
-    assert made.messages == {"dns": 600, "mbtcp": 960}
+    assert made.messages == {"dns": 600, "modbus": 960}
     assert made.warnings == ()
+    asked = pq.read_table(tmp_path / "out" / "modbus.parquet").to_pylist()[0]
+    assert asked["field_offsets"] == [2, 4, 6, 7, 8, 10]
+    assert asked["field_names"][4:6] == ["modbus.func_code", "modbus.reference_num"]
+    assert asked["msg_type"] == str(asked["payload"][7]) and not asked["is_dup"]
+    rows = load_corpus(tmp_path / "out", ["modbus"])
+    assert next(iter(rows)).boundaries[0] == [2, 4, 6, 7, 8, 10]
+
+
+@needs_tshark
+def test_tshark_reads_messages_that_span_segments(tmp_path: Path) -> None:
+    """Of two messages in one segment and one in two segments each gets its own fields."""
+    from scapy.all import IP, TCP, Ether, Raw, wrpcap
+
+    counts = [n * 7 % 11 + 1 for n in range(60)]
+    messages = [
+        bytes([n, 9, 0, 0, 0, 7 + 2 * count, 17, 16, 0, n, 0, count, 2 * count, *range(n, n + 2 * count)])
+        for n, count in enumerate(counts)
+    ]
+    sizes = [len(message) for message in messages]
+    stream, packets, at = b"".join(messages), [], 0
+    for size in (*sizes[:56], sum(sizes[56:58]), sizes[58] - 5, sizes[59] + 5):
+        segment = IP(src="10.0.0.1", dst="10.0.0.2") / TCP(sport=4000, dport=502, seq=1 + at, flags="PA")
+        packets.append(Ether() / segment / Raw(stream[at : at + size]))
+        at += size
+    wrpcap(str(tmp_path / "split.pcap"), packets)
+    build_corpus([tmp_path / "split.pcap"], tmp_path / "out", "tshark")
+    rows = pq.read_table(tmp_path / "out" / "modbus.parquet").to_pylist()
+    assert [row["payload"] for row in rows] == messages
+    assert all(row["field_offsets"][:7] == [2, 4, 6, 7, 8, 10, 12] for row in rows)
+    assert [row["reassembled"] for row in rows] == [False] * 58 + [True, False]
+
+
+@needs_tshark
+def test_what_tshark_cannot_do_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is no capture, one that tshark refuses and one that it takes too long for are named errors."""
     (tmp_path / "bad.pcap").write_text("no capture")
-    with pytest.raises(InputError, match="isn't a capture file"):
+    with pytest.raises(InputError):
         build_corpus([tmp_path / "bad.pcap"], tmp_path / "out", "tshark")
+    with pytest.raises(InputError, match="isn't a capture file"):
+        list(dissected.dissect(tmp_path / "bad.pcap", {}))
+    monkeypatch.setattr(dissected, "TIMEOUT", 0.05)
+    with pytest.raises(InputError, match=r"took longer than 0\.05 s"):
+        list(dissected.dissect(CAPTURES / "modbus.pcap", {}))

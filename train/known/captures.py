@@ -2,53 +2,25 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import re
-import shutil
-import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ...discovery.batch import DIRECTION_NAMES, MessageBatch, packet_and_part
+from ...discovery.batch import DIRECTION_NAMES, packet_and_part
 from ...discovery.captured import protocols_in
 from ...discovery.captures import read_capture
 from ...discovery.classifier.model import PROTOCOL_NAME
 from ...discovery.errors import InputError
+from .dissected import Dissected, Wanted, dissect
 
-CARRIERS = {
-    "",
-    "arp_frame",
-    "bootp",
-    "data",
-    "eth",
-    "ethertype",
-    "frame",
-    "ip",
-    "ipv6",
-    "llc",
-    "malformed",
-    "media",
-    "pkix1explicit",
-    "pkix1implicit",
-    "raw",
-    "sll",
-    "tcp",
-    "tcp.segments",
-    "tpkt",
-    "udp",
-    "vlan",
-    "x509ce",
-    "x509sat",
-}
 MOST_COMMENT = 4096
-TIMEOUT = 600.0
 
 
 @dataclass(frozen=True)
@@ -59,22 +31,43 @@ class Built:
     warnings: tuple[str, ...]
 
 
-Rows = dict[str, list[tuple[str, str, bytes]]]
+Row = dict[str, object]
+Rows = dict[str, list[Row]]
+
+_COLUMNS = {
+    "protocol": pa.string(),
+    "source_pcap": pa.string(),
+    "direction": pa.string(),
+    "payload": pa.large_binary(),
+}
+_DISSECTED = {
+    "ts": pa.float64(),
+    "stream": pa.string(),
+    "field_offsets": pa.list_(pa.int32()),
+    "field_names": pa.list_(pa.string()),
+    "field_starts": pa.list_(pa.int32()),
+    "field_lengths": pa.list_(pa.int32()),
+    "msg_type": pa.string(),
+    "is_dup": pa.bool_(),
+    "reassembled": pa.bool_(),
+}
 
 
 def build_corpus(captures: Sequence[Path], folder: Path, by: str) -> Built:
     """
     Write the messages of captures, one Parquet file a protocol: protocol, source_pcap, direction, payload.
 
-    Messages are those that discovery would read. With tshark, a message has the innermost protocol that tshark names in
-    the packet that it begins in; packets of no named protocol are left out.
+    Messages are those that discovery would read. With tshark, a message has the innermost protocol that tshark names
+    for it, and further columns: ts (seconds), stream, field_offsets (where fields begin and end inside the message),
+    field_names, field_starts, field_lengths, msg_type, is_dup (the payload came before) and reassembled; messages of no
+    named protocol are left out.
 
     Args:
         by: ``tshark``, ``comment`` (of the pcapng section: ``protocol=NAME``, or one word) or ``folder``.
 
     Raises:
         FileNotFoundError: tshark is asked for and not installed.
-        InputError: a capture cannot be read, or nothing in it has a label.
+        InputError: a capture cannot be read, tshark takes too long, or nothing has a label.
     """
     rows: Rows = defaultdict(list)
     warnings: list[str] = []
@@ -85,76 +78,67 @@ def build_corpus(captures: Sequence[Path], folder: Path, by: str) -> Built:
     if not rows:
         raise InputError("no labelled messages", hint="label by tshark, by a pcapng comment or by folder")
     folder.mkdir(parents=True, exist_ok=True)
+    schema = pa.schema((_COLUMNS | _DISSECTED) if by == "tshark" else _COLUMNS)
     for name, said in sorted(rows.items()):
-        columns = zip(*said, strict=True)
-        source, side, payload = (list(column) for column in columns)
-        table = pa.table(
-            {
-                "protocol": [name] * len(said),
-                "source_pcap": source,
-                "direction": side,
-                "payload": pa.array(payload, pa.large_binary()),
-            }
-        )
+        table = pa.Table.from_pylist([{"protocol": name, **row} for row in said], schema)
         pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
     return Built({name: len(said) for name, said in sorted(rows.items())}, tuple(warnings))
 
 
 def _labelled(path: Path, by: str, rows: Rows) -> int:
     """Add the messages of one capture; return how many had a label."""
-    named = by_tshark(path) if by == "tshark" else {}
     whole = {"comment": comment_label, "folder": folder_label}[by](path) if by != "tshark" else None
+    if by != "tshark" and whole is None:
+        return 0
     source = f"{path.name}:{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
-    count = 0
-    for group in protocols_in([read_capture(path)]):
-        view, payloads = group.messages.view(), _payloads(group.messages)
-        for row, payload in enumerate(payloads):
-            label = whole or named.get(packet_and_part(int(view.number[row]))[0] + 1)
-            if label and payload:
-                rows[label].append((source, DIRECTION_NAMES[int(view.direction[row])], payload))
-                count += 1
+    messages = [
+        {
+            "source_pcap": source,
+            "direction": DIRECTION_NAMES[int(view.direction[row])],
+            "payload": payload,
+            "number": int(view.number[row]),
+            "ts": float(view.ts[row]),
+            "stream": f"{int(view.flow[row]):016x}",
+        }
+        for group in protocols_in([read_capture(path)])
+        for view in [group.messages.view()]
+        for row, payload in enumerate(group.messages.payloads())
+        if payload
+    ]
+    if whole is not None:
+        rows[whole].extend(messages)
+        return len(messages)
+    return _dissected(path, messages, rows)
+
+
+def _dissected(path: Path, messages: list[Row], rows: Rows) -> int:
+    """Add the messages that tshark names, in their order; return how many they are."""
+    wanted: dict[int, list[Wanted]] = defaultdict(list)
+    for place, message in enumerate(messages):
+        frame, part = packet_and_part(cast(int, message["number"]))
+        wanted[frame + 1].append(Wanted(place, cast(bytes, message["payload"]), frame + 1, part))
+    found = dict(dissect(path, wanted))
+    count, seen = 0, {(name, row["payload"]) for name, said in rows.items() for row in said}
+    for place in sorted(found):
+        told, payload = found[place], cast(bytes, messages[place]["payload"])
+        name = _name(told.protocol)
+        if name is not None:
+            more = _columns_of(told, len(payload)) | {"is_dup": (name, payload) in seen}
+            rows[name].append(messages[place] | more)
+            seen.add((name, payload))
+            count += 1
     return count
 
 
-def _payloads(batch: MessageBatch) -> list[bytes]:
-    return batch.payloads()
-
-
-def by_tshark(path: Path) -> dict[int, str]:
-    """
-    Return frame number → innermost protocol that tshark names, decoys of the lower layers left out.
-
-    Raises:
-        FileNotFoundError: tshark is not installed. InputError: it cannot read the file.
-    """
-    program = shutil.which("tshark")
-    if program is None:
-        raise FileNotFoundError(2, "not installed", "tshark")
-    command = [
-        program,
-        "-n",
-        "-r",
-        str(path),
-        "-T",
-        "fields",
-        "-E",
-        "separator=\t",
-        "-e",
-        "frame.number",
-        "-e",
-        "frame.protocols",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
-    if done.returncode and not done.stdout:
-        said = done.stderr.strip().splitlines()
-        raise InputError(said[-1] if said else "tshark cannot read it", where=str(path))
-    found = {}
-    for number, protocols in csv.reader(io.StringIO(done.stdout), delimiter="\t"):
-        inner = [p for p in protocols.split(":") if p.lower() not in CARRIERS]
-        name = _name(inner[0]) if inner else None
-        if name:
-            found[int(number)] = name
-    return found
+def _columns_of(told: Dissected, length: int) -> Row:
+    return {
+        "field_offsets": told.boundaries(length),
+        "field_names": [leaf.name for leaf in told.leaves],
+        "field_starts": [leaf.start for leaf in told.leaves],
+        "field_lengths": [leaf.length for leaf in told.leaves],
+        "msg_type": told.msg_type,
+        "reassembled": told.reassembled,
+    }
 
 
 def _name(text: str) -> str | None:
