@@ -35,8 +35,9 @@ class Clock:
             self.forms = []
             return
         first, last = float(self.ts.min()) - NEAR, float(self.ts.max()) + NEAR
-        self._low = [form.epoch + int(first * form.rate) for form in self.forms]
-        self._high = [form.epoch + int(last * form.rate) for form in self.forms]
+        self._low = np.array([form.epoch + int(first * form.rate) for form in self.forms], np.uint64)
+        self._high = np.array([form.epoch + int(last * form.rate) for form in self.forms], np.uint64)
+        self._width = np.array([form.width for form in self.forms])
 
     def time(self, profile: Profile) -> Proposal | None:
         """
@@ -62,12 +63,12 @@ class Clock:
         """Return what may be read in one byte order: distance from the clock, rank of the form, form, order, leaves."""
         values = profile.numbers(little)
         proposing = ~profile.held
-        glance = values[proposing][:_GLANCE].tolist()
-        ts = self.ts[profile.leaves.rows[profile.span]]
+        glance = values[proposing][:_GLANCE, None]
+        inside = ((glance >= self._low) & (glance <= self._high)).sum(axis=0)
+        ranks = np.flatnonzero((self._width == profile.width) & (2 * inside >= len(glance)))
         readings = []
-        for rank, (form, low, high) in enumerate(zip(self.forms, self._low, self._high, strict=True)):
-            if form.width != profile.width or 2 * sum(low <= value <= high for value in glance) < len(glance):
-                continue
+        for rank in ranks.tolist():
+            form, ts = self.forms[rank], self.ts[profile.leaves.rows[profile.span]]
             holds = near_times(values, ts, form)
             if holds[proposing].mean() >= 1 - WRONG_CLOCKS and beyond_chance(values[proposing], ts[proposing], form):
                 distance = distance_from_clock(values[proposing], ts[proposing], form)
