@@ -40,6 +40,7 @@ MESSAGES = 256
 IN_FLOWS = 1024
 """Messages of the sampled flows that the rivals of counters are counted on."""
 MOST = 3
+_CHECKSUM = "a checksum of its message"
 _SCALE = 1 << 20  # sums of integers do not depend on their order
 _CRC = {
     2: (("CRC-16/ARC", 0x8005, 0, True), ("CRC-16/XMODEM", 0x1021, 0, False)),
@@ -73,6 +74,9 @@ def _of_fields(
     for leaves, owner in _columns(parser.parse_batch(sample.view.take(rows))):
         found.update(_of_constraints(leaves, owner, spec, sample.capture_hashes, _OTHERS))
         found.update(_of_cut(leaves, owner, spec))
+        claim = f"field:{owner}"
+        if claim in spec.evidence and spec.evidence[claim].detector == "identifier":
+            found[claim] = [_as_checksum(leaves, sample.capture_hashes), *found.get(claim, [])]
     if any(claim.startswith("counter:") for claim in spec.evidence):
         for leaves, owner in _columns(parser.parse_batch(sample.flows.view.take(slice(0, IN_FLOWS)))):
             found.update(_of_constraints(leaves, owner, spec, sample.capture_hashes, _IN_FLOWS))
@@ -149,6 +153,18 @@ def _farther(leaves: Leaves, other: Timestamp) -> bool:
         return False
     near, far = (usual_distance(leaves.unsigned[known], ts[known], form) for form in forms)
     return near < far
+
+
+def _as_checksum(leaves: Leaves, captures: tuple[str, ...]) -> Rival:
+    """Weigh that an identifier is a checksum of its message: refuted where it differs and nothing else does."""
+    view = leaves.parsed.view
+    seen: dict[bytes, bytes] = {}
+    for k, row in enumerate(leaves.rows.tolist()):
+        message, start, value = view.payload(row), int(leaves.starts[k]), leaves.content(k)
+        if seen.setdefault(message[:start] + message[start + len(value) :], value) != value:
+            reason = "refuted: it differs where nothing else does"
+            return Rival(claim=_CHECKSUM, reason=reason, refuted_by=_reference(view, row, captures))
+    return Rival(claim=_CHECKSUM, reason="not told apart by these messages", undecided=True)
 
 
 def _reference(view: MessageView, row: int, captures: tuple[str, ...]) -> MessageRef:

@@ -109,3 +109,34 @@ def test_rivals_do_not_depend_on_the_order_of_messages() -> None:
     one, other = (ProtocolDiscoveryOrchestrator().discover(b).spec for b in (batch, batch.take(range(79, -1, -1))))  # type: ignore[arg-type]
     assert one.evidence == other.evidence
     assert all(a != b for rivals in (e.rivals for e in one.evidence.values()) for a, b in pairwise(rivals))
+
+
+@pytest.mark.parametrize("clock", [True, False])
+def test_a_rival_that_the_messages_do_not_tell_apart_is_undecided(clock: bool) -> None:
+    """Seconds of TAI are 37 off: told apart by the capture's clock, and without one shown as neither won nor lost."""
+    messages = made(80)
+    times = [float(T0 + i) for i in range(80)] if clock else [float("nan")] * 80
+    sample = StatisticalAnalyzer().analyze(MessageBatch.from_payloads(messages, ts=times)).sample()
+    found = spec()
+    told = found.evidence["timestamp:all.time"]
+    found = with_rivals(found, sample, Parser(found))
+    (tai,) = [rival for rival in found.evidence["timestamp:all.time"].rivals if rival.claim == "tai"]
+    assert not told.rivals and tai.support == tai.trials and tai.refuted_by is None
+    assert tai.undecided is not clock
+    lines = [line for line in claim_lines(found, "timestamp:all.time") if " tai: " in line]
+    wanted = "rival         tai: lies farther from the clock" if clock else "undecided     tai: not told apart by these"
+    assert len(lines) == 1 and wanted in lines[0]
+
+
+@pytest.mark.parametrize("bodies", [4, 1000])
+def test_an_identifier_may_be_a_checksum_unless_it_differs_alone(bodies: int) -> None:
+    """A value not seen before is one of both; messages that are alike otherwise tell."""
+    numbers = [(i * 0x9E3779B1) & 0xFFFFFFFF for i in range(90)]
+    messages = [number.to_bytes(4, "big") + (i % bodies).to_bytes(2, "big") for i, number in enumerate(numbers)]
+    sample = StatisticalAnalyzer().analyze(MessageBatch.from_payloads(messages)).sample()
+    elements = [Field(name="id", width=Fixed(size=4), semantic="identifier"), Field(name="body", width=Rest())]
+    evidence = {"field:all.id": Evidence(detector="identifier")}
+    made = ProtocolSpec(types=[MessageType(name="all", elements=elements)], evidence=evidence)
+    first = with_rivals(made, sample, Parser(made)).evidence["field:all.id"].rivals[0]
+    assert first.claim == "a checksum of its message"
+    assert first.undecided is (bodies == 1000) and (first.refuted_by is not None) is (bodies == 4)
