@@ -14,7 +14,7 @@ from secrets import token_hex
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from ray.exceptions import GetTimeoutError, PendingCallsLimitExceeded, RayActorError, RayTaskError
 from ray.util.placement_group import PlacementGroup, placement_group, placement_group_table, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
@@ -128,11 +128,11 @@ class Fleet:
 
     def _ask_all(self, asked: dict[str, tuple[Any, ...]]) -> list[Any]:
         """Return the answers of several holders, which work side by side."""
-        calls = [
-            getattr(self.handle(name), method).options(max_task_retries=-1).remote(*arguments)
-            for name, (method, *arguments) in asked.items()
-        ]
         with errors_of(", ".join(asked)):
+            calls = [
+                getattr(self.handle(name), method).options(max_task_retries=-1).remote(*arguments)
+                for name, (method, *arguments) in asked.items()
+            ]
             answers: list[Any] = ray.get(calls, timeout=self.settings.patience_s)
             return answers
 
@@ -242,5 +242,7 @@ def errors_of(name: str) -> Iterator[None]:
         raise error.cause from None
     except GetTimeoutError:
         raise InputError("no answer in time", where=name) from None
+    except PendingCallsLimitExceeded:
+        raise InputError("too many calls wait for it already", where=name, hint="try again") from None
     except RayActorError as error:
         raise InputError(f"the holder is gone: {error}", where=name) from error

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -163,6 +164,23 @@ def verify_command(state: str, stream: str | None, as_json: bool) -> None:
             click.echo(f"qbitel: {problem}", err=True)
     if not all(each.sound for each in found):
         sys.exit(EXIT_NO)
+
+
+@shards_command.command("forget")
+@click.argument("state", metavar="URI")
+@click.argument("stream")
+@click.option("--before", type=click.DateTime(), required=True, help="UTC; keys that senders made earlier.")
+@needs_extra("cluster")
+def forget_command(state: str, stream: str, before: datetime) -> None:
+    """
+    Forget the keys of old batches of STREAM, and refuse such keys from now on; the messages stay.
+
+    Keys of captures carry no time and are kept. The horizon never falls.
+    """
+    wanted = int(before.replace(tzinfo=UTC).timestamp() * 1000)
+    held = open_manifest(state).forget(stream, wanted)
+    told = datetime.fromtimestamp(held / 1000, UTC).isoformat(timespec="milliseconds")
+    out.print(f"{stream}: keys made before {told} are refused", highlight=False, soft_wrap=True)
 
 
 def fleet_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -27,6 +27,9 @@ def test_stream_has_the_digest_of_its_capture(run: Run, example_captures: Path, 
     rows = json.loads(run("shards", "list", state, "--json").stdout)
     assert sum(row["messages"] for row in rows) == 600
     assert {row["owner"] for row in rows} == {None}
+    told = run("shards", "forget", state, "dns", "--before", "2026-01-02")
+    assert "2026-01-02T00:00:00.000+00:00" in told.stdout
+    assert json.loads(run(*arguments).stdout)["known"] == 600  # keys of captures are kept
     folder = tmp_path / "found"
     told = run("discover", "--stream", "dns", "--state", state, "--out", folder, "--json")
     (found,) = json.loads(told.stdout)["protocols"]
