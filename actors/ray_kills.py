@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -103,7 +104,7 @@ class _Campaign:
 
 def run_ray_kills(folder: Path, actors: int, raylets: int, seed: int = 0) -> RayKills:
     """Kill so many actors and raylets under a fleet whose state lies in a folder, and judge what the folder holds."""
-    with _machines(folder) as cluster:
+    with _machines() as cluster:
         from .feeder import RayFeeder
         from .fleet import Fleet, FleetSettings
         from .holder import HolderLimits
@@ -127,14 +128,16 @@ def run_ray_kills(folder: Path, actors: int, raylets: int, seed: int = 0) -> Ray
 
 
 @contextmanager
-def _machines(folder: Path) -> Iterator[Any]:
+def _machines() -> Iterator[Any]:
     """Give a Ray of a head that runs no holders and of two other raylets."""
     prepare_environment()
     import ray
     from ray.cluster_utils import Cluster
 
-    head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": 80 << 20, "_system_config": _CHECKS}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
+    # Unix socket paths end at 107 bytes, and Ray adds about 80 of its own: the folder lies right under /tmp.
+    own = tempfile.mkdtemp(prefix="qb", dir="/tmp")
+    head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": 80 << 20, "temp_dir": own}
+    cluster = Cluster(initialize_head=True, head_node_args={**head, "_system_config": _CHECKS})
     try:
         for _ in range(2):
             _add_raylet(cluster)
@@ -144,6 +147,7 @@ def _machines(folder: Path) -> Iterator[Any]:
     finally:
         ray.shutdown()
         cluster.shutdown()  # type: ignore[no-untyped-call]
+        shutil.rmtree(own, ignore_errors=True)
 
 
 def _add_raylet(cluster: Any) -> None:
