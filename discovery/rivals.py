@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as Counted
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
@@ -173,8 +174,8 @@ def _reference(view: MessageView, row: int, captures: tuple[str, ...]) -> Messag
 
 
 def _commonest(leaves: Leaves) -> bytes:
-    values = [leaves.content(k) for k in range(min(len(leaves), 64))]
-    return max(sorted(set(values)), key=values.count)
+    counts = Counted(leaves.contents[:64])
+    return max(sorted(counts), key=counts.__getitem__)
 
 
 def _constant(leaves: Leaves, constraint: Constant) -> Iterator[_Named]:
@@ -193,8 +194,8 @@ def _one_value(leaves: Leaves, constraint: Enum | Range) -> Iterator[_Named]:
     usual = _commonest(leaves)
     yield f"always 0x{usual[:8].hex()}", Constant(value=usual)
     if isinstance(constraint, Enum) and len(constraint.values) > 1:
-        seen = {leaves.content(k) for k in range(len(leaves))}
-        rarest = min(sorted(seen), key=lambda v: int(leaves.equals_any([v]).sum()))
+        seen = Counted(leaves.contents)
+        rarest = min(sorted(seen), key=seen.__getitem__)
         left = [value for value in constraint.values if value != rarest]
         yield f"not 0x{rarest[:8].hex()} among its values", Enum(values=left)
 

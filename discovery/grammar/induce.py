@@ -42,6 +42,7 @@ class Induction:
         self._terminals = terminals
         self._budget = budget
         self._fresh = 1
+        self._weighed: tuple[Counts | None, int, int] = (None, 0, 0)
 
     def run(self) -> Counts:
         """Take moves while they shorten the description; return the counts."""
@@ -61,16 +62,13 @@ class Induction:
         return self.counts
 
     def _length(self, counts: Counts) -> int:
-        """Return the description length in 1/256 bits."""
-        totals: Counter[int] = Counter()
-        symbols = 0
-        for (left, right), count in counts.items():
-            totals[left] += count  # type: ignore[assignment]
-            symbols += len(right) + 1
+        """Return the description length in 1/256 bits; of the grammar weighed last it is known, and costs the same."""
+        last, symbols, length = self._weighed
+        if counts is not last:
+            symbols, length = _described(counts, self._terminals)
+            self._weighed = counts, symbols, length
         self._budget -= symbols
-        model = symbols * log2(self._terminals + len(totals) + 1)
-        data = sum(n * log2(n) for n in totals.values() if n > 0) - sum(c * log2(c) for c in counts.values() if c > 0)
-        return round((model + data) * _QUANTUM)
+        return length
 
     def _neighbours(self) -> Iterator[Counts]:
         lefts = sorted({left for left, _ in self.counts})
@@ -119,6 +117,18 @@ class Induction:
                 yield left, run
 
 
+def _described(counts: Counts, terminals: int) -> tuple[int, int]:
+    """Return the symbols of the rules, and the description length in 1/256 bits."""
+    totals: dict[int, float] = {}
+    symbols = 0
+    for (left, right), count in counts.items():
+        totals[left] = totals.get(left, 0) + count
+        symbols += len(right) + 1
+    model = symbols * log2(terminals + len(totals) + 1)
+    data = sum(n * log2(n) for n in totals.values() if n > 0) - sum(c * log2(c) for c in counts.values() if c > 0)
+    return symbols, round((model + data) * _QUANTUM)
+
+
 def _own_runs(counts: Counts, left: int) -> list[tuple[int, ...]]:
     """Return the runs that make a non-terminal repeat or nest: itself twice, and its short rules that hold it."""
     nested = [right for head, right in counts if head == left and ~left in right and len(right) <= _LONGEST_RUN]
@@ -130,14 +140,16 @@ def fold(counts: Counts, left: int, run: tuple[int, ...]) -> Counts | None:
     folded: Counts = {}
     uses = counts.get((left, run), 0.0)
     changed = 0.0
-    for (head, right), count in counts.items():
-        if (head, right) == (left, run):
+    for rule, count in counts.items():
+        head, right = rule
+        if right == run and head == left:
             continue
         shorter, times = _replace(right, run, ~left)
         if shorter == (~head,):  # the rule says what left → run says
             changed += count
             continue
-        folded[head, shorter] = folded.get((head, shorter), 0.0) + count
+        kept = (head, shorter) if times else rule
+        folded[kept] = folded.get(kept, 0.0) + count
         changed += times * count
     if not changed:
         return None
@@ -157,19 +169,17 @@ def merge(counts: Counts, kept: int, gone: int) -> Counts | None:
 
 
 def _replace(right: tuple[int, ...], run: tuple[int, ...], by: int) -> tuple[tuple[int, ...], int]:
-    if run[0] not in right:
+    first, size = run[0], len(run)
+    if first not in right:
         return right, 0
-    out: list[int] = []
-    at = times = 0
-    while at < len(right):
-        if right[at : at + len(run)] == run:
-            out.append(by)
-            at += len(run)
+    out: tuple[int, ...] = ()
+    done = times = 0
+    for at in range(right.index(first), len(right) - size + 1):
+        if right[at] == first and at >= done and right[at : at + size] == run:
+            out += (*right[done:at], by)
+            done = at + size
             times += 1
-        else:
-            out.append(right[at])
-            at += 1
-    return tuple(out), times
+    return (out + right[done:], times) if times else (right, 0)
 
 
 def _unary_cycle(counts: Counts) -> bool:

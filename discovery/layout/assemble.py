@@ -215,9 +215,9 @@ class Assembler:
 
     def _common_end(self, sizes: Ints, start: int, ends: list[int]) -> int:
         """Return the last of ``ends`` behind ``start`` that enough regions reach, ``start`` where there is none."""
-        ordered, last = np.sort(sizes), start
-        for end in sorted(ends):
-            shorter = int(np.searchsorted(ordered, end))
+        ordered, last = np.sort(ends), start
+        counts = np.searchsorted(np.sort(sizes), ordered)
+        for end, shorter in zip(ordered.tolist(), counts.tolist(), strict=True):
             if end > start and self._refuted(shorter, len(sizes)):
                 break  # more messages are shorter than what is further behind
             last = max(last, end)

@@ -89,9 +89,9 @@ def propose(table: Table, settings: DiscoverySettings) -> list[DomainName | Sect
     allowed = allowed_failures(len(table), settings)
     few = table.take(np.arange(len(table)) < allowed + 4)
     found: list[DomainName | Sections] = []
-    for offset in range(span):
-        if int((names_at(few, offset)[0] < 0).sum()) > allowed:
-            continue
+    without = np.zeros(max(span, 0), np.int64)
+    _count_without(few.data, few.start, few.end, without)
+    for offset in np.flatnonzero(without <= allowed).tolist():
         ends, labels = names_at(table, offset)
         fits = ends >= 0
         kinds = np.unique((ends - table.start)[fits] * 64 + labels[fits], return_index=True)[1]
@@ -144,6 +144,15 @@ def _scan_names(data, start, end, ends, labels):  # type: ignore[no-untyped-def]
                 if data[position] < 32:
                     ends[row] = -1
                 position += 1
+
+
+@njit(cache=True, nogil=True)
+def _count_without(data, start, end, without):  # type: ignore[no-untyped-def]
+    """Count the regions that have no name at each offset."""
+    ends, labels = np.zeros(len(start), np.int64), np.zeros(len(start), np.int64)
+    for offset in range(len(without)):
+        _scan_names(data, start + offset, end, ends, labels)
+        without[offset] = np.count_nonzero(ends < 0)
 
 
 @njit(cache=True, nogil=True)

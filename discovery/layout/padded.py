@@ -120,13 +120,13 @@ def _said(chance: NDArray[np.float64], at: int) -> float:
 def _blank_padded(window: NDArray[np.uint8]) -> list[tuple[int, int]]:
     """Return (first blank column, stop) of the columns at which runs of blanks of different lengths end."""
     blank = window == _BLANK
-    runs = np.zeros(window.shape, np.int64)
-    for column in range(window.shape[1]):
-        runs[:, column] = np.where(blank[:, column], (runs[:, column - 1] if column else 0) + 1, 0)
+    place = np.arange(window.shape[1])
+    runs = place - np.maximum.accumulate(np.where(blank, -1, place), axis=1)
+    ended = blank[:, :-1] & ~blank[:, 1:]  # a run's last column
+    often = np.flatnonzero(2 * np.count_nonzero(ended, axis=0) > len(window)) + 1
     found = []
-    for stop in range(LEAST, window.shape[1]):
-        ended = (runs[:, stop - 1] > 0) & ~blank[:, stop]
-        lengths = runs[ended, stop - 1]
-        if 2 * len(lengths) > len(window) and len(np.unique(lengths)) > 2 and int(lengths.max()) > 2:
+    for stop in often[often >= LEAST].tolist():
+        lengths = runs[ended[:, stop - 1], stop - 1]
+        if len(np.unique(lengths)) > 2 and int(lengths.max()) > 2:
             found.append((stop - int(lengths.max()), stop))
     return found

@@ -126,7 +126,11 @@ class Profile:
         start, n = self.span.start, self.count("n")
         firsts = np.flatnonzero(fresh[start : start + n])  # proposing leaves come first, equal values together
         leaves = order[start + firsts]
-        return self.leaves.hashes[leaves], leaves, np.diff(firsts, append=n)
+        counts = np.empty_like(firsts)
+        counts[:-1] = firsts[1:]
+        counts[-1:] = n
+        counts -= firsts
+        return self.leaves.hashes[leaves], leaves, counts
 
     @property
     def distinct(self) -> int:

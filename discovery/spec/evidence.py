@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Self
 
 from pydantic import model_validator
@@ -27,13 +28,19 @@ class MessageRef(Model):
     @classmethod
     def at(cls, capture: str, number: int) -> MessageRef:
         """Make a reference from the ``number`` of a message batch."""
-        packet, part = packet_and_part(number)
-        return cls(capture=capture, number=packet, part=part)
+        return _reference(capture, number)
 
     @property
     def place(self) -> str:
         """Return the packet's number, followed by ``.part`` where the message is not the first of its packet."""
         return place_text(self.number, self.part)
+
+
+@lru_cache(maxsize=4096)
+def _reference(capture: str, number: int) -> MessageRef:
+    """Make each reference once: many claims show the same first messages, and references never change."""
+    packet, part = packet_and_part(number)
+    return MessageRef(capture=capture, number=packet, part=part)
 
 
 class Rival(Model):

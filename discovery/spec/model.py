@@ -16,7 +16,7 @@ from .evidence import Evidence
 from .framing import DatagramFraming, Framing
 from .grammar import Grammar, SequenceModel
 from .guards import Guard
-from .layout import Case, Element, Field, Repeat, Switch
+from .layout import Element, Switch
 
 SCHEMA_VERSION = 1
 MAX_SPEC_BYTES = 64 << 20
@@ -197,8 +197,9 @@ def walk(elements: list[Element]) -> Iterator[Element]:
     """Yield every element below these, in reading order; groups are not entered."""
     for element in elements:
         yield element
-        if isinstance(element, (Field, Repeat)):
-            yield from walk(element.elements)
-        elif isinstance(element, Switch):
-            for case in (*element.cases, Case(values=[], elements=element.default)):
+        if isinstance(element, Switch):
+            for case in element.cases:
                 yield from walk(case.elements)
+            yield from walk(element.default)
+        elif element.elements:
+            yield from walk(element.elements)

@@ -113,18 +113,25 @@ class Leaves:
         start = int(self.at[k])
         return self.parsed.view.data[start : start + int(self.lengths[k])].tobytes()
 
+    @cached_property
+    def contents(self) -> list[bytes]:
+        """The bytes of every leaf."""
+        data = memoryview(np.ascontiguousarray(self.parsed.view.data))
+        ends = (self.at + self.lengths).tolist()
+        return [bytes(data[start:end]) for start, end in zip(self.at.tolist(), ends, strict=True)]
+
     def equals_any(self, values: list[bytes]) -> NDArray[np.bool_]:
         """Return whether each leaf is one of these byte strings."""
         holds = np.zeros(len(self), bool)
         for size in {len(value) for value in values}:
-            fitting = np.flatnonzero(self.lengths == size)
+            fitting = self.lengths == size
             wanted = [value for value in values if len(value) == size]
             if size <= 8:
                 numbers = np.array(sorted(int.from_bytes(value, "big") for value in wanted), np.uint64)
-                found = np.minimum(np.searchsorted(numbers, self.big[fitting]), len(numbers) - 1)
-                holds[fitting] = numbers[found] == self.big[fitting]
+                found = np.minimum(np.searchsorted(numbers, self.big), len(numbers) - 1) if len(numbers) > 1 else 0
+                holds |= fitting & (self.big == numbers[found])
             else:
                 rows = self.parsed.view.data[self.at[fitting, None] + np.arange(size)]
-                for value in wanted:
-                    holds[fitting] |= (rows == np.frombuffer(value, np.uint8)).all(axis=1)
+                same = [(rows == np.frombuffer(value, np.uint8)).all(axis=1) for value in wanted]
+                holds[fitting] = np.logical_or.reduce(same)
         return holds
