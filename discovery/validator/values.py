@@ -116,9 +116,8 @@ class Leaves:
     @cached_property
     def contents(self) -> list[bytes]:
         """The bytes of every leaf."""
-        data = memoryview(np.ascontiguousarray(self.parsed.view.data))
-        ends = (self.at + self.lengths).tolist()
-        return [bytes(data[start:end]) for start, end in zip(self.at.tolist(), ends, strict=True)]
+        data, ends = self.parsed.view.data, (self.at + self.lengths).tolist()
+        return [data[start:end].tobytes() for start, end in zip(self.at.tolist(), ends, strict=True)]
 
     def equals_any(self, values: list[bytes]) -> NDArray[np.bool_]:
         """Return whether each leaf is one of these byte strings."""
