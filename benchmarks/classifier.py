@@ -5,7 +5,7 @@ How well protocols are told apart, and the unknown from the known; how long that
 
 DIR holds one Parquet file a protocol with payload, source_pcap and direction. Protocols with five captures or more are
 known; the others, and those in the second folder, are never shown to a model. Five trainings as ``qbitel train
-classifier`` runs them, each judged on the fifth of the captures that it was not shown: half an hour of one core.
+classifier`` runs them, each judged on the fifth of the captures that it was not shown: some 17 min of one core.
 Needs the extra ``train``. Ports, addresses and times are not read.
 """
 
