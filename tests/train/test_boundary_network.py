@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from safetensors import safe_open
 
+import qbitel.discovery.boundaries
 from qbitel.discovery.boundaries.network import Marked, Network, Pools, shipped
 from qbitel.train.boundaries.examples import KINDS, SAME_KIND, Example, example
+from qbitel.train.settings import TrainSettings
 from qbitel.train.simulator import simulate
 
 if TYPE_CHECKING:
@@ -107,6 +111,18 @@ def numpy_logits(network: Network, one: Example) -> NDArray[np.float32]:
         marked.add(third, one.inputs)
     attended = marked and network.attended(marked)
     return network.logits(third, one.inputs, network.said("third", pools, groups), attended)
+
+
+def test_shipped_weights_are_those_of_the_documented_command() -> None:
+    """They say the settings that they were fitted by: those of ``qbitel train segmenter`` without an option."""
+    pytest.importorskip("torch")
+    from qbitel.train.boundaries.task import SegmenterTask
+
+    path = Path(qbitel.discovery.boundaries.__file__).with_name("weights.safetensors")
+    with safe_open(path, "np") as file:
+        told = file.metadata()
+    settings = TrainSettings.model_validate({**SegmenterTask.defaults, "task": "segmenter"})
+    assert (told["task"], told["settings"]) == ("segmenter", settings.hash)
 
 
 def test_torch_and_numpy_compute_the_same_network() -> None:
