@@ -17,6 +17,7 @@ from .network import Attended, Network, Pools, shipped
 from .randomness import looks_random
 
 BLOCK_BYTES = 1 << 11  # worked on at a time: the layers of a block stay in the second-level cache
+KEPT_BYTES = 24 << 20  # below the 32 MiB up to which the thresholds follow
 KEPT_BLOCKS = 256  # the blocks that like positions are compared in; their layers are held meanwhile: 240 MB
 LEVELS = 256
 
@@ -25,6 +26,17 @@ LEVELS = 256
 def _libraries() -> ThreadpoolController:
     """The BLAS that NumPy has loaded; looked up once, since that takes longer than a prediction."""
     return ThreadpoolController()
+
+
+@cache
+def _keep_memory() -> None:
+    """
+    Let the allocator keep what is freed, once a process.
+
+    glibc gives freed memory back to the system above thresholds that follow the largest block ever freed (mallopt(3),
+    M_MMAP_THRESHOLD); fetched again page by page, the layers of each block cost a quarter of a small prediction.
+    """
+    np.empty(KEPT_BYTES, np.uint8)
 
 
 class StatisticalSegmenter:
@@ -53,6 +65,7 @@ class StatisticalSegmenter:
         width = int(min(lengths.max(initial=0), MAX_OFFSETS))
         made = np.zeros((len(sample.view), width), np.float32)
         if width and not looks_random(sample.view, np.minimum(lengths, MAX_OFFSETS)):
+            _keep_memory()
             # The products are small: threads of the BLAS would wait for each other longer than they work.
             with _libraries().limit(limits=1, user_api="blas"):
                 self._predict(sample, type_of_row, made)

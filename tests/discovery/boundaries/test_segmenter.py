@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -143,3 +145,28 @@ def test_shipped_weights_are_finite_and_small() -> None:
     weights = shipped().weights
     assert sum(value.size for value in weights.values()) < 100_000
     assert all(np.isfinite(value).all() and value.dtype == np.float32 for value in weights.values())
+
+
+def test_a_warm_prediction_asks_the_system_for_no_memory() -> None:
+    """Layers are worked on in memory that the process kept: in a fresh process, hardly a page is fetched again."""
+    program = """
+import resource
+import numpy as np
+from qbitel.discovery.batch import MessageBatch
+from qbitel.discovery.boundaries import default_segmenter
+from qbitel.discovery.settings import DiscoverySettings
+from qbitel.discovery.statistics import MessageStatistics
+
+rng = np.random.default_rng(1)
+statistics = MessageStatistics(DiscoverySettings())
+statistics.update(MessageBatch.from_payloads([bytes(4) + rng.bytes(40) for _ in range(200)]), "0" * 16)
+sample, segmenter = statistics.sample(), default_segmenter()
+types = np.zeros(len(sample.view), np.int32)
+for _ in range(3):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    segmenter.boundary_probabilities(sample, types, [])
+    fetched = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+print(fetched)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    assert int(done.stdout) < 100
