@@ -29,7 +29,7 @@ from ..spec import (
     Semantic,
     Text,
 )
-from .judge import Proposal
+from .judge import PAYLOAD, Proposal
 from .profile import EMPTY, PADDED, TEXT, UNIFORM, UTF8, UTF16BE, UTF16LE, WIDEST_NUMBER, Profile
 
 FEWEST = 5
@@ -384,8 +384,7 @@ def rest(context: Context) -> Proposal | None:
     """What no other detector names and has no fixed width is payload."""
     if isinstance(context.field.width, Fixed) and context.profile.width <= WIDEST_NUMBER:
         return None
-    untestable = "what nothing else is known of, whatever its bytes are"
-    return Proposal("payload", "payload", untestable=untestable) if isinstance(context.field.width, Rest) else None
+    return Proposal("payload", "payload", untestable=PAYLOAD) if isinstance(context.field.width, Rest) else None
 
 
 PLAIN: tuple[Detector, ...] = (constant, padding, text, address)  # before what flows say

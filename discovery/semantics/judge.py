@@ -12,6 +12,7 @@ from ..spec import Constraint, Evidence, MessageRef, Semantic
 from .profile import Leaves, Profile
 
 EXAMPLES = 2
+PAYLOAD = "what nothing else is known of, whatever its bytes are"  # why payload claims nothing
 
 
 class Proposal:
