@@ -34,9 +34,9 @@ from .profile import EMPTY, PADDED, TEXT, UNIFORM, UTF8, UTF16BE, UTF16LE, WIDES
 
 FEWEST = 5
 MOST_VALUES = 16
-# Rates of values above which they refute a meaning that is about most of them.
-_SEEN_BEFORE = 0.3  # identifiers that an answer or a message sent again repeats
-_STRANGERS = 0.5  # addresses of others than the endpoints
+# Rates of values above which they refute a meaning that is about nearly all of them.
+_SEEN_BEFORE = 0.05  # identifiers that a message sent again repeats
+_STRANGERS = 0.1  # addresses of others than the endpoints
 _PUBLIC = 0.1  # addresses outside private networks
 _FAR_OFF = 0.05  # floating-point values beyond the exponents that were seen
 _UNLIKE = 0.05  # values of a uniform field that are not
@@ -208,17 +208,17 @@ def _looks_uniform(counts: NDArray[np.int64]) -> bool:
 
 
 def address(context: Context) -> Proposal | None:
-    """Four, six or sixteen bytes that mostly are addresses of the flows' endpoints, or private IPv4 addresses."""
+    """Four, six or sixteen bytes that nearly all are addresses of the flows' endpoints, or private IPv4 addresses."""
     profile = context.profile
     forms: dict[int, Literal["ipv4", "mac", "ipv6"]] = {4: "ipv4", 6: "mac", 16: "ipv6"}
     if profile.width not in forms or profile.count("n") < FEWEST:
         return None
     known = np.isin(profile.values[0], context.addresses)
-    if known.sum() >= 2 and profile.values[2][known].sum() * 2 >= profile.count("n"):
+    if known.sum() >= 2 and profile.values[2][known].sum() >= (1 - _STRANGERS) * profile.count("n"):
         holds = np.isin(profile.leaves.hashes[profile.span], context.addresses)
         return Proposal(
             "address", "address", Address(form=forms[profile.width]), holds, epsilon=_STRANGERS,
-            statement="is mostly the address of an endpoint of a flow", encoding="bytes", endianness=None,
+            statement="is the address of an endpoint of a flow", encoding="bytes", endianness=None,
         )  # fmt: skip
     if profile.width != 4 or profile.distinct < 4:
         return None
@@ -227,7 +227,7 @@ def address(context: Context) -> Proposal | None:
         return None
     return Proposal(
         "address", "address", Address(form="ipv4"), private | zero, epsilon=_PUBLIC,
-        statement="is mostly an IPv4 address that RFC 1918 sets aside, or zero", encoding="bytes", endianness=None,
+        statement="is an IPv4 address that RFC 1918 sets aside, or zero", encoding="bytes", endianness=None,
     )  # fmt: skip
 
 

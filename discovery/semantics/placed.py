@@ -16,7 +16,7 @@ from .judge import PAYLOAD, Proposal, judge
 from .profile import EMPTY, PADDED, TEXT, UNIFORM, UTF8, UTF16BE, UTF16LE, Leaves, Profile
 
 _ASTRAY = 0.1  # values of other bytes: of messages that are cut short, or read wrongly before them
-_MISFITS = 0.3  # messages that do not fit, which may be for what stands elsewhere in them
+_MISFITS = 0.1  # messages that do not fit, which may be for what stands elsewhere in them
 _UNTESTABLE = {"payload": PAYLOAD}
 _Test = Callable[[Profile], NDArray[np.bool_]]
 
