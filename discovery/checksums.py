@@ -146,10 +146,16 @@ def checksum_values(
     The caller reads the field's bytes in its own byte order and compares.
     """
     begin = view.starts[rows].astype(np.int64)
-    lengths = view.lengths[rows].astype(np.int64)
+    first, last = covered(constraint, begin, view.lengths[rows].astype(np.int64))
+    return region_values(view.data, first, last, constraint, begin + field_start, width, little)
+
+
+def covered(
+    constraint: Checksum, begin: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first byte and the one behind the last that it covers of messages, or targets, that lie there."""
     end = np.minimum(np.full_like(lengths, constraint.end) if constraint.end > 0 else lengths + constraint.end, lengths)
-    first = np.minimum(constraint.start, lengths)
-    return region_values(view.data, begin + first, begin + end, constraint, begin + field_start, width, little)
+    return begin + np.minimum(constraint.start, lengths), begin + end
 
 
 def region_values(

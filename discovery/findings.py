@@ -21,6 +21,8 @@ class Finding:
             "rest" here: fields have no names yet).
         evidence: support, held-out support, rivals.
         hard: it constrains the boundaries (a proven length, checksum or counter); otherwise it is a hint.
+        block: where positive, not one run of bytes but one behind every so many bytes from ``start`` to the end of the
+            message, the last block being shorter: a checksum that is sent with each block.
     """
 
     types: tuple[int, ...]
@@ -31,3 +33,13 @@ class Finding:
     endianness: Literal["big", "little"] | None
     evidence: Evidence
     hard: bool = True
+    block: int = 0
+
+    def claims(self, start: int, width: int) -> bool:
+        """Return whether it takes a byte of the run ``[start, start + width)``, counted as its own ``start`` is."""
+        if not self.block:
+            return (self.start < 0) == (start < 0) and start < self.start + self.width and self.start < start + width
+        if start < 0:
+            return True
+        inside = (start - self.start) % (self.block + self.width)
+        return start + width > self.start and (start < self.start or inside + width > self.block)

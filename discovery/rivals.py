@@ -224,7 +224,7 @@ def _count(leaves: Leaves, constraint: Any) -> Iterator[_Named]:
 
 def _checksum(leaves: Leaves, constraint: Checksum) -> Iterator[_Named]:
     """Other algorithms over the region, and the same one over the region without its first byte."""
-    region = {"start": constraint.start, "end": constraint.end, "own_bytes": constraint.own_bytes}
+    region = {name: getattr(constraint, name) for name in ("start", "end", "own_bytes", "target")}
     width = int(leaves.lengths[0])
     for algorithm in ("sum", "xor", *(("internet", "fletcher") if width == 2 else ())):
         if algorithm != constraint.algorithm:

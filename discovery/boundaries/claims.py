@@ -25,10 +25,19 @@ def obey(
     for value, ends in ((0.0, False), (1.0, True)):
         for finding in hard:
             rows = np.flatnonzero(np.isin(type_of_row, finding.types))
-            starts = np.where(finding.start >= 0, finding.start, lengths[rows] + finding.start)
-            fits = (starts >= 0) & (starts + finding.width <= lengths[rows])
-            rows, starts = rows[fits], starts[fits]
-            for step in (0, finding.width) if ends else range(1, finding.width):
-                at = starts + step
-                inside = (at > 0) & (at < lengths[rows]) & (at < probabilities.shape[1])
-                probabilities[rows[inside], at[inside]] = value
+            for first, width in _runs(finding, probabilities.shape[1]):
+                starts = np.where(first >= 0, first, lengths[rows] + first)
+                fits = (starts >= 0) & (starts + width <= lengths[rows])
+                for step in (0, width) if ends else range(1, width):
+                    at = starts[fits] + step
+                    inside = (at > 0) & (at < lengths[rows[fits]]) & (at < probabilities.shape[1])
+                    probabilities[rows[fits][inside], at[inside]] = value
+
+
+def _runs(finding: Finding, width: int) -> list[tuple[int, int]]:
+    """Return (start, width) of the runs of bytes that it claims below an offset."""
+    if not finding.block:
+        return [(finding.start, finding.width)]
+    places = range(finding.start + finding.block, width, finding.block + finding.width)
+    last = -finding.width  # the last block is shorter
+    return [(finding.start, 0), *((at, finding.width) for at in places), (last, finding.width)]

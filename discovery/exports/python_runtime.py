@@ -18,7 +18,7 @@ FromLength = namedtuple("FromLength", "field scale bias origin")
 Delimited = namedtuple("Delimited", "delimiters include required", defaults=(False, False))
 Run = namedtuple("Run", "of required", defaults=(False,))
 SelfDelimiting = namedtuple("SelfDelimiting", "form")
-Rest = namedtuple("Rest", "")
+Rest = namedtuple("Rest", "at_most", defaults=(None,))
 ToEnd = namedtuple("ToEnd", "")
 Times = namedtuple("Times", "field bias")
 Until = namedtuple("Until", "bytes")
@@ -124,7 +124,8 @@ class Reader:
         if kind is Fixed:
             return width.size
         if kind is Rest:
-            return end - cursor - sum(map(fixed_width, following))
+            left = end - cursor - sum(map(fixed_width, following))
+            return left if width.at_most is None else min(left, width.at_most)
         if kind is FromLength:
             return self.from_length(width, cursor)
         if kind is SelfDelimiting:

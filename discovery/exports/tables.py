@@ -44,7 +44,7 @@ CONSTRUCTORS: dict[type[Model], tuple[str, tuple[str, ...]]] = {
     Delimited: ("Delimited", ("delimiters", "include", "required")),
     Run: ("Run", ("of", "required")),
     SelfDelimiting: ("SelfDelimiting", ("form",)),
-    Rest: ("Rest", ()),
+    Rest: ("Rest", ("at_most",)),
     ToEnd: ("ToEnd", ()),
     Times: ("Times", ("field", "bias")),
     Until: ("Until", ("bytes",)),
@@ -63,6 +63,7 @@ class Call:
 DEFAULTS: dict[str, object] = {
     "elements": [], "group": None, "maximum": 65536, "default": [], "endianness": None, "semantic": "unknown",
     "label": "", "mask": None, "include": False, "required": False, "fold_case": False,
+    "at_most": None,
 }  # fmt: skip
 
 

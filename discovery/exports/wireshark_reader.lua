@@ -103,7 +103,9 @@ function WIDTH.FromLength(width, state, cursor)
   return width.origin == "self" and amount or state.ends[width.field] + amount - cursor
 end
 
-function WIDTH.Rest(_, _, cursor, stop, after) return stop - cursor - after end
+function WIDTH.Rest(width, _, cursor, stop, after)
+  return math.min(stop - cursor - after, width.at_most or math.huge)
+end
 
 function WIDTH.Delimited(width, state, cursor, stop)
   local best, size

@@ -8,6 +8,7 @@ from ..findings import Finding
 from ..settings import DiscoverySettings
 from ..spec import Element, Evidence
 from .assemble import Assembler, agree, proposed_again
+from .blocks import Blocks, parted
 from .claims import attach, byte_order, proven, trailer
 from .fields import Names
 from .hypothesis import Hypothesis
@@ -27,6 +28,7 @@ class Draft:
     spans: Spans
     findings: list[Finding]
     structures: list[Hypothesis]
+    blocks: Blocks | None = None
 
     @property
     def structure(self) -> Hypothesis | None:
@@ -38,11 +40,12 @@ class Draft:
         cls, table: Table, findings: list[Finding], groups: dict[str, list[Element]], settings: DiscoverySettings
     ) -> Draft:
         """Search the structure of one type; ``table`` holds its messages, at least one."""
+        table, findings, blocks = parted(table, findings)
         names = Names(reserved={finding.semantic for finding in findings})
         assembler = Assembler(settings, groups, names, endianness=byte_order(findings))
         body, tail = trailer(assembler.names, table, findings)
         spans = proven(findings, int(body.sizes.min()))
-        return cls(assembler, body, tail, spans, findings, assembler.search(body, 0, spans))
+        return cls(assembler, body, tail, spans, findings, assembler.search(body, 0, spans), blocks)
 
     def admits(self, structure: Hypothesis) -> bool:
         """Return whether a structure starts inside every message, all obey it, and it contradicts no finding."""
@@ -53,6 +56,9 @@ class Draft:
         """Return the elements of the type and the evidence of its claims (``{type}`` stands for its name)."""
         elements = self.assembler.build(self.body, 0, self.spans, self.structures)
         elements, evidence = attach(self.assembler.names, elements, self.tail, self.findings)
+        if self.blocks is not None:
+            behind, claims = self.blocks.build(self.assembler)
+            elements, evidence = [*elements, *behind], {**evidence, **claims}
         for number, found in enumerate(self.assembler.evidence):
             evidence[f"layout:{{type}}.{number}"] = found
         return elements, evidence

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..batch import MessageBatch
-from ..checksums import checksum_values
+from ..checksums import covered, region_values
 from ..errors import InputError, NotFoundError
 from ..spec import Checksum, Count, Length, ProtocolSpec
 from .limits import Limits
@@ -132,6 +131,16 @@ def _following(draft: Draft, place: int, name: str) -> Piece | None:
     return None
 
 
+def _target(draft: Draft, piece: Piece, name: str | None, size: int) -> tuple[int, int]:
+    """Return first byte and size of the field of that name that stands before a piece beside it, or of the message."""
+    if name is None:
+        return 0, size
+    for other in reversed(draft.pieces[: draft.pieces.index(piece)]):
+        if other.field is not None and other.field.name == name and other.parent is piece.parent:
+            return other.start, other.end - other.start
+    return piece.start, 0
+
+
 def _with_checksum(draft: Draft, piece: Piece, message: bytes) -> bytes:
     """Return the message with the checksum of a piece put in, where it is one."""
     checksums: Sequence[Checksum] = (
@@ -141,9 +150,9 @@ def _with_checksum(draft: Draft, piece: Piece, message: bytes) -> bytes:
         return message
     assert piece.field is not None
     little = piece.field.endianness == "little"
-    view = MessageBatch.from_payloads([message]).view()
-    start = np.array([piece.start], np.int64)
-    row = np.zeros(1, np.int64)
-    value = int(checksum_values(view, row, checksums[0], start, len(piece.data), little)[0])
+    begin, size = _target(draft, piece, checksums[0].target, len(message))
+    first, last = covered(checksums[0], np.array([begin], np.int64), np.array([size], np.int64))
+    data, own = np.frombuffer(message, np.uint8), np.array([piece.start], np.int64)
+    value = int(region_values(data, first, last, checksums[0], own, len(piece.data), little)[0])
     piece.data = value.to_bytes(len(piece.data), "little" if little else "big")
     return message[: piece.start] + piece.data + message[piece.end :]

@@ -210,7 +210,7 @@ class _Compiler:
                 return [machine.RUN, 1 << CLASSES.index(width.of), 0, 0, int(width.required)]
             case SelfDelimiting():
                 return [machine.SELF_DELIMITING, _FORMS[width.form], 0, 0, 0]
-        return [machine.REST, 0, 0, 0, 0]
+        return [machine.REST, min(width.at_most or _FAR, _FAR), 0, 0, 0]
 
     def _repeat(self, row: list[int], repeat: Repeat, place: _Place) -> None:
         inner = place.below(repeat.name, repeated=repeat.maximum > 1)

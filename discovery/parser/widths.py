@@ -139,4 +139,4 @@ def size_of(program, state, data, element):  # type: ignore[no-untyped-def]
     if kind == _SELF:
         return _self_delimiting(program[element + _P0], data, begin, end)
     left = end - begin - program[element + _RESERVE]
-    return left if left >= 0 else -NO_FIT
+    return min(left, program[element + _P0]) if left >= 0 else -NO_FIT

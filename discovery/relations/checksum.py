@@ -13,9 +13,10 @@ from ..checksums import checksum_values
 from ..findings import Finding
 from ..spec import Checksum, Rival
 from .additive import Proposal, additive
+from .blocks import Seed, find_blocks
 from .claims import evidence_of, rival, stands, tolerated, types_that_hold
 from .columns import Columns, Group
-from .crc import PAIRS, Differences, differences_of, from_catalogue, generators, parameters_of
+from .crc import PAIRS, Differences, Ordering, differences_of, from_catalogue, generators, parameters_of
 from .flows import _value
 from .regions import MOST_ROWS, Place, Region, places_of, regions_of
 
@@ -40,12 +41,14 @@ class _Budget:
 
 @dataclass
 class _Search:
-    """One group's search and what it found."""
+    """One group's search and what it found; ``taken`` types are known already, ``seeds`` what may check blocks."""
 
     columns: Columns
     group: Group
     budget: _Budget
+    taken: frozenset[int] = frozenset()
     findings: list[Finding] = field(default_factory=list)
+    seeds: list[Seed] = field(default_factory=list)
 
     def run(self) -> list[Finding]:
         """
@@ -106,6 +109,7 @@ class _Search:
                     yield from from_catalogue(view, rows, place, region)
                 continue
             for ordering, generator in generators(found, place.width, usual=region is not shared[0]):
+                self.seeds.append(Seed(place.width, ordering, generator))
                 yield from parameters_of(view, rows, place, region, ordering, generator)
 
     def _judged(self, place: Place, proposal: Proposal) -> Finding | None:
@@ -121,7 +125,7 @@ class _Search:
             view, rows, proposal.constraint, place.offsets(view, rows), place.width, proposal.little
         )
         holds[rows] = place.values(view, rows, proposal.little) == wanted
-        types = types_that_hold(columns, holds, range(columns.n_types))
+        types = types_that_hold(columns, holds, [t for t in range(columns.n_types) if t not in self.taken])
         support = np.flatnonzero(holds & np.isin(columns.type_of_row, np.asarray(types, np.int32)))
         if len(support) < _FEWEST or len(np.unique(place.values(view, support, False))) < 4:
             return None
@@ -142,12 +146,38 @@ class _Search:
 def find_checksums(columns: Columns) -> list[Finding]:
     """Return the checksums of all messages together, then those of the largest types that have none."""
     findings: list[Finding] = []
+    taken: frozenset[int] = frozenset()
     budget = _Budget(columns.settings.checksum_budget)
-    for group in columns.groups[:_GROUPS]:
+    for index, group in enumerate(columns.groups[:_GROUPS]):
         if len(group.proposing) < _FEWEST or any(set(group.types) <= set(f.types) for f in findings):
             continue
-        findings.extend(_Search(columns, group, budget).run())
+        search = _Search(columns, group, budget, taken)
+        found = search.run()
+        blocks = _blocks(columns, search) if not index else []
+        if blocks:
+            taken = frozenset(blocks[-1].types)
+            found = [*blocks, *_Search(columns, group, budget, taken).run()] if taken < set(group.types) else blocks
+        findings.extend(found)
     return findings
+
+
+def _blocks(columns: Columns, search: _Search) -> list[Finding]:
+    """Return the checksums of blocks, unless one checksum of all bytes is already that of all messages."""
+    if any(set(search.group.types) <= set(f.types) and _says_all(f.constraint) for f in search.findings):
+        return []
+    known = [
+        Seed(f.width, Ordering(False, False, f.endianness == "little"), 0, f.constraint)
+        for f in search.findings
+        if isinstance(f.constraint, Checksum) and f.constraint.algorithm != "crc" and f.constraint.end == f.start
+    ]
+    return find_blocks(columns, [*dict.fromkeys(search.seeds), *known])
+
+
+def _says_all(constraint: object) -> bool:
+    """Return whether it covers the message to its end, and is no CRC that blocks with theirs obey as a whole."""
+    if not isinstance(constraint, Checksum) or constraint.end > 0:
+        return False
+    return constraint.algorithm != "crc" or bool(constraint.name and (constraint.init or constraint.xorout))
 
 
 def _copies(columns: Columns, rows: NDArray[np.int64], place: Place) -> bool:

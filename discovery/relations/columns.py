@@ -53,7 +53,7 @@ class Columns:
         return any(
             set(types) & set(other.types)
             for other in self.kept
-            if other.start >= 0 and start < other.start + other.width and other.start < start + width
+            if other.claims(start, width)
         )
 
     def of_types(self, types: Iterable[int]) -> NDArray[np.bool_]:

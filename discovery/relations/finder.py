@@ -55,6 +55,6 @@ def find_relations(
 
 def _clash(one: Finding, other: Finding) -> bool:
     """Return whether two findings claim a common byte (counted from the same end) of a common type."""
-    if (one.start < 0) != (other.start < 0) or not set(one.types) & set(other.types):
+    if not set(one.types) & set(other.types):
         return False
-    return one.start < other.start + other.width and other.start < one.start + one.width
+    return one.claims(other.start, other.width) if one.block else other.claims(one.start, one.width)

@@ -42,12 +42,16 @@ class Place:
 
     def values(self, view: MessageView, rows: NDArray[np.int64], little: bool) -> NDArray[np.uint64]:
         """Return its value in each of these messages, which must be long enough."""
-        position = view.starts[rows] + self.offsets(view, rows)
-        value = np.zeros(len(rows), np.uint64)
-        for i in range(self.width):
-            place = i if little else self.width - 1 - i
-            value |= view.data[position + i].astype(np.uint64) << np.uint64(8 * place)
-        return value
+        return numbers_at(view.data, view.starts[rows] + self.offsets(view, rows), self.width, little)
+
+
+def numbers_at(data: NDArray[np.uint8], at: NDArray[np.int64], width: int, little: bool) -> NDArray[np.uint64]:
+    """Return the ``width`` bytes at each of these positions of the data as an unsigned number."""
+    value = np.zeros(len(at), np.uint64)
+    for i in range(width):
+        place = i if little else width - 1 - i
+        value |= data[at + i].astype(np.uint64) << np.uint64(8 * place)
+    return value
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,11 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_bytes="base64")
 
 
+def absent(value: object) -> bool:
+    """Return whether an attribute says nothing: left out of documents, it changes no id of those written before it."""
+    return value is None
+
+
 def _from_hex(value: object) -> bytes:
     if isinstance(value, bytes):
         return value

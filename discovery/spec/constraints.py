@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field as Attribute
 
-from .base import HexBytes, Model, Name
+from .base import HexBytes, Model, Name, absent
 
 
 class Constant(Model):
@@ -63,14 +63,15 @@ class Count(Model):
 
 class Checksum(Model):
     """
-    The field is a checksum of the message bytes ``[start, end)``.
+    The field is a checksum of the bytes ``[start, end)`` of the message, or of the field ``target``.
 
-    ``start`` counts from the front of the message, ``end`` from the front where positive, from the end of the message
-    where zero or negative. Where the region covers the field itself, ``own_bytes`` says how it is treated. ``sum``
-    and ``xor`` work on units of ``unit`` bytes (0: the field's width), a last unit filled up with zeros; the Rocksoft
-    parameters apply to ``crc`` (width = 8 * field width) and ``init``/``xorout`` also to ``sum``, ``xor`` and
-    ``internet``. ``fletcher`` has units of half the field's width and the modulus ``poly``, 2**bits - 1 where it is 0;
-    its second sum is the high half. Byte order is the field's endianness, of the units too (``internet`` is big).
+    ``target`` stands before it in the same region or item, nearest where several do. ``start`` counts from the front,
+    ``end`` from the front where positive, from the end where zero or negative. Where the region covers the field
+    itself, ``own_bytes`` says how it is treated. ``sum`` and ``xor`` work on units of ``unit`` bytes (0: the field's
+    width), a last unit filled up with zeros; the Rocksoft parameters apply to ``crc`` (width = 8 * field width) and
+    ``init``/``xorout`` also to ``sum``, ``xor`` and ``internet``. ``fletcher`` has units of half the field's width and
+    the modulus ``poly``, 2**bits - 1 where it is 0; its second sum is the high half. Byte order is the field's
+    endianness, of the units too (``internet`` is big).
     """
 
     kind: Literal["checksum"] = "checksum"
@@ -85,6 +86,7 @@ class Checksum(Model):
     refout: bool = False
     xorout: int = 0
     name: str = ""
+    target: Name | None = Attribute(default=None, exclude_if=absent)
 
     @property
     def reflected(self) -> bool:

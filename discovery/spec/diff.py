@@ -105,7 +105,9 @@ def _width_text(width: Width) -> str:
         return f"run of {width.of}"
     if isinstance(width, SelfDelimiting):
         return width.form
-    return "up to a delimiter" if isinstance(width, Delimited) else "rest"
+    if isinstance(width, Delimited):
+        return "up to a delimiter"
+    return f"rest, at most {width.at_most} B" if width.at_most else "rest"
 
 
 def _constraint_changes(path: str, old: Sequence[Constraint], new: Sequence[Constraint]) -> Iterator[Change]:

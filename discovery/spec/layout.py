@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field as Attribute
 
-from .base import HexBytes, Model, Name, Quantised
+from .base import HexBytes, Model, Name, Quantised, absent
 from .constraints import Constraint
 
 Semantic = Literal[
@@ -89,9 +89,14 @@ class SelfDelimiting(Model):
 
 
 class Rest(Model):
-    """What is left of the region, minus the fixed width of the elements that follow; may be empty."""
+    """
+    What is left of the region, minus the fixed width of the elements that follow; may be empty.
+
+    ``at_most``: no more bytes than this, None for no bound: a block of a fixed size, of which the last one is shorter.
+    """
 
     kind: Literal["rest"] = "rest"
+    at_most: int | None = Attribute(default=None, ge=1, exclude_if=absent)
 
 
 Width = Annotated[Fixed | FromLength | Delimited | Run | SelfDelimiting | Rest, Attribute(discriminator="kind")]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checksums import checksum_values
+from ..checksums import checksum_values, covered, region_values
 from ..relations.timestamp import FORMS, near_times
 from ..spec import Checksum, Constant, Constraint, Count, Enum, Flags, Length, Padding, Range, Text, Timestamp
 from .framing import FAR
@@ -119,15 +119,44 @@ def checksum(leaves: Leaves, constraint: Checksum) -> NDArray[np.bool_]:
     little = leaves.field.endianness == "little"
     width = int(leaves.lengths[0]) if len(leaves) else 0
     if 0 < width <= 8 and bool((leaves.lengths == width).all()):
-        expected = checksum_values(leaves.parsed.view, leaves.rows, constraint, leaves.starts, width, little)
-        equal: NDArray[np.bool_] = leaves.unsigned == expected
+        equal: NDArray[np.bool_] = leaves.unsigned == _expected(leaves, constraint, slice(None), width, little)
         return equal
     holds = np.zeros(len(leaves), bool)
     for width in np.unique(leaves.lengths[(leaves.lengths > 0) & (leaves.lengths <= 8)]).tolist():
         k = np.flatnonzero(leaves.lengths == width)
-        expected = checksum_values(leaves.parsed.view, leaves.rows[k], constraint, leaves.starts[k], width, little)
+        expected = _expected(leaves, constraint, k, width, little)
         holds[k] = leaves.unsigned[k] == expected
     return holds
+
+
+def _expected(
+    leaves: Leaves, constraint: Checksum, k: NDArray[np.int64] | slice, width: int, little: bool
+) -> NDArray[np.uint64]:
+    view = leaves.parsed.view
+    if constraint.target is None:
+        return checksum_values(view, leaves.rows[k], constraint, leaves.starts[k], width, little)
+    begin, lengths = _target(leaves, constraint.target)
+    first, last = covered(constraint, begin[k], lengths[k])
+    return region_values(view.data, first, last, constraint, leaves.at[k], width, little)
+
+
+def _target(leaves: Leaves, target: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where in the view's data the field of that name begins which each leaf stands behind, and its bytes."""
+    parsed = leaves.parsed
+    own = (leaves.rows << 32) + leaves.starts
+    order = np.argsort(own, kind="stable")
+    own, rows = own[order], leaves.rows[order]
+    first = leaves.starts[order]
+    last = np.zeros(len(order), np.int64)
+    for _, members in _members(leaves, target):
+        row, begin = parsed.leaf_row[members].astype(np.int64), parsed.leaf_start[members].astype(np.int64)
+        owner = np.searchsorted(own, (row << 32) + begin, "right")
+        same = rows[np.minimum(owner, len(rows) - 1)] == row
+        inside = (owner < len(rows)) & same
+        np.minimum.at(first, owner[inside], begin[inside])
+        np.maximum.at(last, owner[inside], (begin + parsed.leaf_length[members])[inside])
+    back = np.argsort(order, kind="stable")
+    return parsed.view.starts[leaves.rows] + first[back], np.maximum(last - first, 0)[back]
 
 
 def text(leaves: Leaves, constraint: Text) -> NDArray[np.bool_]:

@@ -124,6 +124,17 @@ SPEC = ProtocolSpec(
             Field(name="data", width=FromLength(field="amount", scale=2, origin="length_end")),
             Repeat(name="records", stop=Until(bytes=b"\xff"), elements=[number("record", 2)]),
         ),
+        starting(
+            "blocks",
+            b"\x05",
+            number("key", 1),
+            Repeat(
+                name="blocks",
+                stop=ToEnd(),
+                elements=[Field(name="block", width=Rest(at_most=4)), number("check", 2)],
+            ),
+            number("end", 1),
+        ),
         MessageType(
             name="ber",
             guards=[ValueGuard(offset=0, width=1, mask=b"\xe0", values=[b"\x20", b"\x60", b"\xa0"])],
@@ -155,6 +166,9 @@ CHOSEN = [
     b"\x03\x00abc",
     b"\x04\x01ab\x01\x02\xff\x01",
     b"\x04\x81\x80",
+    b"\x05abcd\x01\x02efgh\x03\x04ij\x05\x06\xff",
+    b"\x05abcd\x01\x02\x03",
+    b"\x05abcd\x01\x02\x03\xff",
     b"GET  /x HTTP/1.1\r\nHost: a\r\n\r\n",
     b"put x\nno end",
     bytes.fromhex("30090201050404deadbeef"),

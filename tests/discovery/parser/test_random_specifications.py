@@ -86,7 +86,7 @@ def field(draw: Any, names: Names, depth: int) -> Field:
                 of=st.sampled_from(["space", "digit", "letter", "alnum", "printable", "zero", "ff"]),
             ),
             st.builds(SelfDelimiting, form=st.sampled_from(["ber_length", "ber_tag", "leb128", "labels"])),
-            st.just(Rest()),
+            st.builds(Rest, at_most=st.none() | st.integers(1, 6)),
         )
     )  # fmt: skip
     name = names.new()
