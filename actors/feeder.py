@@ -10,7 +10,8 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError, PendingCallsLimitExceeded, RayActorError, RayTaskError
 
-from ..cluster.manifest import OutcomeUnknownError, Stream
+from ..cluster.database import OutcomeUnknownError
+from ..cluster.manifest import Stream
 from ..discovery.errors import InputError, NotFoundError
 from .effects import Refusal
 from .fleet import Fleet

@@ -18,6 +18,7 @@ from ray.exceptions import GetTimeoutError, PendingCallsLimitExceeded, RayActorE
 from ray.util.placement_group import PlacementGroup, placement_group, placement_group_table, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from ..cluster.database import is_server
 from ..cluster.manifest import Stream
 from ..cluster.ray_start import need_cores
 from ..cluster.state import State
@@ -63,8 +64,8 @@ class Fleet:
         self.state, self.settings = state, settings or FleetSettings()
         self._prefix = f"shards-{state.id}:"
         machines = {node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}  # type: ignore[no-untyped-call]
-        if len(machines) > 1:
-            hint = "a catalog that several machines reach needs a database server, which is not supported yet"
+        if len(machines) > 1 and not is_server(state.catalog):
+            hint = "a catalog that several machines reach is on a server: QBITEL_CATALOG=postgresql://…"
             what = f"an SQLite catalog, and a Ray of {len(machines)} machines"
             raise InputError(what, where=state.catalog, hint=hint)
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from ..cluster.database import OutcomeUnknownError
 from ..cluster.entries import Entry, Merge, Registration, SnapshotEntry, object_path, shard_folder
 from ..cluster.journal import read_object, read_records
-from ..cluster.manifest import Manifest, OutcomeUnknownError
+from ..cluster.manifest import Manifest
 from ..cluster.segment import Record, encode_record, encode_segment
 from ..cluster.storage import Storage
 from ..discovery.errors import QbitelError

@@ -23,7 +23,7 @@ from random import Random
 
 import numpy as np
 
-from ..cluster.catalog import open_engine
+from ..cluster.database import open_engine
 from ..cluster.ledger import Ledger
 from ..cluster.manifest import Manifest, Stream
 from ..cluster.storage import Storage

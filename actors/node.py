@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from ..cluster.entries import NEVER, BatchKey
-from ..cluster.manifest import Manifest, OutcomeUnknownError, Stream
+from ..cluster.database import OutcomeUnknownError
+from ..cluster.entries import NEVER, BatchKey, is_key
+from ..cluster.manifest import Manifest, Stream
 from ..cluster.segment import Record, batch_digest, encode_record
 from ..cluster.storage import Storage
 from ..discovery.batch import MessageBatch
@@ -90,10 +91,10 @@ class Node:
             capture: hexadecimal SHA-256 of the capture they come from, 16 digits or more, or empty.
 
         Raises:
-            InputError: the key is empty or longer than 256 characters.
+            InputError: the key is none (``is_key``).
         """
-        if not 0 < len(key) <= 256:
-            raise InputError("a key has 1 to 256 characters", where=self.stream.name)
+        if not is_key(key):
+            raise InputError("a key has 1 to 256 printable characters", where=self.stream.name)
         digest = batch_digest(batch, capture)
         parts = divide(batch, self.stream.shards, self.settings.seed) if len(batch) else {}
         receipt = self._begin(key, digest, parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..cluster.entries import NEVER, BatchKey
+from ..cluster.entries import NEVER, BatchKey, is_key
 from ..cluster.manifest import Stream
 from ..cluster.segment import Record, batch_digest, decode_record, encode_record
 from ..discovery.batch import MessageBatch
@@ -53,10 +53,10 @@ def offer_of(stream: Stream, batch: MessageBatch, key: str, *, made: int = NEVER
         key, made, capture: as of ``Node.append``.
 
     Raises:
-        InputError: the key is empty or longer than 256 characters.
+        InputError: the key is none (``is_key``).
     """
-    if not 0 < len(key) <= 256:
-        raise InputError("a key has 1 to 256 characters", where=stream.name)
+    if not is_key(key):
+        raise InputError("a key has 1 to 256 printable characters", where=stream.name)
     seed = DiscoverySettings.model_validate(stream.settings).seed
     digest = batch_digest(batch, capture)
     parts = divide(batch, stream.shards, seed) if len(batch) else {}

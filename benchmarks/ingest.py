@@ -23,7 +23,7 @@ import sqlalchemy
 from benchmarks.message_statistics import batch, updated
 from qbitel.actors.ingest import ingest
 from qbitel.actors.node import Node
-from qbitel.cluster.catalog import open_engine
+from qbitel.cluster.database import open_engine
 from qbitel.cluster.manifest import Manifest, Stream
 from qbitel.cluster.storage import Storage
 from qbitel.discovery.settings import DiscoverySettings

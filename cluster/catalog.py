@@ -1,8 +1,9 @@
 """
 The catalog: discoveries and specifications in one SQL database.
 
-One node keeps it in an SQLite file (write-ahead log), shared by the processes that answer HTTP and those that run
-discoveries. Progress and cancellation travel through it too, so nothing is lost when one of them restarts.
+One node keeps it in an SQLite file (write-ahead log), several on a PostgreSQL server; the processes that answer HTTP
+and those that run discoveries share it. Progress and cancellation travel through it too, so nothing is lost when one of
+them restarts.
 """
 
 from __future__ import annotations
@@ -13,30 +14,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    Connection,
-    CursorResult,
-    DateTime,
-    Engine,
-    String,
-    create_engine,
-    delete,
-    event,
-    func,
-    select,
-    update,
-)  # fmt: skip
+from sqlalchemy import JSON, BigInteger, CursorResult, DateTime, Engine, String, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from .database import Base, aware, open_engine
 
 WAITING, RUNNING = "waiting", "running"
 DONE, PARTIAL, FAILED, CANCELLED = "done", "partial", "failed", "cancelled"
 FINISHED = (DONE, PARTIAL, FAILED, CANCELLED)
-
-
-class Base(DeclarativeBase):
-    """Base of the tables."""
 
 
 class _Job(Base):
@@ -61,7 +47,7 @@ class _Specification(Base):
     id: Mapped[str] = mapped_column(String(20), index=True)
     protocol: Mapped[str] = mapped_column(String(64))
     stored: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    messages: Mapped[int]
+    messages: Mapped[int] = mapped_column(BigInteger)
     document: Mapped[bytes]
 
 
@@ -99,40 +85,9 @@ class StoredSpecification:
     document: bytes
 
 
-def open_engine(path: Path, *, durable: bool = False, patience_s: float = 30.0) -> Engine:
-    """
-    Open (or create) the SQLite file of all tables; those of modules not imported yet are made by a later call.
-
-    Args:
-        durable: a commit is on the disk when it returns, and transactions run one after the other from their first
-            statement on, but those of an engine with the execution option ``reads``. Without, the last commits may be
-            lost with the power.
-        patience_s: how long to wait for another that writes.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": patience_s})
-
-    @event.listens_for(engine, "connect")
-    def _prepare(connection: Any, _: Any) -> None:
-        for pragma in ("journal_mode=WAL", f"synchronous={'FULL' if durable else 'NORMAL'}", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
-        if durable:
-            connection.isolation_level = None  # or the driver begins transactions itself, as late as it can
-
-    if durable:
-
-        @event.listens_for(engine, "begin")
-        def _begin(connection: Connection) -> None:
-            reads = connection.get_execution_options().get("reads", False)
-            connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
-
-    Base.metadata.create_all(engine)
-    return engine
-
-
-def open_catalog(path: Path) -> Catalog:
-    """Open (or create) the catalog in an SQLite file."""
-    return Catalog(open_engine(path))
+def open_catalog(catalog: str | Path) -> Catalog:
+    """Open the catalog in an SQLite file, which is made where there is none, or on a server."""
+    return Catalog(open_engine(catalog))
 
 
 class Catalog:
@@ -273,8 +228,3 @@ def _job(row: _Job) -> Job:
 def _specification(row: _Specification) -> StoredSpecification:
     stored = aware(row.stored)
     return StoredSpecification(row.id, row.digest, row.protocol, row.messages, stored, row.document)
-
-
-def aware(moment: datetime) -> datetime:
-    """Return the moment with its zone: SQLite keeps none, and everything that was written is UTC."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

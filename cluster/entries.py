@@ -12,6 +12,11 @@ from dataclasses import dataclass
 NEVER = 1 << 62  # `made` of a key that is kept for ever, as those of files are
 
 
+def is_key(text: str) -> bool:
+    """Return whether a text may name a batch: 1 to 256 printable characters, which every database keeps as they are."""
+    return 0 < len(text) <= 256 and text.isprintable()
+
+
 @dataclass(frozen=True, slots=True)
 class BatchKey:
     """

@@ -8,26 +8,19 @@ and (3) inserts the keys of its batches, each once for a stream and a virtual sh
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
-from sqlalchemy.exc import DBAPIError
 
-from ..discovery.errors import InputError, NotFoundError, QbitelError
+from ..discovery.errors import InputError, NotFoundError
+from .database import transaction
 from .entries import Entry, Merge, Outcome, Registered, Registration, Rejected, SnapshotEntry, Superseded
 from .manifest_tables import EntryRow, KeyRow, LeaseRow, SnapshotRow, StreamRow
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 _AT_ONCE = 400  # values of one IN (…): SQLite takes some thousands, others fewer
-
-
-class OutcomeUnknownError(QbitelError):
-    """The database did not answer: the transaction may have happened or not, and must be looked up."""
-
-    code = "unknown-outcome"
 
 
 @dataclass(frozen=True)
@@ -83,7 +76,7 @@ class Manifest:
         if not _NAME.match(stream.name):
             hint = "1 to 100 letters, digits, '.', '_' and '-', a letter or digit first"
             raise InputError("not a name for a stream", where=stream.name, hint=hint)
-        with transaction(self._engine) as connection:
+        with transaction(self._engine, stream.name) as connection:
             row = connection.execute(select(StreamRow.__table__).where(StreamRow.name == stream.name)).one_or_none()
             if row is None:
                 values = {"name": stream.name, "shards": stream.shards, "settings": stream.settings}
@@ -122,7 +115,7 @@ class Manifest:
             expected: raise it only where it is this one; the answer is None where it is another.
         """
         at = (LeaseRow.stream == stream, LeaseRow.shard == shard)
-        with transaction(self._engine) as connection:
+        with transaction(self._engine, stream) as connection:
             epoch = connection.scalar(select(LeaseRow.epoch).where(*at).with_for_update())
             if expected is not None and epoch != expected:
                 return None
@@ -135,7 +128,7 @@ class Manifest:
     def give_back(self, stream: str, shard: int, epoch: int) -> None:
         """Say that nobody holds a virtual shard, if the lease is still of this epoch."""
         at = (LeaseRow.stream == stream, LeaseRow.shard == shard, LeaseRow.epoch == epoch)
-        with transaction(self._engine) as connection:
+        with transaction(self._engine, stream) as connection:
             connection.execute(update(LeaseRow).where(*at).values(owner=None))
 
     def leases(self, stream: str) -> list[Lease]:
@@ -146,7 +139,7 @@ class Manifest:
 
     def register(self, requests: Sequence[Registration]) -> list[Outcome]:
         """Decide on segments of several virtual shards in one transaction; each is taken or rejected by itself."""
-        with transaction(self._engine) as connection:
+        with transaction(self._engine, *(request.stream for request in requests)) as connection:
             digests = self._digests(connection, requests)
             outcomes: list[Outcome] = []
             for request in requests:
@@ -176,7 +169,7 @@ class Manifest:
 
         The horizon never falls, and refusing and forgetting are one transaction: no key is both forgotten and taken.
         """
-        with transaction(self._engine) as connection:
+        with transaction(self._engine, stream) as connection:
             held = connection.scalar(select(StreamRow.horizon).where(StreamRow.name == stream).with_for_update())
             if held is None:
                 raise NotFoundError("no such stream", where=stream)
@@ -201,7 +194,7 @@ class Manifest:
             Whether there is such an entry: one that was merged since is no loss, though its object is gone.
         """
         at = (EntryRow.stream == stream, EntryRow.shard == shard, EntryRow.path == path)
-        with transaction(self._engine) as connection:
+        with transaction(self._engine, stream) as connection:
             changed = connection.execute(update(EntryRow).where(*at).values(damaged=reason[:512]))
             return bool(changed.rowcount)
 
@@ -219,7 +212,7 @@ class Manifest:
             The paths of what it takes the place of; None where the lease has another epoch and nothing was done.
         """
         values = {name: getattr(snapshot, name) for name in ("position", "epoch", "path", "size", "sha256")}
-        with transaction(self._engine) as connection:
+        with transaction(self._engine, stream) as connection:
             lease = self._lease(connection, stream, shard)
             if lease is None or not self._holds(lease.epoch, snapshot.epoch):
                 return None
@@ -245,7 +238,7 @@ class Manifest:
             EntryRow.stream == merge.stream, EntryRow.shard == merge.shard,
             EntryRow.first >= merge.first, EntryRow.position <= merge.position,
         )  # fmt: skip
-        with transaction(self._engine) as connection:
+        with transaction(self._engine, merge.stream) as connection:
             snapshot = _snapshot_row(connection, merge.stream, merge.shard)
             lease = self._lease(connection, merge.stream, merge.shard)
             if lease is None or not self._holds(lease.epoch, merge.epoch):
@@ -346,16 +339,6 @@ class Manifest:
         names = ("stream", "shard", "epoch", "sequence", "path", "size", "sha256")
         values = {name: getattr(segment, name) for name in names}
         connection.execute(insert(EntryRow).values(**values, first=first, position=position, messages=messages))
-
-
-@contextmanager
-def transaction(engine: Engine) -> Iterator[Connection]:
-    """Give a transaction; OutcomeUnknownError where the database fails."""
-    try:
-        with engine.begin() as connection:
-            yield connection
-    except DBAPIError as error:
-        raise OutcomeUnknownError(f"the database failed: {error.orig}", where="catalog") from error
 
 
 def _mergeable(rows: Sequence[Row[Any]], merge: Merge) -> bool:

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from sqlalchemy import Engine, String, delete, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from .catalog import Base
-from .manifest import transaction
+from .database import Base, transaction
 
 
 class PlacementRow(Base):
@@ -46,7 +45,7 @@ class Placements:
         if not holders:
             return
         rows = [{"stream": stream, "shard": shard, "holder": holder} for shard, holder in sorted(holders.items())]
-        with transaction(self._engine) as connection:
+        with transaction(self._engine, stream) as connection:
             at = (PlacementRow.stream == stream, PlacementRow.shard.in_(list(holders)))
             connection.execute(delete(PlacementRow).where(*at))
             connection.execute(insert(PlacementRow), rows)

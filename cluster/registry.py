@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ..discovery.errors import InputError, NotFoundError
-from .catalog import Base, aware
+from .database import Base, aware
 from .storage import Storage
 
 CHAMPION, CHALLENGER = "champion", "challenger"

@@ -21,6 +21,10 @@ class ServiceSettings(BaseSettings):
     port: int = Field(8000, ge=1, le=65535, description="port the HTTP proxy listens on")
     data_dir: Path = Field(Path("qbitel-data"), description="folder of the catalog and of uploaded captures")
 
+    catalog: str | None = Field(
+        None, repr=False, description="postgresql://… of the catalog; None: an SQLite file in data_dir, for one machine"
+    )
+
     max_body_bytes: int = Field(64 << 20, ge=1024, description="largest request body; more is answered with 413")
     max_expanded_bytes: int = Field(
         512 << 20, ge=1024, description="bytes that compressed captures and Arrow bodies may expand to; else 413"
@@ -48,9 +52,9 @@ class ServiceSettings(BaseSettings):
     ray_object_store_bytes: int = Field(256 << 20, ge=80 << 20, description="its shared memory")
 
     @property
-    def catalog_path(self) -> Path:
-        """Return the file of the catalog."""
-        return self.data_dir / "catalog.sqlite"
+    def catalog_address(self) -> str:
+        """Return where the catalog is: on the server that was given, or in a file of ``data_dir``."""
+        return self.catalog or str(self.data_dir / "catalog.sqlite")
 
     @property
     def uploads(self) -> Path:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
-from pathlib import Path
 
 from sqlalchemy import Engine
 
-from .catalog import open_engine
+from .database import open_engine, shown
 from .manifest import Manifest
 from .placements import Placements
 from .storage import Storage
@@ -21,11 +20,11 @@ class State:
     Addresses of the parts; each part is opened when it is first asked for, once a copy.
 
     Attributes:
-        uri: of the storage. catalog: file of the database.
+        uri: of the storage. catalog: of the database: an SQLite file, or a server's ``postgresql://…``.
     """
 
     uri: str
-    catalog: str
+    catalog: str = field(repr=False)
 
     @cached_property
     def storage(self) -> Storage:
@@ -44,12 +43,12 @@ class State:
 
     @cached_property
     def _engine(self) -> Engine:
-        return open_engine(Path(self.catalog), durable=True)
+        return open_engine(self.catalog, durable=True)
 
     @property
     def id(self) -> str:
-        """Eight hexadecimal digits that tell this state from others of a cluster."""
-        return sha256(f"{self.uri}\n{self.catalog}".encode()).hexdigest()[:8]
+        """Eight hexadecimal digits that tell this state from others of a cluster, whatever the catalog's password."""
+        return sha256(f"{self.uri}\n{shown(self.catalog)}".encode()).hexdigest()[:8]
 
     def __reduce__(self) -> tuple[type[State], tuple[str, str]]:
         return State, (self.uri, self.catalog)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pyarrow import ArrowInvalid, fs
 
 from ..discovery.errors import InputError, NotFoundError
+
+_FLAT = ("s3", "gcs", "abfs")  # stores whose folders are but the beginnings of names
 
 
 class ExistsError(InputError):
@@ -39,37 +43,33 @@ class Storage:
     def write(self, path: str, data: bytes) -> None:
         """Write a file, in place of the one that was there."""
         there = self._at(path)
-        try:
+        with self._errors("cannot be written", path):
             if self._local:
                 _replace(Path(there), data)
                 return
             self._filesystem.create_dir(str(PurePosixPath(there).parent), recursive=True)
             with self._filesystem.open_output_stream(there) as stream:
                 stream.write(data)
-        except OSError as error:
-            raise InputError(f"cannot be written: {error}", where=self.place(path)) from error
 
     def create(self, path: str, data: bytes) -> None:
         """
         Write a file that must not exist yet; when this returns, bytes and name are on the disk or in the store.
 
-        A folder's file may be left behind cut short where the machine stops within; it is then no one's, and the
-        caller takes another name. An object store is asked to refuse a name that exists (``If-None-Match``).
+        A folder's file may be left behind cut short where the machine stops within, and an object whole where the
+        store's answer was lost; it is then no one's, and the caller takes another name. An object store is asked to
+        refuse a name that exists (``If-None-Match``).
 
         Raises:
             ExistsError: there is a file of that path. InputError: it cannot be written.
         """
-        try:
+        with self._errors("cannot be written", path):
             if self._local:
                 _create(Path(self._at(path)), data)
                 return
             there, filesystem = self._at(path), self._conditional()
-            filesystem.makedirs(str(PurePosixPath(there).parent), exist_ok=True)
+            if self._filesystem.type_name not in _FLAT:
+                filesystem.makedirs(str(PurePosixPath(there).parent), exist_ok=True)
             filesystem.pipe_file(there, data, mode="create")
-        except FileExistsError as error:
-            raise ExistsError("exists already", where=self.place(path)) from error
-        except OSError as error:
-            raise InputError(f"cannot be written: {error}", where=self.place(path)) from error
 
     def read(self, path: str, limit: int = 1 << 30) -> bytes:
         """
@@ -78,26 +78,23 @@ class Storage:
         Raises:
             NotFoundError: there is none. InputError: it is larger than ``limit`` bytes.
         """
-        try:
-            with self._filesystem.open_input_file(self._at(path)) as file:
-                if file.size() > limit:
-                    raise InputError(f"larger than {limit} bytes", where=self.place(path))
-                data: bytes = file.read()
-                return data
-        except FileNotFoundError:
-            raise NotFoundError("does not exist", where=self.place(path)) from None
-        except OSError as error:
-            raise InputError(f"cannot be read: {error}", where=self.place(path)) from error
+        with self._errors("cannot be read", path), self._filesystem.open_input_file(self._at(path)) as file:
+            if file.size() > limit:
+                raise InputError(f"larger than {limit} bytes", where=self.place(path))
+            data: bytes = file.read()
+            return data
 
     def exists(self, path: str) -> bool:
         """Say whether there is a file of that path."""
-        (info,) = self._filesystem.get_file_info([self._at(path)])
+        with self._errors("cannot be read", path):
+            (info,) = self._filesystem.get_file_info([self._at(path)])
         return bool(info.type == fs.FileType.File)
 
     def names(self, folder: str = "") -> list[str]:
         """Return the names of files and folders right below a folder, in order; none where it does not exist."""
         chosen = fs.FileSelector(self._at(folder), allow_not_found=True)
-        names = [info.base_name for info in self._filesystem.get_file_info(chosen)]
+        with self._errors("cannot be listed", folder):
+            names = [info.base_name for info in self._filesystem.get_file_info(chosen)]
         return sorted(name for name in names if name and not name.endswith(".partial"))
 
     def delete(self, path: str) -> None:
@@ -105,11 +102,12 @@ class Storage:
         there = self._at(path)
         if there == self._root:
             raise InputError("the whole storage is not deleted", where=self.uri)
-        (info,) = self._filesystem.get_file_info([there])
-        if info.type == fs.FileType.Directory:
-            self._filesystem.delete_dir(there)
-        elif info.type == fs.FileType.File:
-            self._filesystem.delete_file(there)
+        with self._errors("cannot be deleted", path):
+            (info,) = self._filesystem.get_file_info([there])
+            if info.type == fs.FileType.Directory:
+                self._filesystem.delete_dir(there)
+            elif info.type == fs.FileType.File:
+                self._filesystem.delete_file(there)
 
     def place(self, path: str) -> str:
         """Return the full address of a path, for people and for other programs."""
@@ -125,11 +123,32 @@ class Storage:
                 f"nothing can write here without overwriting: {error}", where=self.uri, hint=hint
             ) from error
 
+    @contextmanager
+    def _errors(self, what: str, path: str) -> Iterator[None]:
+        """Let failures of the file system be the engine's errors."""
+        try:
+            yield
+        except FileExistsError as error:
+            raise ExistsError("exists already", where=self.place(path)) from error
+        except FileNotFoundError:
+            raise NotFoundError("does not exist", where=self.place(path)) from None
+        except _failures() as error:
+            raise InputError(f"{what}: {error}", where=self.place(path)) from error
+
     def _at(self, path: str) -> str:
         parts = PurePosixPath(path).parts
         if path.startswith("/") or ".." in parts:
             raise InputError("not a path below the storage", where=path)
         return "/".join([self._root, *parts])
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Return what file systems raise: botocore's errors, which come with s3fs, are no OSError."""
+    try:
+        from botocore.exceptions import BotoCoreError
+    except ImportError:
+        return (OSError,)
+    return OSError, BotoCoreError
 
 
 def _open(uri: str) -> tuple[Any, str]:

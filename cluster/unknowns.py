@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ..discovery.batch import MessageView
 from ..discovery.classifier.clusters import MAX_CLUSTERS, Signature, UnknownClusters, name_of, signature_of
-from .catalog import Base
+from .database import Base
 
 
 class _Unknown(Base):

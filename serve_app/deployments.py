@@ -22,7 +22,7 @@ class DiscoveryWorker:
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
-        self._catalog: Catalog = open_catalog(settings.catalog_path)
+        self._catalog: Catalog = open_catalog(settings.catalog_address)
 
     async def run(self, job: str) -> None:
         """Run a discovery to its end; nothing happens where another worker has taken it."""
@@ -44,7 +44,7 @@ class Gateway:
         async def start(job: str) -> None:
             await self._workers.run.remote(job)
 
-        return build_app(Service(self._settings, open_catalog(self._settings.catalog_path), start))
+        return build_app(Service(self._settings, open_catalog(self._settings.catalog_address), start))
 
 
 def application(settings: ServiceSettings) -> Application:

@@ -65,13 +65,13 @@ def open_state(uri: str, *, create: bool = False) -> State:
     Raises:
         InputError: there are none, and they shall not be made.
     """
+    from ..cluster.database import is_server
     from ..cluster.state import State
 
-    path = _catalog(uri)
-    if not create and not path.exists():
-        raise InputError("no catalog of journals", where=str(path), hint="qbitel ingest makes one")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return State(uri if "://" in uri else str(Path(uri).resolve()), str(path.resolve()))
+    catalog = _catalog(uri)
+    if not is_server(catalog) and not create and not Path(catalog).exists():
+        raise InputError("no catalog of journals", where=catalog, hint="qbitel ingest makes one")
+    return State(uri if "://" in uri else str(Path(uri).resolve()), catalog)
 
 
 def open_manifest(uri: str, *, create: bool = False) -> Manifest:
@@ -84,18 +84,20 @@ def open_manifest(uri: str, *, create: bool = False) -> Manifest:
     return open_state(uri, create=create).manifest
 
 
-def _catalog(uri: str) -> Path:
+def _catalog(uri: str) -> str:
+    """Return the address of the catalog that belongs to a storage: ``QBITEL_CATALOG``, or a file."""
     folder = os.environ.get("QBITEL_DATA_DIR", DATA) if "://" in uri else uri
-    return Path(folder) / "catalog.sqlite"
+    return os.environ.get("QBITEL_CATALOG") or str((Path(folder) / "catalog.sqlite").resolve())
 
 
 def open_registry(uri: str) -> Registry:
     """
     Return the registry whose weights lie in that storage.
 
-    Its catalog lies in the storage where that is a folder, else in the folder ``QBITEL_DATA_DIR`` of this machine.
+    Its catalog is on the server ``QBITEL_CATALOG``, or else a file: in the storage where that is a folder, otherwise in
+    the folder ``QBITEL_DATA_DIR`` of this machine.
     """
-    from ..cluster.catalog import open_engine
+    from ..cluster.database import open_engine
     from ..cluster.registry import Registry
 
     return Registry(open_engine(_catalog(uri)), open_storage(uri))

@@ -15,7 +15,7 @@ from qbitel.actors.kills import run_kills
 from qbitel.actors.limits import ShardLimits
 from qbitel.actors.node import Node
 from qbitel.actors.routing import divide, shards_of
-from qbitel.cluster.catalog import open_engine
+from qbitel.cluster.database import open_engine
 from qbitel.cluster.manifest import Manifest, Stream
 from qbitel.cluster.storage import Storage
 from qbitel.cluster.verify import verify_stream

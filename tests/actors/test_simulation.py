@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from qbitel.actors.effects import Effect
 from qbitel.actors.simulation.campaign import run_campaign
 from qbitel.actors.simulation.world import Guards, SimulatedCatalog
-from qbitel.cluster.catalog import open_engine
+from qbitel.cluster.database import open_engine
 from qbitel.cluster.entries import BatchKey, Merge, Registration, SnapshotEntry
 from qbitel.cluster.ledger import Ledger
 from qbitel.cluster.manifest import Manifest, Stream

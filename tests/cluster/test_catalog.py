@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -12,9 +11,9 @@ from qbitel.cluster.catalog import CANCELLED, DONE, FAILED, RUNNING, WAITING, Ca
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
+def catalog(catalog_address: str) -> Iterator[Catalog]:
     """Give an empty catalog."""
-    opened = open_catalog(tmp_path / "catalog.sqlite")
+    opened = open_catalog(catalog_address)
     yield opened
     opened.close()
 

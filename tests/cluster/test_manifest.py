@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete, update
 
-from qbitel.cluster.catalog import open_engine
+from qbitel.cluster.database import OutcomeUnknownError, open_engine, transaction
 from qbitel.cluster.entries import (
     NEVER,
     BatchKey,
@@ -22,14 +23,15 @@ from qbitel.cluster.entries import (
     Superseded,
     object_path,
 )
-from qbitel.cluster.manifest import Manifest, OutcomeUnknownError, Stream
+from qbitel.cluster.manifest import Manifest, Stream
+from qbitel.cluster.manifest_tables import KeyRow, StreamRow
 from qbitel.discovery.errors import InputError, NotFoundError
 
 
 @pytest.fixture
-def manifest(tmp_path: Path) -> Iterator[Manifest]:
+def manifest(catalog_address: str) -> Iterator[Manifest]:
     """Give an empty manifest with the stream "plant"."""
-    opened = Manifest(open_engine(tmp_path / "catalog.sqlite", durable=True))
+    opened = Manifest(open_engine(catalog_address, durable=True))
     opened.add_stream(Stream("plant", 64, {"seed": 0}, None, 0))
     yield opened
     opened.close()
@@ -160,6 +162,42 @@ def test_of_many_that_register_one_batch_one_does(manifest: Manifest) -> None:
         given = list(pool.map(lambda n: manifest.register([segment("k", sequence=n)])[0], range(8)))
     assert given.count(Registered(0)) == 1
     assert given.count(Rejected(known=frozenset({"k"}))) == 7
+
+
+def test_of_many_that_take_a_shard_each_has_an_epoch_of_its_own(manifest: Manifest) -> None:
+    """Eight threads that take a shard nobody had get the epochs from 1 to 8; the last one holds it."""
+    with ThreadPoolExecutor(8) as pool:
+        epochs = list(pool.map(lambda n: manifest.take_lease("plant", 3, f"o{n}"), range(8)))
+    assert sorted(epochs) == list(range(1, 9))
+    (lease,) = manifest.leases("plant")
+    assert (lease.epoch, lease.owner) == (8, f"o{epochs.index(8)}")
+
+
+def test_of_two_contents_under_one_key_one_is_taken(manifest: Manifest) -> None:
+    """Two shards that register other messages under the same keys at once do not both succeed."""
+    for shard in (3, 4):
+        manifest.take_lease("plant", shard, "a")
+    pairs = [(n, shard) for n in range(12) for shard in (3, 4)]
+    with ThreadPoolExecutor(8) as pool:
+        given = pool.map(
+            lambda at: manifest.register([segment(f"k{at[0]}", shard=at[1], sequence=at[0], digest=f"d{at[1]}")])[0],
+            pairs,
+        )
+    taken = [at for at, outcome in zip(pairs, given, strict=True) if isinstance(outcome, Registered)]
+    assert sorted(number for number, _ in taken) == list(range(12))
+
+
+def test_registration_waits_for_who_forgets_keys(manifest: Manifest) -> None:
+    """A key that is being forgotten while it is offered again is refused: it is never taken a second time."""
+    manifest.take_lease("plant", 3, "a")
+    registered(manifest, segment("old", made=50))
+    with ThreadPoolExecutor(1) as pool:
+        with transaction(manifest._engine, "plant") as connection:
+            connection.execute(update(StreamRow).values(horizon=100))
+            connection.execute(delete(KeyRow))
+            answer = pool.submit(manifest.register, [segment("old", sequence=1, made=50)])
+            assert not wait([answer], timeout=0.2).done
+        assert answer.result() == [Rejected(forgotten=frozenset({"old"}))]
 
 
 def test_database_that_does_not_answer_is_an_unknown_outcome(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from qbitel.cluster.catalog import open_engine
+from qbitel.cluster.database import open_engine
 from qbitel.cluster.registry import CHALLENGER, CHAMPION, Registry
 from qbitel.cluster.storage import Storage
 from qbitel.discovery.errors import InputError, NotFoundError
@@ -22,9 +22,9 @@ def weights(value: float) -> bytes:
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Registry]:
+def registry(catalog_address: str, tmp_path: Path) -> Iterator[Registry]:
     """Give an empty registry."""
-    engine = open_engine(tmp_path / "catalog.sqlite")
+    engine = open_engine(catalog_address)
     yield Registry(engine, Storage(tmp_path))
     engine.dispose()
 

@@ -10,9 +10,11 @@ from qbitel.cluster.storage import ExistsError, Storage
 from qbitel.discovery.errors import InputError, NotFoundError
 
 
-@pytest.fixture(params=["folder", "memory"])
+@pytest.fixture(params=["folder", "memory", "s3"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
-    """Give an empty storage: a folder, then a file system of fsspec."""
+    """Give an empty storage: a folder, a file system of fsspec, an object store."""
+    if request.param == "s3":
+        return Storage(f"{request.getfixturevalue('object_store')}/{tmp_path.name}")
     return Storage(tmp_path / "kept" if request.param == "folder" else f"memory://{tmp_path.name}")
 
 

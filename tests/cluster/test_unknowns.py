@@ -31,9 +31,9 @@ def test_what_one_has_named_others_call_the_same(tmp_path: Path) -> None:
     assert one.name(halves(12)[1]) == two.name(halves(12)[0])
 
 
-def test_two_that_meet_a_protocol_at_once_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_that_meet_a_protocol_at_once_agree(catalog_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who finds that another was quicker, after it has read the catalog, takes the name that the other gave."""
-    quick, slow = (UnknownNames(open_catalog(tmp_path / "catalog.sqlite").engine) for _ in range(2))
+    quick, slow = (UnknownNames(open_catalog(catalog_address).engine) for _ in range(2))
     first, second = halves(11)
     read_on, given = slow._read_on, []
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load
 
-from qbitel.cluster.catalog import open_engine
+from qbitel.cluster.database import open_engine
 from qbitel.cluster.registry import CHAMPION, Registry
 from qbitel.cluster.storage import Storage
 from qbitel.discovery.errors import InputError, NotFoundError

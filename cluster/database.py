@@ -1,0 +1,161 @@
+"""
+The catalog's database: an SQLite file where one machine writes it, a PostgreSQL server where several do.
+
+Transactions that write to one stream run one after the other on both, each seeing all that the one before it wrote:
+SQLite lets one write at a time, and on PostgreSQL they begin with a lock named after the stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.orm import DeclarativeBase
+
+from ..discovery.errors import InputError, QbitelError
+
+_SERVERS = ("postgresql", "postgresql+psycopg")
+_TABLES = "tables"  # the lock of those who make the tables
+# A client that vanished in the middle of a transaction holds its locks until the server sees it, by default for hours.
+_PEER_TIMES = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
+_SESSION = {
+    "idle_in_transaction_session_timeout": 5_000, "tcp_keepalives_idle": 5, "tcp_keepalives_interval": 2,
+    "tcp_keepalives_count": 3, "tcp_user_timeout": 10_000,
+}  # fmt: skip
+_CONNECT_S = 5
+
+
+class OutcomeUnknownError(QbitelError):
+    """The database did not answer: the transaction may have happened or not, and must be looked up."""
+
+    code = "unknown-outcome"
+
+
+class Base(DeclarativeBase):
+    """Base of the tables."""
+
+
+def is_server(catalog: str) -> bool:
+    """Return whether an address is of a database server, which several machines reach, and not a file of this one."""
+    return "://" in catalog
+
+
+def shown(catalog: str) -> str:
+    """Return the address of a catalog without its password."""
+    return _server_url(catalog).render_as_string(hide_password=True) if is_server(catalog) else catalog
+
+
+def open_engine(catalog: str | Path, *, durable: bool = False, patience_s: float = 30.0) -> Engine:
+    """
+    Open the database of all tables, and make those that are missing; of modules imported later a later call does.
+
+    Args:
+        catalog: an SQLite file, which is made where there is none, or ``postgresql://user:password@host/database``.
+        durable: a commit is on the disk when it returns, and transactions on an SQLite file run one after the other
+            from their first statement on, but those of an engine with the execution option ``reads``. Without, the last
+            commits to an SQLite file may be lost with the power. A server's commits are on its disk in any case.
+        patience_s: how long to wait for another that writes, and for a server to answer.
+
+    Raises:
+        InputError: the address is of no database that is supported, or its driver is not installed.
+        OutcomeUnknownError: the database does not answer.
+    """
+    server = is_server(str(catalog))
+    engine = _open_server(str(catalog), patience_s) if server else _open_file(Path(catalog), durable, patience_s)
+    with transaction(engine, _TABLES) as connection:
+        Base.metadata.create_all(connection)
+    return engine
+
+
+@contextmanager
+def transaction(engine: Engine, *streams: str) -> Iterator[Connection]:
+    """
+    Give a transaction; those that name the same stream run one after the other.
+
+    Raises:
+        OutcomeUnknownError: the database fails.
+    """
+    try:
+        with engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                for stream in sorted(set(streams)):
+                    connection.execute(_LOCK, {"stream": stream})
+            yield connection
+    except DBAPIError as error:
+        raise OutcomeUnknownError(f"the database failed: {error.orig}", where="catalog") from error
+
+
+_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:stream, 0))")
+
+
+def aware(moment: datetime) -> datetime:
+    """Return the moment with its zone: SQLite keeps none, and everything that was written is UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _open_file(path: Path, durable: bool, patience_s: float) -> Engine:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": patience_s})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _: Any) -> None:
+        for pragma in ("journal_mode=WAL", f"synchronous={'FULL' if durable else 'NORMAL'}", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+        if durable:
+            connection.isolation_level = None  # or the driver begins transactions itself, as late as it can
+
+    if durable:
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN" if _reads(connection) else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _open_server(catalog: str, patience_s: float) -> Engine:
+    waits = f"{int(patience_s * 1000)}ms"
+    session = {**_SESSION, "statement_timeout": waits, "lock_timeout": waits}
+    try:
+        engine = create_engine(
+            _server_url(catalog), connect_args={"connect_timeout": _CONNECT_S, **_PEER_TIMES}, pool_pre_ping=True,
+            # Each statement sees what is committed when it begins, so also what the lock before it waited for.
+            isolation_level="READ COMMITTED",
+        )  # fmt: skip
+    except ImportError as error:
+        raise InputError(f"{error.name} is not installed", where=shown(catalog), hint="qbitel[cluster]") from error
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _: Any) -> None:
+        for name, value in session.items():
+            connection.execute("SELECT set_config(%s, %s, false)", (name, str(value)))
+        durable = "SELECT set_config('synchronous_commit', 'on', false)"
+        connection.execute(f"{durable} WHERE current_setting('synchronous_commit') = 'off'")
+        connection.commit()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        if _reads(connection):
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+
+    return engine
+
+
+def _reads(connection: Connection) -> bool:
+    return bool(connection.get_execution_options().get("reads", False))
+
+
+def _server_url(catalog: str) -> URL:
+    try:
+        url = make_url(catalog)
+    except ArgumentError as error:
+        raise InputError("not the address of a database", where="catalog") from error
+    if url.drivername not in _SERVERS:
+        hint = "a file of SQLite, or postgresql://user:password@host/database"
+        raise InputError(f"no catalog is kept in {url.drivername}", where="catalog", hint=hint)
+    return url.set(drivername=_SERVERS[1])
