@@ -39,14 +39,14 @@ def discover_journal(
     Find the specification of a stream in this process, from its journal; nobody who feeds it is disturbed.
 
     Raises:
-        InputError: the stream holds no messages, or an object is missing or damaged.
+        InputError: the stream holds no messages, some were erased meanwhile, or an object is missing or damaged.
     """
     statistics, positions = read_journal(state, stream)
 
     def confirm(spec: ProtocolSpec) -> Confirmation:
         return confirm_journal(state, stream, positions, Confirmer(spec, statistics.settings))
 
-    return _concluded(stream, statistics, confirm, progress, clock)
+    return _concluded(state, stream, statistics, confirm, progress, clock)
 
 
 def discover_fleet(
@@ -63,13 +63,17 @@ def discover_fleet(
     def confirm(spec: ProtocolSpec) -> Confirmation:
         return fleet.confirm(stream, spec, positions)
 
-    return _concluded(stream, statistics, confirm, progress, clock)
+    return _concluded(fleet.state, stream, statistics, confirm, progress, clock)
 
 
 def _concluded(
-    stream: Stream, statistics: MessageStatistics, confirm: Confirm, progress: Progress | None, clock: Clock | None
-) -> DiscoveryResult:
+    state: State, stream: Stream, statistics: MessageStatistics, confirm: Confirm, progress: Progress | None,
+    clock: Clock | None,
+) -> DiscoveryResult:  # fmt: skip
     if statistics.empty:
         raise InputError("no messages in it", where=stream.name, hint="qbitel ingest adds some")
     orchestrator = ProtocolDiscoveryOrchestrator(DiscoverySettings.model_validate(stream.settings))
-    return orchestrator.conclude(known_of(stream), statistics, confirm, progress=progress, clock=clock)
+    result = orchestrator.conclude(known_of(stream), statistics, confirm, progress=progress, clock=clock)
+    if state.manifest.stream(stream.name).erasures != stream.erasures:
+        raise InputError("messages were erased while it was read", where=stream.name, hint="try again")
+    return result

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from ..cluster.entries import BatchKey, Entry, SnapshotEntry
+from ..cluster.buckets import Span, Times
+from ..cluster.entries import BatchKey, Change, Entry, SnapshotEntry
 
 
 class Refusal(Enum):
@@ -22,6 +23,33 @@ class Refusal(Enum):
     def retry(self) -> bool:
         """Whether sending the batch again, under the same key, may succeed."""
         return self in (Refusal.BUSY, Refusal.MOVED, Refusal.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """
+    What was taken out of a journal.
+
+    Attributes:
+        messages: erased. segments: objects that are gone. rewritten: of these, written anew without what was erased.
+        bytes: by which segments are less. unread: segments that cannot be read and may hold messages of the span.
+    """
+
+    messages: int = 0
+    segments: int = 0
+    rewritten: int = 0
+    bytes: int = 0
+    unread: tuple[str, ...] = ()
+
+    def __add__(self, other: Removed) -> Removed:
+        """Return both together."""
+        return Removed(
+            self.messages + other.messages, self.segments + other.segments, self.rewritten + other.rewritten,
+            self.bytes + other.bytes, self.unread + other.unread,
+        )  # fmt: skip
+
+
+NOTHING = Removed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +116,7 @@ class Register:
     size: int
     sha256: str
     keys: tuple[BatchKey, ...]
+    times: Times
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +190,41 @@ class Discard:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteErasure:
+    """Read entries, and write of each what is left without the span: ErasureWritten or ErasureFailed."""
+
+    epoch: int
+    sequence: int
+    entries: tuple[Entry, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterErasure:
+    """Change the journal, and forget the snapshot: ErasureAnswered or ErasureUnknown."""
+
+    epoch: int
+    span: Span
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """Tell who asked that no message of the span is in the journal, and what was removed; no answer."""
+
+    request: int
+    removed: Removed
+
+
+@dataclass(frozen=True, slots=True)
+class NotErased:
+    """Tell who asked that nothing was erased; no answer."""
+
+    request: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class GiveBack:
     """Tell the catalog that nobody holds the shard: GivenBack."""
 
@@ -169,5 +233,6 @@ class GiveBack:
 
 Effect = (
     TakeLease | ReadManifest | LoadSnapshot | CountSegment | Quarantine | Sweep | WriteSegment | Register | Count
-    | Acknowledge | Refuse | WriteSnapshot | RegisterSnapshot | WriteMerged | RegisterMerged | Discard | GiveBack
+    | Acknowledge | Refuse | WriteSnapshot | RegisterSnapshot | WriteMerged | RegisterMerged | Discard | WriteErasure
+    | RegisterErasure | Erased | NotErased | GiveBack
 )  # fmt: skip

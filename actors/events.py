@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..cluster.entries import BatchKey, Entry, Outcome, SnapshotEntry
+from ..cluster.buckets import Span, Times
+from ..cluster.entries import BatchKey, Change, Entry, Outcome, SnapshotEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ class SegmentWritten:
     path: str
     size: int
     sha256: str
+    times: Times
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,52 @@ class MergeAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class Erase:
+    """Take the messages of a part of the event time out; ``request`` is told when it is done."""
+
+    request: int
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureWritten:
+    """
+    What is left of the entries that hold messages of the span is durable.
+
+    Attributes:
+        changes: of those entries; none where no message is of the span. unread: segments that cannot be read and are
+            not wholly in the span, so that nobody knows what they hold.
+    """
+
+    epoch: int
+    changes: tuple[Change, ...]
+    unread: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureFailed:
+    """Nothing was written that counts: the messages are still there, and who asked hears why."""
+
+    epoch: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureAnswered:
+    """The catalog has changed the journal; or not, where the lease is another's."""
+
+    epoch: int
+    taken: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureUnknown:
+    """The catalog did not answer: the journal is changed or is not."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class Drain:
     """Take nothing more, finish what was begun, and give the shard back."""
 
@@ -195,6 +243,6 @@ class RecoveryFailed:
 Event = (
     Start | LeaseTaken | LeaseLost | ManifestRead | SnapshotLoaded | SnapshotDamaged | SegmentCounted | SegmentDamaged
     | Append | Flush | SegmentWritten | WriteFailed | RegistrationAnswered | RegistrationUnknown | SnapshotDue
-    | SnapshotWritten | SnapshotAnswered | MergeDue | MergeWritten | MergeAnswered | UpkeepFailed | Drain | GivenBack
-    | RecoveryFailed
+    | SnapshotWritten | SnapshotAnswered | MergeDue | MergeWritten | MergeAnswered | UpkeepFailed | Erase
+    | ErasureWritten | ErasureFailed | ErasureAnswered | ErasureUnknown | Drain | GivenBack | RecoveryFailed
 )  # fmt: skip

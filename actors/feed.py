@@ -64,14 +64,17 @@ class StreamFeed:
     Takes the messages of captures, and acknowledges them when they are in the journal.
 
     Args:
-        taker: opens the stream, which is made where there is none. shards: virtual ones, of a stream that is made here.
+        taker: opens the stream, which is made where there is none. shards, tenant: of a stream that is made here.
 
     Attributes:
         done: sums over all captures.
     """
 
-    def __init__(self, manifest: Manifest, stream: str, taker: Callable[[Stream], Taker], shards: int = 64) -> None:
-        self._manifest, self._name, self._shards, self._taker = manifest, stream, shards, taker
+    def __init__(
+        self, manifest: Manifest, stream: str, taker: Callable[[Stream], Taker], shards: int = 64, tenant: str = ""
+    ) -> None:
+        self._manifest, self._name, self._taker = manifest, stream, taker
+        self._shards, self._tenant = shards, tenant
         self._opened: Taker | None = None
         self.done = Ingested()
 
@@ -118,6 +121,6 @@ class StreamFeed:
         framing = self.framing or protocol.known.framing
         kept = None if isinstance(framing, DatagramFraming) else framing.model_dump(mode="json")
         settings = DiscoverySettings().model_dump(mode="json")
-        stream = self._manifest.add_stream(Stream(self._name, self._shards, settings, kept, 0))
+        stream = self._manifest.add_stream(Stream(self._name, self._shards, settings, kept, tenant=self._tenant))
         self._opened = self._taker(stream)
         return self._opened

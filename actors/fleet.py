@@ -18,6 +18,7 @@ from ray.exceptions import GetTimeoutError, PendingCallsLimitExceeded, RayActorE
 from ray.util.placement_group import PlacementGroup, placement_group, placement_group_table, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from ..cluster.buckets import Span
 from ..cluster.database import is_server
 from ..cluster.manifest import Stream
 from ..cluster.ray_start import need_cores
@@ -27,6 +28,7 @@ from ..discovery.errors import InputError, LimitError, NotFoundError
 from ..discovery.settings import DiscoverySettings
 from ..discovery.spec import ProtocolSpec
 from ..discovery.statistics import MessageStatistics
+from .effects import NOTHING, Removed
 from .holder import Held, HolderLimits, ShardHolder, merged
 from .moving import Moved, balance, drain, move, settle
 
@@ -136,6 +138,19 @@ class Fleet:
             ]
             answers: list[Any] = ray.get(calls, timeout=self.settings.patience_s)
             return answers
+
+    def erase(self, stream: Stream, span: Span) -> Removed:
+        """
+        Take messages out of a stream by those who hold its shards.
+
+        Raises:
+            InputError: a shard is with nobody, or storage or catalog failed; doing it again does the rest.
+        """
+        names = sorted(set(settle(self.state, self, stream).values()))
+        answers: list[tuple[Removed, set[int]]] = self._ask_all(dict.fromkeys(names, ("erase", stream.name, span)))
+        if sum(len(held) for _, held in answers) != stream.shards:
+            raise InputError("shards were moved while messages were erased", where=stream.name, hint="run it again")
+        return sum((removed for removed, _ in answers), NOTHING)
 
     def rescale(self, count: int, moved: Moved | None = None) -> int:
         """

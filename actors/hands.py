@@ -8,7 +8,8 @@ from hashlib import sha256
 from typing import Any
 
 from ..cluster.database import OutcomeUnknownError
-from ..cluster.entries import Entry, Merge, Registration, SnapshotEntry, object_path, shard_folder
+from ..cluster.entries import Change, Entry, Erasure, Merge, Registration, SnapshotEntry, object_path, shard_folder
+from ..cluster.erasure import times_of, without
 from ..cluster.journal import read_object, read_records
 from ..cluster.manifest import Manifest
 from ..cluster.segment import Record, encode_record, encode_segment
@@ -36,11 +37,13 @@ class Hands:
     Args:
         tell: takes what a sender is told: request, and None or why it was refused.
         report: takes what people must know: damaged objects.
+        erased: takes what who asked for an erasure is told: request, and what was removed or why nothing was.
     """
 
     def __init__(
         self, storage: Storage, manifest: Manifest, stream: str, shard: int, owner: str, tally: Tally,
         tell: Callable[[int, do.Refusal | None], None], report: Callable[[str], None],
+        erased: Callable[[int, do.Removed | str], None],
     ) -> None:  # fmt: skip
         self._storage, self._manifest = storage, manifest
         self._stream, self._shard, self._owner = stream, shard, owner
@@ -52,6 +55,9 @@ class Hands:
             do.Refuse: self._refuse, do.WriteSnapshot: self._write_snapshot,
             do.RegisterSnapshot: self._register_snapshot, do.WriteMerged: self._write_merged,
             do.RegisterMerged: self._register_merged, do.Discard: self._discard, do.GiveBack: self._give_back,
+            do.WriteErasure: self._write_erasure, do.RegisterErasure: self._register_erasure,
+            do.Erased: lambda effect: erased(effect.request, effect.removed),
+            do.NotErased: lambda effect: erased(effect.request, effect.reason),
         }  # fmt: skip
 
     def perform(self, effect: Effect) -> Event | None:
@@ -67,7 +73,7 @@ class Hands:
 
     def registration(self, effect: do.Register) -> Registration:
         """Return what the manifest is asked."""
-        segment = (effect.epoch, effect.sequence, effect.path, effect.size, effect.sha256, effect.keys)
+        segment = (effect.epoch, effect.sequence, effect.path, effect.size, effect.sha256, effect.keys, effect.times)
         return Registration(self._stream, self._shard, *segment)
 
     def _take_lease(self, effect: do.TakeLease) -> Event:
@@ -132,7 +138,8 @@ class Hands:
             path = self._create(effect.epoch, effect.sequence, "segment", data)
         except QbitelError as error:
             return on.WriteFailed(effect.sequence, str(error))
-        return on.SegmentWritten(effect.sequence, path, len(data), sha256(data).hexdigest())
+        times = times_of(body.record for body in effect.bodies)
+        return on.SegmentWritten(effect.sequence, path, len(data), sha256(data).hexdigest(), times)
 
     def _count(self, effect: do.Count) -> None:
         for body in effect.bodies:
@@ -181,6 +188,44 @@ class Hands:
             return on.UpkeepFailed(effect.epoch, effect.sequence)
         answer = (effect.path,) if freed is None else tuple(freed)
         return on.MergeAnswered(effect.epoch, effect.sequence, effect.position, answer)
+
+    def _write_erasure(self, effect: do.WriteErasure) -> Event:
+        changes: list[Change] = []
+        unread: list[str] = []
+        try:
+            for number, entry in enumerate(effect.entries):
+                if effect.span.covers(entry.times):
+                    changes.append(Change(entry.position, entry.path))
+                elif (change := self._left_of(effect, entry, f"{number}.segment")) is None:
+                    unread.append(self._storage.place(entry.path))
+                elif change.messages < entry.messages:
+                    changes.append(change)
+        except (QbitelError, OSError) as error:
+            return on.ErasureFailed(effect.epoch, str(error))
+        return on.ErasureWritten(effect.epoch, tuple(changes), tuple(unread))
+
+    def _left_of(self, effect: do.WriteErasure, entry: Entry, kind: str) -> Change | None:
+        """Write what is left of a segment, and return the change; None where it cannot be read."""
+        try:
+            records = read_records(self._storage, entry)
+        except QbitelError:
+            return None
+        left = without(records, effect.span)
+        messages = sum(len(record.batch) for record in left)
+        if messages in (0, entry.messages):
+            return Change(entry.position, entry.path, messages=messages)
+        data = encode_segment([encode_record(record) for record in left])
+        path = self._create(effect.epoch, effect.sequence, kind, data)
+        digest = sha256(data).hexdigest()
+        return Change(entry.position, entry.path, path, len(data), digest, messages, times_of(left))
+
+    def _register_erasure(self, effect: do.RegisterErasure) -> Event:
+        erasure = Erasure(self._stream, self._shard, effect.epoch, effect.span, effect.changes)
+        try:
+            taken = self._manifest.erase(erasure)
+        except OutcomeUnknownError:
+            return on.ErasureUnknown(effect.epoch)
+        return on.ErasureAnswered(effect.epoch, taken)
 
     def _discard(self, effect: do.Discard) -> None:
         self._storage.delete(effect.path)

@@ -12,12 +12,13 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from ..cluster.buckets import Span
 from ..cluster.manifest import Lease, Stream
 from ..cluster.state import State
 from ..discovery.confirmation import Confirmation, Confirmer
 from ..discovery.spec import ProtocolSpec
 from ..discovery.statistics import MessageStatistics
-from .effects import Refusal
+from .effects import Refusal, Removed
 from .journals import confirm_journal
 from .limits import ShardLimits
 from .node import Node, Receipt
@@ -89,6 +90,13 @@ class ShardHolder:
     def release(self, stream: str, shards: Iterable[int]) -> None:
         """Take snapshots of virtual shards and give them back."""
         self._node(stream).release(shards)
+
+    def erase(self, stream: str, span: Span) -> tuple[Removed, set[int]]:
+        """Take messages out of the virtual shards that are placed here; return what was removed, and from which."""
+        node = self._node(stream)
+        self._take(node)
+        held = node.held
+        return node.erase(span, sorted(held)), held
 
     def statistics(self, stream: str) -> Held:
         """Return the statistics of everything in the journals of the virtual shards that are placed here."""

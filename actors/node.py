@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from ..cluster.buckets import Span
 from ..cluster.database import OutcomeUnknownError
 from ..cluster.entries import NEVER, BatchKey, is_key
 from ..cluster.manifest import Manifest, Stream
@@ -17,7 +18,7 @@ from ..discovery.settings import DiscoverySettings
 from ..discovery.statistics import MessageStatistics
 from . import effects as do
 from . import events as on
-from .effects import Effect, Refusal
+from .effects import Effect, Refusal, Removed
 from .events import Event
 from .hands import Body, Hands
 from .limits import ShardLimits
@@ -74,6 +75,7 @@ class Node:
         self._live = max(1, memory // LIVE_BYTES)
         self._pool = ThreadPoolExecutor(_WRITERS, thread_name_prefix="segments")
         self._requests: list[tuple[Receipt, int]] = []
+        self._erased: dict[int, Removed | str] = {}
         self.reports: list[str] = []
         self._shards: dict[int, Shard] = {}
         self._hands: dict[int, Hands] = {}
@@ -134,15 +136,21 @@ class Node:
         """The virtual shards that take batches."""
         return {shard for shard, machine in self._shards.items() if machine.phase is Phase.OPEN}
 
-    def hold(self, shards: Iterable[int]) -> None:
-        """Take virtual shards over, whoever holds them; ``held`` says of which this came true."""
+    def hold(self, shards: Iterable[int], *before: Event) -> None:
+        """
+        Take virtual shards over, whoever holds them; ``held`` says of which this came true.
+
+        Args:
+            before: what they are told first.
+        """
         for shard in shards:
             self._shards[shard] = Shard(self._limits)
             self._hands[shard] = Hands(
                 self._storage, self._manifest, self.stream.name, shard, self._owner, Tally(self.settings), self._told,
-                self.reports.append,
+                self.reports.append, self._erased.__setitem__,
             )  # fmt: skip
-            self._tell(shard, on.Start())
+            for event in (*before, on.Start()):
+                self._tell(shard, event)
         self._work()
 
     def release(self, shards: Iterable[int]) -> None:
@@ -185,6 +193,33 @@ class Node:
             for shard in self._shards:
                 self._tell(shard, event)
             self._work()
+
+    def erase(self, span: Span, shards: Iterable[int]) -> Removed:
+        """
+        Take the messages of a part of the event time out of virtual shards, those among them that are not held yet.
+
+        When this returns, neither journal nor snapshot nor statistics have them; keys of batches stay known. Where it
+        is interrupted, some shards have them and some have not, and doing it again does the rest.
+
+        Raises:
+            InputError: a shard is held by another, or storage or catalog failed; its messages may still be there.
+        """
+        self.commit()
+        self._erased.clear()
+        wanted = list(shards)
+        for shard in wanted:
+            event = on.Erase(shard, span)
+            if shard in self._shards:
+                self._tell(shard, event)
+            else:
+                self.hold([shard], event)
+        self._work()
+        failed = {shard: why for shard in wanted if isinstance(why := self._erased.get(shard, "no answer"), str)}
+        if failed:
+            shard, why = next(iter(failed.items()))
+            what = f"nothing was erased from {len(failed)} virtual shards: {why}"
+            raise InputError(what, where=f"{self.stream.name}/{shard}", hint="run it again")
+        return sum((found for found in self._erased.values() if isinstance(found, Removed)), Removed())
 
     def close(self) -> None:
         """Finish what waits, take snapshots, and give the shards back."""

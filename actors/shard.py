@@ -18,6 +18,7 @@ from ..cluster.entries import BatchKey, Entry, Registered, Rejected
 from . import effects as do
 from . import events as on
 from .effects import Effect, Refusal
+from .erasing import Erasing
 from .events import Event
 from .limits import ShardLimits
 from .upkeep import Upkeep
@@ -66,6 +67,7 @@ class Shard:
         self._fresh = True
         self._draining = False
         self._upkeep = Upkeep(self.limits)
+        self._erasing = Erasing()
         self._doors: dict[type, Callable[[Any], list[Effect]]] = {
             on.Start: self._start, on.LeaseTaken: self._lease_taken, on.LeaseLost: self._stop,
             on.RecoveryFailed: self._stop, on.ManifestRead: self._manifest_read,
@@ -75,6 +77,8 @@ class Shard:
             on.WriteFailed: self._write_failed, on.RegistrationAnswered: self._answered,
             on.RegistrationUnknown: self._unknown, on.SnapshotDue: self._snapshot_due,
             on.MergeDue: self._merge_due, on.Drain: self._drain, on.GivenBack: self._given_back,
+            on.Erase: self._erase, on.ErasureWritten: self._erasure_written, on.ErasureFailed: self._erasure_failed,
+            on.ErasureAnswered: self._erasure_answered, on.ErasureUnknown: self._unknown,
             **dict.fromkeys(
                 (on.SnapshotWritten, on.SnapshotAnswered, on.MergeWritten, on.MergeAnswered, on.UpkeepFailed),
                 self._upkeep_event,
@@ -83,9 +87,15 @@ class Shard:
 
     def handle(self, event: Event) -> list[Effect]:
         """Return what is to be done now; a shard that has stopped refuses batches and does nothing else."""
-        if self.phase in (Phase.STOPPED, Phase.GIVEN_BACK):
-            return [do.Refuse(event.request, Refusal.MOVED)] if isinstance(event, on.Append) else []
-        return self._doors[type(event)](event)
+        if self.phase not in (Phase.STOPPED, Phase.GIVEN_BACK):
+            return self._doors[type(event)](event)
+        match event:
+            case on.Append():
+                return [do.Refuse(event.request, Refusal.MOVED)]
+            case on.Erase():
+                return [do.NotErased(event.request, Refusal.MOVED.value)]
+            case _:
+                return []
 
     @property
     def held_bytes(self) -> int:
@@ -105,9 +115,14 @@ class Shard:
 
     def _lease_taken(self, event: on.LeaseTaken) -> list[Effect]:
         self.epoch, self._sequence = event.epoch, 0
-        return [do.ReadManifest(self.position, self._fresh)]
+        return self._look_on()
+
+    def _look_on(self) -> list[Effect]:
+        return self._erasing.read() if self._erasing.wanted else [do.ReadManifest(self.position, self._fresh)]
 
     def _manifest_read(self, event: on.ManifestRead) -> list[Effect]:
+        if self._erasing.reading:
+            return self._erasing.write(self.epoch, self._number(), event.entries)
         self._replay = deque(event.entries)
         if not self._fresh:
             return self._next_segment()
@@ -125,8 +140,9 @@ class Shard:
         return [do.Quarantine(-1, "snapshot", event.reason), do.ReadManifest(-1, False)]
 
     def _next_segment(self) -> list[Effect]:
-        while self._replay and self._replay[0].damaged:
-            self.damaged.add(self._replay[0].position)
+        while self._replay and (self._replay[0].damaged or not self._replay[0].path):
+            if self._replay[0].damaged:
+                self.damaged.add(self._replay[0].position)
             self._passed(self._replay.popleft())
         if self._replay:
             return [do.CountSegment(self._replay[0])]
@@ -180,7 +196,8 @@ class Shard:
         return self._go_on()
 
     def _write(self) -> list[Effect]:
-        if self._flying or not self._waiting or self.phase not in (Phase.OPEN, Phase.DRAINING):
+        open_for_it = self.phase in (Phase.OPEN, Phase.DRAINING) and not self._erasing.wanted
+        if self._flying or not self._waiting or not open_for_it:
             return []
         size = 0
         while self._waiting and (not self._flying or size + self._head.size <= self.limits.segment_bytes):
@@ -195,7 +212,7 @@ class Shard:
     def _segment_written(self, event: on.SegmentWritten) -> list[Effect]:
         self._written = event
         keys = tuple(waiting.key for waiting in self._flying)
-        return [do.Register(self.epoch, event.sequence, event.path, event.size, event.sha256, keys)]
+        return [do.Register(self.epoch, event.sequence, event.path, event.size, event.sha256, keys, event.times)]
 
     def _write_failed(self, _: on.WriteFailed) -> list[Effect]:
         refused = [answer for waiting in self._flying for answer in self._refuse(waiting, Refusal.FAILED)]
@@ -224,7 +241,7 @@ class Shard:
             done += self._acknowledge(waiting, again=False)
         messages = sum(waiting.key.messages for waiting in flying)
         entry = (position, position, self.epoch, written.sequence, written.path, written.size, written.sha256, messages)
-        self._upkeep.passed(Entry(*entry))
+        self._upkeep.passed(Entry(*entry, times=written.times))
         return done + self._go_on()
 
     def _rejected(self, rejected: Rejected) -> list[Effect]:
@@ -262,7 +279,10 @@ class Shard:
         self.phase = Phase.STOPPED
         left = [*self._flying, *self._waiting.values()]
         self._flying, self._waiting = [], OrderedDict()
-        return [answer for waiting in left for answer in self._refuse(waiting, Refusal.MOVED)]
+        told = [answer for waiting in left for answer in self._refuse(waiting, Refusal.MOVED)]
+        while self._erasing.wanted:
+            told.append(self._erasing.failed(Refusal.MOVED.value))
+        return told
 
     def _acknowledge(self, waiting: _Waiting, *, again: bool) -> list[Effect]:
         self._held -= waiting.size
@@ -284,6 +304,8 @@ class Shard:
         if self.phase not in (Phase.OPEN, Phase.DRAINING):
             return []
         done = self._write()
+        if self._erasing.wanted:
+            return self._begin_erasing()
         leaving = self.phase is Phase.DRAINING and not self._flying and not self._waiting
         due = self._upkeep.next(self.epoch, self._sequence, self.position, leaving=leaving)
         if due is not None:
@@ -320,6 +342,30 @@ class Shard:
             case _:
                 self._upkeep.failed()
                 return self._go_on()
+
+    # Erasing: under a new epoch, so that nothing of the old one is left to be registered and all of it can be swept.
+
+    def _erase(self, event: on.Erase) -> list[Effect]:
+        self._erasing.ask(event)
+        return self._go_on()
+
+    def _begin_erasing(self) -> list[Effect]:
+        return [] if self._flying else self._unknown(None)
+
+    def _erasure_written(self, event: on.ErasureWritten) -> list[Effect]:
+        return self._erasing.register(event) or [do.Sweep(self.epoch), self._erasing.done(), *self._look_on()]
+
+    def _erasure_answered(self, event: on.ErasureAnswered) -> list[Effect]:
+        if not event.taken:
+            return self._stop(event)
+        # The snapshot is gone with what it held: statistics are counted again from what is left of the journal.
+        self.position, self._fresh = -1, True
+        self.damaged.clear()
+        self._upkeep.begin_again()
+        return [do.Sweep(self.epoch), self._erasing.done(), *self._look_on()]
+
+    def _erasure_failed(self, event: on.ErasureFailed) -> list[Effect]:
+        return [self._erasing.failed(event.reason), *self._look_on()]
 
     def _drain(self, _: on.Drain) -> list[Effect]:
         self._draining = True

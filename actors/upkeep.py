@@ -33,6 +33,11 @@ class Upkeep:
         """Forget what is in flight: its answers, if they come, are of a former epoch."""
         self.flying = None
 
+    def begin_again(self) -> None:
+        """Forget the snapshot and the entries: they are counted anew, and what comes of it is kept in a snapshot."""
+        self.snapshot_position, self.snapshot_wanted = -1, True
+        self._bytes_since, self._small, self._failed = 0, [], False
+
     def passed(self, entry: Entry) -> None:
         """Note an entry that the statistics hold now."""
         self._bytes_since += entry.size

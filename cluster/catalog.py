@@ -49,6 +49,7 @@ class _Specification(Base):
     stored: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     messages: Mapped[int] = mapped_column(BigInteger)
     document: Mapped[bytes]
+    stream: Mapped[str | None] = mapped_column(String(128), index=True)
 
 
 @dataclass(frozen=True)
@@ -184,14 +185,30 @@ class Catalog:
             session.execute(delete(_Job).where(_Job.id.in_(old)))
             return old
 
-    def add_specification(self, spec_id: str, digest: str, protocol: str, messages: int, document: bytes) -> None:
-        """Store a specification; the same document again is stored once, and counts as the newest."""
+    def add_specification(
+        self, spec_id: str, digest: str, protocol: str, messages: int, document: bytes, stream: str | None = None
+    ) -> None:
+        """
+        Store a specification; the same document again is stored once, and counts as the newest.
+
+        Args:
+            stream: the stream it was found in, whose erasure takes it too.
+        """
         now = datetime.now(UTC)
         row = _Specification(
-            digest=digest, id=spec_id, protocol=protocol, stored=now, messages=messages, document=document
-        )
+            digest=digest, id=spec_id, protocol=protocol, stored=now, messages=messages, document=document,
+            stream=stream,
+        )  # fmt: skip
         with Session(self._engine) as session, session.begin():
             session.merge(row)
+
+    def forget_specifications(self, stream: str) -> list[str]:
+        """Delete the specifications that were found in a stream, and return their ids."""
+        at = _Specification.stream == stream
+        with Session(self._engine) as session, session.begin():
+            ids = sorted(set(session.scalars(select(_Specification.id).where(at))))
+            session.execute(delete(_Specification).where(at))
+            return ids
 
     def specification(self, spec_id: str) -> StoredSpecification | None:
         """Return the newest document of a specification."""

@@ -90,6 +90,22 @@ def transaction(engine: Engine, *streams: str) -> Iterator[Connection]:
         raise OutcomeUnknownError(f"the database failed: {error.orig}", where="catalog") from error
 
 
+def scrub(engine: Engine) -> None:
+    """
+    Let the files of an SQLite database hold nothing of deleted rows; a server's are the server's.
+
+    SQLite overwrites such rows (``secure_delete``) once its write-ahead log is worked off; who reads meanwhile delays
+    that until the log is next emptied.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    connection = engine.raw_connection()  # a checkpoint is refused within a transaction
+    try:
+        connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        connection.close()
+
+
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:stream, 0))")
 
 
@@ -104,7 +120,8 @@ def _open_file(path: Path, durable: bool, patience_s: float) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _: Any) -> None:
-        for pragma in ("journal_mode=WAL", f"synchronous={'FULL' if durable else 'NORMAL'}", "foreign_keys=ON"):
+        synchronous = f"synchronous={'FULL' if durable else 'NORMAL'}"
+        for pragma in ("secure_delete=ON", "journal_mode=WAL", synchronous, "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
         if durable:
             connection.isolation_level = None  # or the driver begins transactions itself, as late as it can

@@ -7,7 +7,10 @@ as a segment, an immutable object; a segment is part of the journal once the cat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from .buckets import NO_TIMES, Span, Times
 
 NEVER = 1 << 62  # `made` of a key that is kept for ever, as those of files are
 
@@ -44,8 +47,9 @@ class Entry:
         first, position: its place in the shard's journal, from 0 without gaps; they differ in a merged segment, which
             stands for all from ``first`` to ``position``.
         epoch, sequence: of the lease it was written under, and its number there.
-        path: below the storage. size: bytes. sha256: of them all.
+        path: below the storage, empty where all of it was erased. size: bytes. sha256: of them all.
         damaged: why it was found unreadable, or an empty text.
+        times: of its messages. erased: messages that it held once and that were erased.
     """
 
     first: int
@@ -57,6 +61,8 @@ class Entry:
     sha256: str
     messages: int
     damaged: str = ""
+    times: Times = NO_TIMES
+    erased: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,7 @@ class Registration:
     size: int
     sha256: str
     keys: tuple[BatchKey, ...]
+    times: Times = NO_TIMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +136,46 @@ class Merge:
     path: str
     size: int
     sha256: str
+
+    def entry(self, parts: Sequence[Entry]) -> Entry:
+        """Return the entry that stands for these."""
+        times = NO_TIMES
+        for part in parts:
+            times = times.merge(part.times)
+        return Entry(
+            self.first, self.position, self.epoch, self.sequence, self.path, self.size, self.sha256,
+            sum(part.messages for part in parts), times=times, erased=sum(part.erased for part in parts),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """
+    What is left of an entry once messages are erased from it.
+
+    Attributes:
+        position: of the entry. was: the path of its segment until now.
+        path, size, sha256, messages, times: of what takes its place; the path is empty where nothing is left.
+    """
+
+    position: int
+    was: str
+    path: str = ""
+    size: int = 0
+    sha256: str = ""
+    messages: int = 0
+    times: Times = NO_TIMES
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """Changes of a virtual shard's journal, all of them or none; they leave no message of ``span`` in it."""
+
+    stream: str
+    shard: int
+    epoch: int
+    span: Span
+    changes: tuple[Change, ...]
 
 
 def shard_folder(stream: str, shard: int) -> str:

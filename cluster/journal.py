@@ -21,9 +21,11 @@ def read_object(storage: Storage, known: Entry | SnapshotEntry) -> bytes:
 
 def read_records(storage: Storage, entry: Entry) -> list[Record]:
     """
-    Return the records of a segment.
+    Return the records of a segment; none where all of it was erased.
 
     Raises:
         InputError: it is missing or damaged.
     """
+    if not entry.path:
+        return []
     return decode_segment(read_object(storage, entry), storage.place(entry.path))

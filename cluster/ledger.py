@@ -15,17 +15,19 @@ class Verdict:
     Attributes:
         acknowledged: messages of acknowledged batches. lost: of these, missing in the journal.
         doubled: in the journal more often than they were sent. foreign: in the journal under a key nobody sent.
+        kept: in the journal though they were erased.
     """
 
     acknowledged: int
     lost: int
     doubled: int
     foreign: int
+    kept: int = 0
 
     @property
     def sound(self) -> bool:
-        """Whether everything acknowledged is there, and nothing is there twice or out of nowhere."""
-        return not (self.lost or self.doubled or self.foreign)
+        """Whether everything acknowledged is there, and nothing is there twice, out of nowhere or though erased."""
+        return not (self.lost or self.doubled or self.foreign or self.kept)
 
 
 class Ledger:
@@ -34,6 +36,8 @@ class Ledger:
     def __init__(self) -> None:
         self._sent: dict[str, Counter[str]] = {}
         self._acknowledged: set[str] = set()
+        self._may_lack: dict[str, Counter[str]] = {}
+        self._must_lack: dict[str, Counter[str]] = {}
 
     def send(self, key: str, contents: Iterable[str]) -> None:
         """Note a batch, by its key and the hashes (or names) of its messages; sending it again notes nothing new."""
@@ -42,6 +46,11 @@ class Ledger:
     def acknowledge(self, key: str) -> None:
         """Note that a batch was acknowledged."""
         self._acknowledged.add(key)
+
+    def erase(self, key: str, contents: Iterable[str], *, done: bool) -> None:
+        """Note messages that somebody wanted erased: they may be missing, and where it was ``done`` they must be."""
+        for lack in (self._may_lack, self._must_lack)[: 1 + done]:
+            lack.setdefault(key, Counter()).update(contents)
 
     @property
     def acknowledged(self) -> int:
@@ -54,8 +63,11 @@ class Ledger:
         for key, content in journal:
             found.setdefault(key, Counter())[content] += 1
         empty: Counter[str] = Counter()
-        lost = sum((self._sent[key] - found.get(key, empty)).total() for key in self._acknowledged)
+        may, must = self._may_lack, self._must_lack
+        there = {key: found.get(key, empty) + may.get(key, empty) for key in self._acknowledged}
+        lost = sum((self._sent[key] - there[key]).total() for key in self._acknowledged)
+        kept = sum((found[key] - (self._sent[key] - must[key])).total() for key in must.keys() & found.keys())
         doubled = sum((found[key] - self._sent[key]).total() for key in found if key in self._sent)
         foreign = sum(found[key].total() for key in found if key not in self._sent)
         sent = sum(self._sent[key].total() for key in self._acknowledged)
-        return Verdict(sent, lost, doubled, foreign)
+        return Verdict(sent, lost, doubled, foreign, kept)

@@ -16,8 +16,9 @@ from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
 
 from ..discovery.errors import InputError, NotFoundError
 from .database import transaction
-from .entries import Entry, Merge, Outcome, Registered, Registration, Rejected, SnapshotEntry, Superseded
-from .manifest_tables import EntryRow, KeyRow, LeaseRow, SnapshotRow, StreamRow
+from .entries import Entry, Erasure, Merge, Outcome, Registered, Registration, Rejected, SnapshotEntry, Superseded
+from .erasure import erase_entries
+from .manifest_tables import EntryRow, KeyRow, LeaseRow, SnapshotRow, StreamRow, entry_of, values_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 _AT_ONCE = 400  # values of one IN (…): SQLite takes some thousands, others fewer
@@ -32,13 +33,18 @@ class Stream:
         shards: virtual ones, fixed for its life. settings: of its statistics, a JSON document.
         framing: how its byte streams are cut into messages, a JSON document, or None where they are datagrams.
         horizon: keys made before it (milliseconds since 1970) are refused.
+        tenant: whose it is. keep_s: messages are erased so many seconds after they were sent, or never.
+        erasures: transactions so far that took messages out of it.
     """
 
     name: str
     shards: int
     settings: dict[str, Any]
     framing: dict[str, Any] | None
-    horizon: int
+    horizon: int = 0
+    tenant: str = ""
+    keep_s: int | None = None
+    erasures: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,11 +85,10 @@ class Manifest:
         with transaction(self._engine, stream.name) as connection:
             row = connection.execute(select(StreamRow.__table__).where(StreamRow.name == stream.name)).one_or_none()
             if row is None:
-                values = {"name": stream.name, "shards": stream.shards, "settings": stream.settings}
-                connection.execute(insert(StreamRow).values(**values, framing=stream.framing, horizon=stream.horizon))
+                connection.execute(insert(StreamRow).values(**vars(stream)))
                 return stream
         found = _stream(row)
-        for name in ("shards", "settings", "framing"):
+        for name in ("shards", "settings", "framing", *(("tenant",) if stream.tenant else ())):
             if getattr(found, name) != getattr(stream, name):
                 hint = "take another name for the stream"
                 raise InputError(f"the stream has other {name}", where=stream.name, hint=hint)
@@ -184,7 +189,7 @@ class Manifest:
             EntryRow.stream == stream, EntryRow.shard == shard, EntryRow.position > after
         )
         with transaction(self._reading) as connection:
-            return [_entry(row) for row in connection.execute(chosen.order_by(EntryRow.position))]
+            return [entry_of(row) for row in connection.execute(chosen.order_by(EntryRow.position))]
 
     def mark_damaged(self, stream: str, shard: int, path: str, reason: str) -> bool:
         """
@@ -249,14 +254,30 @@ class Manifest:
             if not _mergeable(rows, merge):
                 return None
             connection.execute(delete(EntryRow).where(*at))
-            self._insert(connection, merge, merge.first, merge.position, sum(row.messages for row in rows))
-            return [row.path for row in rows]
+            parts = [entry_of(row) for row in rows]
+            whole = merge.entry(parts)
+            connection.execute(insert(EntryRow).values(values_of(merge.stream, merge.shard, whole)))
+            return [part.path for part in parts if part.path]
+
+    def erase(self, erasure: Erasure) -> bool:
+        """Take messages out of the journal of a virtual shard; False where the lease has another epoch."""
+        with transaction(self._engine, erasure.stream) as connection:
+            lease = self._lease(connection, erasure.stream, erasure.shard)
+            held = lease is not None and self._holds(lease.epoch, erasure.epoch)
+            return held and erase_entries(connection, erasure)
+
+    def keep(self, stream: str, seconds: int | None) -> None:
+        """Let messages of a stream be erased so many seconds after they were sent, or never; who retains does it."""
+        with transaction(self._engine, stream) as connection:
+            changed = connection.execute(update(StreamRow).where(StreamRow.name == stream).values(keep_s=seconds))
+            if not changed.rowcount:
+                raise NotFoundError("no such stream", where=stream)
 
     def referenced(self, stream: str, shard: int) -> set[str]:
         """Return the paths of all objects of a virtual shard that the catalog knows."""
         chosen = select(EntryRow.path).where(EntryRow.stream == stream, EntryRow.shard == shard)
         with transaction(self._reading) as connection:
-            paths = set(connection.scalars(chosen))
+            paths = set(connection.scalars(chosen)) - {""}
             row = _snapshot_row(connection, stream, shard)
         return paths | ({row.path} if row else set())
 
@@ -291,7 +312,10 @@ class Manifest:
         at = (LeaseRow.stream == request.stream, LeaseRow.shard == request.shard)
         position = int(lease.last) + 1
         connection.execute(update(LeaseRow).where(*at).values(last=position))
-        self._insert(connection, request, position, position, sum(key.messages for key in request.keys))
+        messages = sum(key.messages for key in request.keys)
+        segment = (request.epoch, request.sequence, request.path, request.size, request.sha256, messages)
+        entry = Entry(position, position, *segment, times=request.times)
+        connection.execute(insert(EntryRow).values(values_of(request.stream, request.shard, entry)))
         rows = [
             {
                 "stream": request.stream, "key": key.key, "shard": request.shard, "made": key.made,
@@ -332,14 +356,6 @@ class Manifest:
             found.update(connection.scalars(chosen))
         return found
 
-    @staticmethod
-    def _insert(
-        connection: Connection, segment: Registration | Merge, first: int, position: int, messages: int
-    ) -> None:
-        names = ("stream", "shard", "epoch", "sequence", "path", "size", "sha256")
-        values = {name: getattr(segment, name) for name in names}
-        connection.execute(insert(EntryRow).values(**values, first=first, position=position, messages=messages))
-
 
 def _mergeable(rows: Sequence[Row[Any]], merge: Merge) -> bool:
     if not rows or any(row.damaged for row in rows):
@@ -353,10 +369,4 @@ def _snapshot_row(connection: Connection, stream: str, shard: int) -> Row[Any] |
 
 
 def _stream(row: Row[Any]) -> Stream:
-    return Stream(row.name, row.shards, row.settings, row.framing, row.horizon)
-
-
-def _entry(row: Row[Any]) -> Entry:
-    return Entry(
-        row.first, row.position, row.epoch, row.sequence, row.path, row.size, row.sha256, row.messages, row.damaged
-    )
+    return Stream(**row._mapping)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, String, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Double, Row, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from .buckets import Times
 from .database import Base
+from .entries import Entry
 
 
 class StreamRow(Base):
@@ -19,6 +22,9 @@ class StreamRow(Base):
     settings: Mapped[dict[str, Any]] = mapped_column(JSON)
     framing: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     horizon: Mapped[int] = mapped_column(BigInteger, default=0)
+    tenant: Mapped[str] = mapped_column(String(128), default="")
+    keep_s: Mapped[int | None] = mapped_column(BigInteger)
+    erasures: Mapped[int] = mapped_column(BigInteger, default=0)
 
 
 class LeaseRow(Base):
@@ -48,6 +54,10 @@ class EntryRow(Base):
     sha256: Mapped[str] = mapped_column(String(64))
     messages: Mapped[int] = mapped_column(BigInteger)
     damaged: Mapped[str] = mapped_column(String(512), default="")
+    earliest: Mapped[float] = mapped_column(Double)  # event times of its messages
+    latest: Mapped[float] = mapped_column(Double)
+    untimed: Mapped[int] = mapped_column(BigInteger)
+    erased: Mapped[int] = mapped_column(BigInteger, default=0)
 
 
 class KeyRow(Base):
@@ -73,3 +83,16 @@ class SnapshotRow(Base):
     path: Mapped[str] = mapped_column(String(256))
     size: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str] = mapped_column(String(64))
+
+
+def values_of(stream: str, shard: int, entry: Entry) -> dict[str, Any]:
+    """Return the row of an entry."""
+    own = {field.name: getattr(entry, field.name) for field in fields(Entry) if field.name != "times"}
+    times = {field.name: getattr(entry.times, field.name) for field in fields(Times)}
+    return {"stream": stream, "shard": shard, **own, **times}
+
+
+def entry_of(row: Row[Any]) -> Entry:
+    """Return the entry of a row."""
+    own = {field.name: row._mapping[field.name] for field in fields(Entry) if field.name != "times"}
+    return Entry(**own, times=Times(row.earliest, row.latest, row.untimed))

@@ -69,13 +69,29 @@ def encode_record(record: Record) -> bytes:
         {"key": key.key, "made": key.made, "digest": key.digest, "messages": key.messages, "capture": record.capture}
     ).encode()
     sink = pa.BufferOutputStream()
-    table = record.batch.table
+    table = _own(record.batch.table)
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     body = sink.getvalue()
     sizes = _SIZES.pack(len(header), len(body))
     check = zlib.crc32(body, zlib.crc32(header, zlib.crc32(sizes)))
     return b"".join((sizes, _CHECK.pack(check), header, body))
+
+
+def _own(table: pa.Table) -> pa.Table:
+    """
+    Return a table whose buffers hold its rows and nothing else.
+
+    Arrow fills buffers up to a multiple of 64 bytes with what lies behind a slice: messages of another shard, or ones
+    that were erased.
+    """
+    return pa.table([_own_column(column) for column in table.columns], schema=table.schema)
+
+
+def _own_column(column: pa.ChunkedArray) -> pa.Array:
+    if column.null_count == len(column):
+        return pa.nulls(len(column), column.type)
+    return pa.concat_arrays([*column.chunks, column.chunk(0).slice(0, 0)])  # of two or more: always a copy
 
 
 def encode_segment(records: Sequence[bytes]) -> bytes:

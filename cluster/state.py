@@ -34,15 +34,16 @@ class State:
     @cached_property
     def manifest(self) -> Manifest:
         """What counts of them."""
-        return Manifest(self._engine)
+        return Manifest(self.engine)
 
     @cached_property
     def placements(self) -> Placements:
         """Where virtual shards shall be."""
-        return Placements(self._engine)
+        return Placements(self.engine)
 
     @cached_property
-    def _engine(self) -> Engine:
+    def engine(self) -> Engine:
+        """The database of all tables."""
         return open_engine(self.catalog, durable=True)
 
     @property

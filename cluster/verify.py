@@ -25,6 +25,7 @@ class Verification:
 
     Attributes:
         digest: of the statistics of all messages that could be read; as ``qbitel digest`` gives it.
+        erased: messages that the journal held once and that were erased.
         orphans: objects that no catalog entry knows; they count for nothing, and the next takeover sweeps them.
         problems: objects that are missing, damaged, or do not hold what they should; with what is wrong.
     """
@@ -35,6 +36,7 @@ class Verification:
     segments: int = 0
     bytes: int = 0
     snapshots: int = 0
+    erased: int = 0
     orphans: int = 0
     problems: list[str] = field(default_factory=list)
 
@@ -64,7 +66,7 @@ def verify_stream(storage: Storage, manifest: Manifest, stream: Stream) -> Verif
                 _count(statistics, waiting)
         _count(statistics, waiting)
         whole = whole.merge(statistics)
-        found.orphans += len(_objects(storage, stream.name, shard) - manifest.referenced(stream.name, shard))
+        found.orphans += len(orphans(storage, manifest, stream.name, shard))
     found.messages, found.digest = whole.total, whole.digest()
     return found
 
@@ -93,8 +95,9 @@ def _count(statistics: MessageStatistics, waiting: list[Record]) -> None:
 
 
 def _records(storage: Storage, entry: Entry, found: Verification) -> list[Record]:
-    found.segments += 1
+    found.segments += bool(entry.path)
     found.bytes += entry.size
+    found.erased += entry.erased
     try:
         records = read_records(storage, entry)
     except QbitelError as error:
@@ -117,7 +120,9 @@ def _hold(storage: Storage, snapshot: SnapshotEntry, statistics: MessageStatisti
         found.problems.append(f"{where}: not the statistics of the journal up to position {snapshot.position}")
 
 
-def _objects(storage: Storage, stream: str, shard: int) -> set[str]:
+def orphans(storage: Storage, manifest: Manifest, stream: str, shard: int) -> set[str]:
+    """Return the paths of objects of a virtual shard that no catalog entry knows."""
     folder = shard_folder(stream, shard)
     epochs = storage.names(folder)
-    return {f"{folder}/{epoch}/{name}" for epoch in epochs for name in storage.names(f"{folder}/{epoch}")}
+    there = {f"{folder}/{epoch}/{name}" for epoch in epochs for name in storage.names(f"{folder}/{epoch}")}
+    return there - manifest.referenced(stream, shard)

@@ -1,9 +1,10 @@
 """
 The crash campaign: seeded schedules, and one line of counts at the end.
 
-    python -m qbitel.actors.simulation [--schedules 10000] [--seed 0] [--without epoch|keys]
+    python -m qbitel.actors.simulation [--schedules 10000] [--seed 0] [--without epoch|keys|snapshot]
 
-Exit code 1 where a message was lost or doubled. ``--without`` takes a guard away, to see the campaign report it.
+Exit code 1 where a message was lost or doubled, or is there though it was erased. ``--without`` takes a guard away, to
+see the campaign report it.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m qbitel.actors.simulation", description="The crash campaign.")
     parser.add_argument("--schedules", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--without", choices=("epoch", "keys"))
+    parser.add_argument("--without", choices=("epoch", "keys", "snapshot"))
     arguments = parser.parse_args()
-    guards = Guards(compare_epoch=arguments.without != "epoch", unique_keys=arguments.without != "keys")
+    without = arguments.without
+    guards = Guards(without != "epoch", without != "keys", without != "snapshot")
     result = run_campaign(arguments.schedules, arguments.seed, guards)
     sys.stdout.write(f"{result}\n")
     return 0 if result.sound else 1

@@ -23,7 +23,9 @@ class Campaign:
     lost: int = 0
     doubled: int = 0
     unfinished: int = 0
+    kept: int = 0
     wrong_memory: int = 0
+    leftover: int = 0
     bad: list[int] = field(default_factory=list)
     events: Counter[str] = field(default_factory=Counter)
     places: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -40,7 +42,8 @@ class Campaign:
         first = f", first bad seed {self.bad[0]}" if self.bad else ""
         return (
             f"{self.schedules} schedules: {self.acknowledged} messages acknowledged, {self.lost} lost, "
-            f"{self.doubled} doubled, {self.unfinished} batches stuck, {self.wrong_memory} shards miscounted; "
+            f"{self.doubled} doubled, {self.kept} erased but there, {self.unfinished} batches stuck, "
+            f"{self.wrong_memory} shards miscounted, {self.leftover} objects left over; "
             f"{self.places.total()} faults at {len(self.places)} places of {steps} steps; {happened}{first}"
         )
 
@@ -54,6 +57,8 @@ def run_campaign(schedules: int, seed: int = 0, guards: Guards | None = None) ->
         total.acknowledged += report.verdict.acknowledged
         total.lost += report.verdict.lost
         total.doubled += report.verdict.doubled + report.verdict.foreign
+        total.kept += report.verdict.kept
+        total.leftover += report.leftover
         total.unfinished += report.unfinished
         total.wrong_memory += report.wrong_memory
         total.events += report.events

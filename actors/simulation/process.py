@@ -9,19 +9,21 @@ from enum import Enum
 from random import Random
 from typing import Any
 
-from ...cluster.entries import BatchKey, Merge, Registration, SnapshotEntry, object_path
+from ...cluster.entries import Change, Erasure, Merge, Registration, SnapshotEntry, object_path
 from .. import effects as do
 from .. import events as on
 from ..effects import Effect
 from ..events import Event
 from ..limits import ShardLimits
 from ..shard import Phase, Shard
+from .messages import Body, size_of, times_of, without
 from .world import SimulatedCatalog, SimulatedDisk
 
 STREAM = "s"
-Body = tuple[BatchKey, tuple[str, ...]]
-CATALOG = (do.TakeLease, do.ReadManifest, do.Register, do.RegisterSnapshot, do.RegisterMerged, do.GiveBack)
-WRITES = (do.WriteSegment, do.WriteSnapshot, do.WriteMerged)
+CATALOG = (
+    do.TakeLease, do.ReadManifest, do.Register, do.RegisterSnapshot, do.RegisterMerged, do.RegisterErasure, do.GiveBack,
+)  # fmt: skip
+WRITES = (do.WriteSegment, do.WriteSnapshot, do.WriteMerged, do.WriteErasure)
 
 
 class Fate(Enum):
@@ -42,6 +44,7 @@ class Process:
 
     Attributes:
         counted: its statistics: messages by content. told: (request, None or why refused), for the sender.
+        erased: what those who asked for erasures were told: what was removed, or why nothing was.
         stops: how often it stopped, by step and fate.
     """
 
@@ -54,6 +57,7 @@ class Process:
     told: list[tuple[int, do.Refusal | None]]
     alive: bool = True
     counted: Counter[str] = field(default_factory=Counter)
+    erased: dict[int, do.Removed | str] = field(default_factory=dict)
     machine: Shard = field(init=False)
     queue: deque[Effect] = field(default_factory=deque)
 
@@ -67,6 +71,8 @@ class Process:
             do.Acknowledge: self._acknowledge, do.Refuse: self._refuse, do.WriteSnapshot: self._write_snapshot,
             do.RegisterSnapshot: self._register_snapshot, do.WriteMerged: self._write_merged,
             do.RegisterMerged: self._register_merged, do.Discard: self._discard, do.GiveBack: self._give_back,
+            do.WriteErasure: self._write_erasure, do.RegisterErasure: self._register_erasure, do.Erased: self._erased,
+            do.NotErased: self._erased,
         }  # fmt: skip
 
     @property
@@ -149,10 +155,10 @@ class Process:
         path = self._path(effect.sequence, effect.epoch, "segment")
         if not self.disk.create(path, effect.bodies):
             return on.WriteFailed(effect.sequence, "exists")
-        return on.SegmentWritten(effect.sequence, path, _size(effect.bodies), "")
+        return on.SegmentWritten(effect.sequence, path, size_of(effect.bodies), "", times_of(effect.bodies))
 
     def _register(self, effect: do.Register) -> Event:
-        parts = (effect.epoch, effect.sequence, effect.path, effect.size, effect.sha256, effect.keys)
+        parts = (effect.epoch, effect.sequence, effect.path, effect.size, effect.sha256, effect.keys, effect.times)
         return on.RegistrationAnswered(self.catalog.register(Registration(STREAM, self.shard, *parts)))
 
     def _count(self, effect: do.Count) -> None:
@@ -186,7 +192,7 @@ class Process:
         bodies: tuple[Body, ...] = tuple(body for part in parts for body in part or ())
         if not self.disk.create(path, bodies):
             return on.UpkeepFailed(effect.epoch, effect.sequence)
-        return on.MergeWritten(effect.epoch, effect.sequence, effect.entries, path, _size(bodies), "")
+        return on.MergeWritten(effect.epoch, effect.sequence, effect.entries, path, size_of(bodies), "")
 
     def _register_merged(self, effect: do.RegisterMerged) -> Event:
         span = (effect.epoch, effect.first, effect.position)
@@ -195,15 +201,33 @@ class Process:
         answer = (effect.path,) if freed is None else tuple(freed)
         return on.MergeAnswered(effect.epoch, effect.sequence, effect.position, answer)
 
+    def _write_erasure(self, effect: do.WriteErasure) -> Event:
+        changes: list[Change] = []
+        unread: list[str] = []
+        for number, entry in enumerate(effect.entries):
+            bodies = () if effect.span.covers(entry.times) else self.disk.objects.get(entry.path)
+            if bodies is None:
+                unread.append(entry.path)
+                continue
+            kept = without(bodies, effect.span)
+            path = self._path(effect.sequence, effect.epoch, f"{number}.segment") if kept else ""
+            count = size_of(kept)
+            if count < entry.messages and (not path or self.disk.create(path, kept)):
+                changes.append(Change(entry.position, entry.path, path, count, "", count, times_of(kept)))
+        return on.ErasureWritten(effect.epoch, tuple(changes), tuple(unread))
+
+    def _register_erasure(self, effect: do.RegisterErasure) -> Event:
+        taken = self.catalog.erase(Erasure(STREAM, self.shard, effect.epoch, effect.span, effect.changes))
+        return on.ErasureAnswered(effect.epoch, taken)
+
+    def _erased(self, effect: do.Erased | do.NotErased) -> None:
+        self.erased[effect.request] = effect.removed if isinstance(effect, do.Erased) else effect.reason
+
     def _discard(self, effect: do.Discard) -> None:
         self.disk.objects.pop(effect.path, None)
 
     def _give_back(self, _: do.GiveBack) -> Event:
         return on.GivenBack()
-
-
-def _size(bodies: tuple[Body, ...]) -> int:
-    return sum(len(contents) for _, contents in bodies)
 
 
 def _without_answer(effect: Effect) -> Event | None:
@@ -219,6 +243,10 @@ def _without_answer(effect: Effect) -> Event | None:
             return on.UpkeepFailed(effect.epoch, effect.sequence)
         case do.RegisterSnapshot():
             return on.UpkeepFailed(effect.snapshot.epoch, effect.sequence)
+        case do.WriteErasure():
+            return on.ErasureFailed(effect.epoch, "simulated")
+        case do.RegisterErasure():
+            return on.ErasureUnknown(effect.epoch)
         case do.GiveBack():
             return on.GivenBack()
         case _:

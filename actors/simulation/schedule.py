@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
 
-from ...cluster.entries import BatchKey
+from ...cluster.buckets import Span
+from ...cluster.entries import BatchKey, Entry
 from ...cluster.ledger import Ledger, Verdict
 from .. import effects as do
 from .. import events as on
 from ..limits import ShardLimits
 from ..shard import Phase
+from .erasures import Erasures
 from .process import CATALOG, WRITES, Fate, Process
 from .world import Guards, SimulatedCatalog, SimulatedDisk
 
@@ -26,10 +28,12 @@ LIMITS = ShardLimits(
     waiting_bytes=12, segment_bytes=6, snapshot_bytes=8, merge_below=7, merge_count=3, recent_keys=4
 )  # fmt: skip
 _STEPS = ((70, 130), (40, 90))  # of operations, by fours
+_BUCKET = 20  # operations of a bucket of the event time
 _CALM = 400  # steps in which everything must be acknowledged once the faults have stopped
 _OPERATIONS = {
     "step": 80, "send": 9, "again": 5, "twice": 3, "conflict": 1, "kill": 1, "start": 1, "twin": 1, "drain": 1,
     "move": 1, "rescale": 0.4, "flush": 10, "snapshot": 3, "merge": 4, "forget": 1, "look": 4, "rot": 1,
+    "erase": 1.5,
 }  # fmt: skip
 
 
@@ -51,6 +55,7 @@ class Report:
         verdict: ledger against journal. unfinished: batches that were still not acknowledged when all was calm.
         wrong_memory: times that a shard's statistics were not those of its journal. events: what happened, counted.
         stops: steps at which a process stopped or an answer was lost, by step and fate.
+        leftover: objects that nothing needs and that no takeover has swept.
     """
 
     verdict: Verdict
@@ -58,11 +63,12 @@ class Report:
     wrong_memory: int
     events: Counter[str]
     stops: Counter[tuple[str, str]]
+    leftover: int
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is lost, doubled, stuck or counted wrongly."""
-        return self.verdict.sound and not self.unfinished and not self.wrong_memory
+        """Whether nothing is lost, doubled, stuck, counted wrongly or left over."""
+        return self.verdict.sound and not (self.unfinished or self.wrong_memory or self.leftover)
 
 
 @dataclass
@@ -84,6 +90,7 @@ class Schedule:
         self._batches: list[_Batch] = []
         self._requests: list[tuple[_Batch, int]] = []
         self._told: list[tuple[int, do.Refusal | None]] = []
+        self._erasures = Erasures()
         self._clock = self._wrong = 0
         self._roughness = self.random.choice((0.0, 0.01, 0.03, 0.08))
 
@@ -96,6 +103,7 @@ class Schedule:
             self._clock += 1
             getattr(self, f"_{name}")()
             self._hear()
+            self._erasures.hear(self._parts)
         return self._calm()
 
     def _alive(self, *, open_only: bool = False) -> list[Process]:
@@ -105,13 +113,16 @@ class Schedule:
         there = self._alive(open_only=open_only)
         return self.random.choice(there) if there else None
 
-    def _start(self, shard: int | None = None) -> None:
+    def _start(self, shard: int | None = None) -> Process:
         shard = self.random.randrange(SHARDS) if shard is None else shard
         made = Process(shard, self.disk, self.catalog, self.random, LIMITS, self.stops, self._told)
+        if self.random.random() < 0.02:
+            self._erase(made)
         made.tell(on.Start())
         self.processes = [p for p in self.processes if p.alive and p.machine.phase is not Phase.GIVEN_BACK]
         self.processes.append(made)
         self.events["takeovers"] += 1
+        return made
 
     def _twin(self) -> None:
         there = self._pick(open_only=True)
@@ -184,6 +195,21 @@ class Schedule:
         if there is not None:
             there.tell(on.MergeDue())
 
+    def _erase(self, there: Process | None = None) -> None:
+        """Have messages erased: those before some time, or all; by a copy that is open, or one that takes over."""
+        there = there or self._pick(open_only=True)
+        if there is None:
+            return
+        end = self.random.randint(0, self._clock // _BUCKET + 1)
+        span = Span.everything() if self.random.random() < 0.1 else Span(end=end)
+        shard = there.shard
+        mine = (batch.key for batch in self._batches if shard in batch.parts and shard not in batch.left)
+        self._erasures.ask(there, span, frozenset(mine))
+
+    @property
+    def _parts(self) -> dict[str, dict[int, tuple[str, ...]]]:
+        return {batch.key: batch.parts for batch in self._batches}
+
     def _forget(self) -> None:
         self.catalog.forget(self._clock - 200)
 
@@ -201,12 +227,17 @@ class Schedule:
             return
         entries = self.catalog.entries(there.shard)
         position = there.machine.position
-        if any(entry.first <= position < entry.position for entry in entries):
-            return  # merged by another since
+        if self._changed_since(there, entries):
+            return
         rows = self._rows(there.shard, position)
         behind = there.machine.idle and self._holds(there) and entries[-1:] and entries[-1].position != position
         self._wrong += bool(behind) or there.counted != Counter(content for _, content in rows)
         self.events["looks"] += 1
+
+    def _changed_since(self, there: Process, entries: list[Entry]) -> bool:
+        """Return whether another has merged or erased entries that this copy has counted."""
+        merged = any(entry.first <= there.machine.position < entry.position for entry in entries)
+        return merged or self.catalog.erased.get(there.shard, 0) > there.machine.epoch
 
     def _holds(self, process: Process) -> bool:
         return self.catalog.leases[process.shard].epoch == process.machine.epoch
@@ -215,13 +246,19 @@ class Schedule:
         number = len(self._batches)
         shards = self.random.sample(range(SHARDS), self.random.randint(1, SHARDS))
         parts = {
-            shard: tuple(f"m{self.random.randrange(40)}" for _ in range(self.random.randint(1, 3)))
+            shard: tuple(f"{self._bucket()}:m{self.random.randrange(40)}" for _ in range(self.random.randint(1, 3)))
             for shard in shards
         }  # fmt: skip
         batch = _Batch(f"k{number}", self._clock, parts, set(shards))
         self._batches.append(batch)
         self.ledger.send(batch.key, [content for part in parts.values() for content in part])
         self._offer(batch)
+
+    def _bucket(self) -> str:
+        """Return the bucket of a message that is sent now: this one, one shortly before, or none."""
+        if self.random.random() < 0.05:
+            return "-"
+        return str(max(0, self._clock // _BUCKET - self.random.choice((0, 0, 0, 1, 3))))
 
     def _again(self) -> None:
         waiting = self._left()[-12:]
@@ -240,7 +277,7 @@ class Schedule:
         done = [batch for batch in self._batches if not batch.left]
         if done:
             batch = self.random.choice(done)
-            contents: tuple[str, ...] = ("other",)
+            contents: tuple[str, ...] = ("-:other",)
             parts = dict.fromkeys(batch.parts, contents)
             other = _Batch(batch.key, batch.made, parts, set(parts), given_up=True)
             self._offer(other, digest="other")
@@ -280,9 +317,21 @@ class Schedule:
             self._start(shard)
         newest = {process.shard: process for process in self.processes}
         self._finish()
+        self._erasures.tell(self.ledger, self._parts)
+        self.events += Counter({"erasures": self._erasures.asked, "erasures done": self._erasures.done})
         verdict = self.ledger.judge(row for shard in range(SHARDS) for row in self._rows(shard))
         wrong = sum(newest[shard].counted != Counter(c for _, c in self._rows(shard)) for shard in range(SHARDS))
-        return Report(verdict, len(self._left()), wrong + self._wrong, self.events, self.stops)
+        left = len(self._left())
+        return Report(verdict, left, wrong + self._wrong, self.events, self.stops, self._leftover())
+
+    def _leftover(self) -> int:
+        """Take every shard over once more, with nobody beside it, and count the objects that nothing needs."""
+        self.processes = []
+        for shard in range(SHARDS):
+            self._start(shard)
+        self._settle()
+        known = {path for shard in range(SHARDS) for path in self.catalog.referenced(shard)}
+        return len(self.disk.objects.keys() - known)
 
     def _finish(self) -> None:
         """Offer what is left until it is acknowledged."""

@@ -8,6 +8,7 @@ from typing import Any
 from ...cluster.entries import (
     BatchKey,
     Entry,
+    Erasure,
     Merge,
     Outcome,
     Registered,
@@ -24,6 +25,7 @@ class Guards:
 
     compare_epoch: bool = True
     unique_keys: bool = True
+    forget_snapshot: bool = True  # when messages are erased
 
 
 @dataclass
@@ -47,6 +49,7 @@ class SimulatedCatalog:
     keys: dict[tuple[str, int], BatchKey] = field(default_factory=dict)
     digests: dict[str, tuple[str, int]] = field(default_factory=dict)
     newest: dict[int, SnapshotEntry] = field(default_factory=dict)
+    erased: dict[int, int] = field(default_factory=dict)  # the epoch that last erased of each shard
 
     def take_lease(self, shard: int, expected: int | None = None) -> int | None:
         """Raise the epoch; None where it is not the expected one."""
@@ -68,8 +71,8 @@ class SimulatedCatalog:
         messages = sum(key.messages for key in request.keys)
         entry = Entry(
             lease.last, lease.last, request.epoch, request.sequence, request.path, request.size, request.sha256,
-            messages,
-        )
+            messages, times=request.times,
+        )  # fmt: skip
         self.journal.setdefault(request.shard, []).append(entry)
         for key in request.keys:
             self.keys[key.key, request.shard] = key
@@ -120,13 +123,28 @@ class SimulatedCatalog:
         parts = [entry for entry in held if entry.first >= merge.first and entry.position <= merge.position]
         if not self._holds(merge.shard, merge.epoch) or not self._mergeable(parts, merge):
             return None
-        messages = sum(entry.messages for entry in parts)
-        whole = Entry(
-            merge.first, merge.position, merge.epoch, merge.sequence, merge.path, merge.size, merge.sha256, messages
-        )
+        whole = merge.entry(parts)
         rest = [entry for entry in held if entry not in parts]
         self.journal[merge.shard] = sorted([*rest, whole], key=lambda entry: entry.position)
-        return [entry.path for entry in parts]
+        return [entry.path for entry in parts if entry.path]
+
+    def erase(self, erasure: Erasure) -> bool:
+        """Take messages out of a journal; False where the lease has another epoch."""
+        held = {entry.position: entry for entry in self.journal.get(erasure.shard, [])}
+        same = all(change.position in held and held[change.position].path == change.was for change in erasure.changes)
+        if not same or not self._holds(erasure.shard, erasure.epoch):
+            return False
+        for change in erasure.changes:
+            entry = held[change.position]
+            held[change.position] = replace(
+                entry, path=change.path, size=change.size, sha256=change.sha256, messages=change.messages,
+                times=change.times, damaged="", erased=entry.erased + entry.messages - change.messages,
+            )  # fmt: skip
+        self.journal[erasure.shard] = list(held.values())
+        self.erased[erasure.shard] = erasure.epoch
+        if self.guards.forget_snapshot:
+            self.newest.pop(erasure.shard, None)
+        return True
 
     def _mergeable(self, parts: list[Entry], merge: Merge) -> bool:
         snapshot = self.newest.get(merge.shard)
@@ -143,7 +161,7 @@ class SimulatedCatalog:
 
     def referenced(self, shard: int) -> set[str]:
         """Return the paths that the catalog knows."""
-        paths = {entry.path for entry in self.journal.get(shard, [])}
+        paths = {entry.path for entry in self.journal.get(shard, [])} - {""}
         return paths | ({self.newest[shard].path} if shard in self.newest else set())
 
     def _holds(self, shard: int, epoch: int) -> bool:

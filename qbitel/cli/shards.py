@@ -19,12 +19,14 @@ from rich.table import Table
 from ..discovery.errors import QbitelError
 from . import EXIT_INPUT, EXIT_NO
 from .console import out, print_json
+from .erasure import erase_command, retain_command
 from .places import needs_extra, open_manifest, open_state, open_storage
 
 if TYPE_CHECKING:
     from ..actors.feed import StreamFeed, Taker
     from ..actors.fleet import Fleet
     from ..cluster.manifest import Manifest, Stream
+    from ..cluster.verify import Verification
     from ..discovery.orchestrator import DiscoveryResult, Progress
 
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     "--shards", type=click.IntRange(1, 4096), default=64, show_default=True,
     help="Virtual shards of a new stream, fixed for its life.",
 )  # fmt: skip
+@click.option("--tenant", default="", help="Whose the stream is; one tenant's streams can be erased together.")
 @click.option(
     "--ray", "address", metavar="ADDRESS",
     help="A running Ray cluster whose actors hold the shards ('auto': the one here); without, this process does.",
@@ -46,7 +49,7 @@ if TYPE_CHECKING:
 @needs_extra("cluster")
 def ingest_command(
     sources: tuple[Path, ...], stream: str, state: str, port: int | None, protocol: str | None, shards: int,
-    address: str | None, as_json: bool,
+    tenant: str, address: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """
     Add the messages of captures to a stream, each once, however often this is run.
@@ -58,7 +61,7 @@ def ingest_command(
 
     failed: list[str] = []
     with _taker(state, address) as taker:
-        feed = StreamFeed(open_manifest(state, create=True), stream, taker, shards)
+        feed = StreamFeed(open_manifest(state, create=True), stream, taker, shards, tenant)
         for source in sources:
             try:
                 told = _add(feed, source, port, protocol)
@@ -116,7 +119,11 @@ def _add(feed: StreamFeed, source: Path, port: int | None, protocol: str | None)
 
 @click.group("shards")
 def shards_command() -> None:
-    """List, move and verify the shards of streams."""
+    """List, move, verify and erase the shards of streams."""
+
+
+shards_command.add_command(erase_command)
+shards_command.add_command(retain_command)
 
 
 @shards_command.command("list")
@@ -131,7 +138,10 @@ def list_command(state: str, stream: str | None, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    names = ("stream", "shard", "epoch", "owner", "segments", "messages", "bytes", "position", "snapshot", "damaged")
+    names = (
+        "stream", "shard", "epoch", "owner", "segments", "messages", "bytes", "position", "snapshot", "damaged",
+        "erased",
+    )  # fmt: skip
     table = Table(*names, box=None)
     for row in rows:
         table.add_row(*("" if row[name] is None else str(row[name]) for name in names))
@@ -156,10 +166,7 @@ def verify_command(state: str, stream: str | None, as_json: bool) -> None:
     if as_json:
         print_json([{**asdict(each), "sound": each.sound} for each in found])
     for each in found if not as_json else ():
-        counts = f"{each.messages} messages, {each.segments} segments, {each.snapshots} snapshots"
-        state_of = "sound" if each.sound else f"{len(each.problems)} problems"
-        line = f"{each.stream}: {state_of}, {counts}, {each.orphans} orphans\ndigest {each.digest}"
-        out.print(line, highlight=False, soft_wrap=True)
+        out.print(_verified(each), highlight=False, soft_wrap=True)
         for problem in each.problems:
             click.echo(f"qbitel: {problem}", err=True)
     if not all(each.sound for each in found):
@@ -265,6 +272,13 @@ def _tell_move(stream: str, shard: int, holder: str) -> None:
     out.print(f"{stream}/{shard} is with {holder}", highlight=False)
 
 
+def _verified(found: Verification) -> str:
+    counts = f"{found.messages} messages, {found.segments} segments, {found.snapshots} snapshots"
+    erased = f", {found.erased} messages erased" if found.erased else ""
+    state = "sound" if found.sound else f"{len(found.problems)} problems"
+    return f"{found.stream}: {state}, {counts}{erased}, {found.orphans} orphans\ndigest {found.digest}"
+
+
 def _streams(manifest: Manifest, name: str | None) -> list[Stream]:
     return manifest.streams() if name is None else [manifest.stream(name)]
 
@@ -277,10 +291,12 @@ def _rows(manifest: Manifest, stream: Stream) -> list[dict[str, Any]]:
         rows.append(
             {
                 "stream": stream.name, "shard": lease.shard, "epoch": lease.epoch, "owner": lease.owner,
-                "segments": len(entries), "messages": sum(entry.messages for entry in entries),
+                "segments": sum(bool(entry.path) for entry in entries),
+                "messages": sum(entry.messages for entry in entries),
                 "bytes": sum(entry.size for entry in entries), "position": lease.last,
                 "snapshot": snapshot.position if snapshot else None,
                 "damaged": sum(bool(entry.damaged) for entry in entries),
+                "erased": sum(entry.erased for entry in entries),
             }
         )  # fmt: skip
     return rows

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from qbitel.actors import effects as do
@@ -9,7 +11,10 @@ from qbitel.actors import events as on
 from qbitel.actors.effects import Effect, Refusal
 from qbitel.actors.limits import ShardLimits
 from qbitel.actors.shard import Phase, Shard
-from qbitel.cluster.entries import NEVER, BatchKey, Entry, Registered, Rejected, SnapshotEntry, Superseded
+from qbitel.cluster.buckets import NO_TIMES, Span, Times
+from qbitel.cluster.entries import NEVER, BatchKey, Change, Entry, Registered, Rejected, SnapshotEntry, Superseded
+
+TIMES = Times(10.0, 20.0)
 
 
 def opened(limits: ShardLimits | None = None) -> Shard:
@@ -34,7 +39,7 @@ def append(shard: Shard, request: int, key: str, *, size: int = 1, digest: str =
 
 def written(shard: Shard, sequence: int) -> list[Effect]:
     """Say that a segment is durable."""
-    return shard.handle(on.SegmentWritten(sequence, f"p{sequence}", 1, "00"))
+    return shard.handle(on.SegmentWritten(sequence, f"p{sequence}", 1, "00", TIMES))
 
 
 def answered(shard: Shard, outcome: Registered | Rejected | Superseded) -> list[Effect]:
@@ -47,7 +52,7 @@ def test_acknowledged_only_when_registered() -> None:
     shard = opened()
     assert append(shard, 7, "a") == []
     assert shard.handle(on.Flush()) == [do.WriteSegment(1, 0, ("a",))]
-    assert written(shard, 0) == [do.Register(1, 0, "p0", 1, "00", (batch("a"),))]
+    assert written(shard, 0) == [do.Register(1, 0, "p0", 1, "00", (batch("a"),), TIMES)]
     assert answered(shard, Registered(0)) == [do.Count(0, ("a",)), do.Acknowledge(7, False)]
     assert (shard.position, shard.held_bytes) == (0, 0)
 
@@ -169,3 +174,56 @@ def test_drained_shard_finishes_snapshots_and_gives_back() -> None:
     assert shard.handle(on.SnapshotAnswered(1, 1, 0, ("old",))) == [do.Discard("old"), do.GiveBack(1)]
     shard.handle(on.GivenBack())
     assert shard.phase is Phase.GIVEN_BACK
+
+
+def test_erasure_raises_the_epoch_and_counts_what_is_left() -> None:
+    """It waits for the segment in flight, lets nothing new begin, and forgets statistics and snapshot."""
+    shard = opened()
+    append(shard, 1, "a")
+    shard.handle(on.Flush())
+    span = Span(end=1)
+    assert shard.handle(on.Erase(5, span)) == []
+    assert append(shard, 2, "b") == []
+    assert shard.handle(on.Flush()) == []
+    written(shard, 0)
+    assert answered(shard, Registered(0)) == [do.Count(0, ("a",)), do.Acknowledge(1, False), do.TakeLease(1)]
+    assert shard.handle(on.LeaseTaken(2)) == [do.ReadManifest(-1, False)]
+    entry = Entry(0, 0, 1, 0, "p0", 1, "00", 1, times=TIMES)
+    assert shard.handle(on.ManifestRead(None, (entry,))) == [do.WriteErasure(2, 0, (entry,), span)]
+    gone = (Change(0, "p0"),)
+    assert shard.handle(on.ErasureWritten(2, gone, ())) == [do.RegisterErasure(2, span, gone)]
+    assert shard.handle(on.ErasureAnswered(2, True)) == [
+        do.Sweep(2), do.Erased(5, do.Removed(1, 1, 0, 1)), do.ReadManifest(-1, True),
+    ]  # fmt: skip
+    shard.handle(on.ManifestRead(None, (replace(entry, path="", messages=0, times=NO_TIMES, erased=1),)))
+    assert shard.handle(on.SnapshotLoaded()) == [do.Sweep(2), do.WriteSegment(2, 1, ("b",)), do.WriteSnapshot(2, 2, 0)]
+
+
+def test_erasure_of_unknown_outcome_is_looked_up() -> None:
+    """Where the lost transaction has happened, its messages are told as removed, and nothing is written again."""
+    shard = Shard()
+    assert shard.handle(on.Erase(5, Span.everything())) == []
+    shard.handle(on.Start())
+    shard.handle(on.LeaseTaken(1))
+    entry = Entry(0, 0, 1, 0, "p0", 9, "00", 3, times=TIMES)
+    shard.handle(on.ManifestRead(None, (entry,)))
+    shard.handle(on.ErasureWritten(1, (Change(0, "p0"),), ()))
+    assert shard.handle(on.ErasureUnknown(1)) == [do.TakeLease(1)]
+    shard.handle(on.LeaseTaken(2))
+    after = replace(entry, path="", size=0, messages=0, times=NO_TIMES)
+    assert shard.handle(on.ManifestRead(None, (after,))) == [do.WriteErasure(2, 0, (), Span.everything())]
+    assert do.Erased(5, do.Removed(3, 1, 0, 9)) in shard.handle(on.ErasureWritten(2, (), ()))
+
+
+def test_erasure_that_failed_or_lost_its_lease_is_told() -> None:
+    """Who asked hears that nothing was erased, and the shard goes on or stops."""
+    shard = opened()
+    shard.handle(on.Erase(5, Span.everything()))
+    shard.handle(on.LeaseTaken(2))
+    shard.handle(on.ManifestRead(None, ()))
+    assert shard.handle(on.ErasureFailed(2, "disk full")) == [do.NotErased(5, "disk full"), do.ReadManifest(-1, False)]
+    shard.handle(on.ManifestRead(None, ()))
+    assert shard.phase is Phase.OPEN
+    shard.handle(on.Erase(6, Span.everything()))
+    assert do.NotErased(6, Refusal.MOVED.value) in shard.handle(on.LeaseLost())
+    assert shard.handle(on.Erase(7, Span.everything())) == [do.NotErased(7, Refusal.MOVED.value)]

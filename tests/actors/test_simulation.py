@@ -13,27 +13,33 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from qbitel.actors.effects import Effect
 from qbitel.actors.simulation.campaign import run_campaign
 from qbitel.actors.simulation.world import Guards, SimulatedCatalog
+from qbitel.cluster.buckets import Span
 from qbitel.cluster.database import open_engine
-from qbitel.cluster.entries import BatchKey, Merge, Registration, SnapshotEntry
+from qbitel.cluster.entries import BatchKey, Change, Erasure, Merge, Registration, SnapshotEntry
 from qbitel.cluster.ledger import Ledger
 from qbitel.cluster.manifest import Manifest, Stream
 
 
 def test_nothing_is_lost_or_doubled() -> None:
-    """Schedules with faults at every kind of step lose nothing, double nothing and miscount nothing."""
+    """Schedules with faults at every kind of step lose nothing, double nothing, miscount nothing; erased is erased."""
     campaign = run_campaign(120)
     assert campaign.sound, str(campaign)
+    assert campaign.events["erasures done"] > 150
     assert campaign.acknowledged > 8_000
     stopped = {step for step, _ in campaign.places}
     never = {effect.__name__ for effect in Effect.__args__} - stopped
-    assert never <= {"WriteMerged", "RegisterMerged", "Quarantine", "GiveBack"}
+    assert never <= {"WriteMerged", "RegisterMerged", "Quarantine", "GiveBack", "NotErased"}
 
 
 @pytest.mark.parametrize(
-    ("guards", "symptom"), [(Guards(compare_epoch=False), "lost"), (Guards(unique_keys=False), "doubled")]
-)
+    ("guards", "symptom"),
+    [
+        (Guards(compare_epoch=False), "lost"), (Guards(unique_keys=False), "doubled"),
+        (Guards(forget_snapshot=False), "wrong_memory"),
+    ],
+)  # fmt: skip
 def test_campaign_reports_a_missing_guard(guards: Guards, symptom: str) -> None:
-    """Without the comparison of epochs messages are lost, without unique keys they are doubled."""
+    """Without the epochs' comparison messages are lost, without unique keys doubled, with old snapshots not erased."""
     assert getattr(run_campaign(40, guards=guards), symptom) > 0
 
 
@@ -53,6 +59,19 @@ def test_ledger_counts_what_is_missing_and_what_is_too_much() -> None:
     verdict = ledger.judge(rows)
     assert (verdict.acknowledged, verdict.lost, verdict.doubled, verdict.foreign) == (6, 1, 1, 1)
     assert not verdict.sound
+
+
+def test_ledger_lets_erased_messages_be_missing() -> None:
+    """What somebody wanted erased may be missing; once that was done, what is still there is counted."""
+    ledger = Ledger()
+    for key in "ab":
+        ledger.send(key, ["x", "x", "y"])
+        ledger.acknowledge(key)
+    ledger.erase("a", ["x", "y"], done=False)
+    ledger.erase("b", ["x"], done=True)
+    assert ledger.judge([("a", "x"), ("b", "x"), ("b", "y")]).sound
+    verdict = ledger.judge([("a", "x"), ("b", "x"), ("b", "x")])
+    assert (verdict.lost, verdict.kept) == (1, 1)
 
 
 class CatalogsAgree(RuleBasedStateMachine):
@@ -93,6 +112,21 @@ class CatalogsAgree(RuleBasedStateMachine):
     def forget(self, before: int) -> None:
         """Raise the horizon."""
         assert self.real.forget("s", before) == self.model.forget(before)
+
+    @rule(
+        shard=st.integers(0, 1), epoch=st.integers(1, 3), positions=st.sets(st.integers(0, 3), min_size=1),
+        left=st.booleans(), stale=st.booleans(),
+    )  # fmt: skip
+    def erase(self, shard: int, epoch: int, positions: set[int], *, left: bool, stale: bool) -> None:
+        """Erase from entries, all of them or all but one message, as they are or as they were before."""
+        there = {entry.position: entry.path for entry in self.model.entries(shard)}
+        self.number += 1
+        changes = []
+        for p in sorted(positions):
+            rest = (f"e{self.number}.{p}", 1, "00", 1) if left else ()
+            changes.append(Change(p, "other" if stale else there.get(p, "none"), *rest))
+        erasure = Erasure("s", shard, epoch, Span.everything(), tuple(changes))
+        assert self.real.erase(erasure) == self.model.erase(erasure)
 
     @rule(shard=st.integers(0, 1), epoch=st.integers(1, 3), position=st.integers(0, 4))
     def snapshot(self, shard: int, epoch: int, position: int) -> None:

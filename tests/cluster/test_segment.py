@@ -25,6 +25,18 @@ def test_records_are_read_as_they_were_written(contents: list[list[bytes]]) -> N
     assert decode_segment(encode_segment([encode_record(each) for each in records]), "here") == records
 
 
+@given(st.lists(st.integers(0, 30), min_size=3, max_size=8), st.data())
+def test_record_holds_nothing_of_its_neighbours(lengths: list[int], data: st.DataObject) -> None:
+    """The bytes of a slice have no payload and no address of the rows around it, however Arrow pads its buffers."""
+    first = data.draw(st.integers(0, len(lengths) - 1))
+    count = data.draw(st.integers(1, len(lengths) - first))
+    texts = [bytes([65 + row]) * 12 + b"." * length for row, length in enumerate(lengths)]
+    batch = MessageBatch.from_payloads(texts, src=[text[:12] if row % 2 else None for row, text in enumerate(texts)])
+    written = encode_record(Record(BatchKey("k", 7, "d", count), "", batch.slice(first, count)))
+    rows = [row for row, text in enumerate(texts) if text[:12] in written]
+    assert rows == list(range(first, first + count))
+
+
 @given(st.data())
 def test_changed_or_missing_bytes_are_noticed(data: st.DataObject) -> None:
     """A segment with one other byte, or cut anywhere within a record, is not read."""

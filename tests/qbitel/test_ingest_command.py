@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 from collections.abc import Callable
@@ -35,6 +36,33 @@ def test_stream_has_the_digest_of_its_capture(run: Run, example_captures: Path, 
     (found,) = json.loads(told.stdout)["protocols"]
     assert found["measures"]["explained"] == found["measures"]["messages"] == 600
     assert json.loads((folder / "dns" / "spec.json").read_text())["provenance"]["statistics_digest"] == digest
+
+
+def test_messages_are_erased_and_retained(
+    run: Run, example_captures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Erasing asks first, says what was removed, and leaves a sound journal; retention erases what is older."""
+    state = tmp_path / "state"
+    for stream in ("one", "two"):
+        arguments = ("--stream", stream, "--state", state, "--shards", "4", "--tenant", "acme")
+        run("ingest", example_captures / "dns.pcap", *arguments)
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    run("shards", "erase", state, "one", expect=130)
+    run("shards", "erase", state, "--yes", expect=2)
+    run("shards", "erase", state, "--tenant", "nobody", "--yes", expect=3)
+    assert json.loads(run("shards", "erase", state, "one", "--until", "1990-01-01", "--yes", "--json").stdout)[0][
+        "messages"
+    ] == 0  # fmt: skip
+    run("shards", "retain", state, "two", "--days", "30")
+    assert run("shards", "retain", state, "--now", "1990-01-01").stdout.startswith("two: 0 messages erased")
+    (kept,) = json.loads(run("shards", "retain", state, "--json").stdout)
+    assert (kept["stream"], kept["messages"]) == ("two", 600)
+    told = run("shards", "erase", state, "--tenant", "acme", "--yes").stdout
+    assert told.startswith("one: 600 messages erased, ")
+    verified = json.loads(run("shards", "verify", state, "--json").stdout)
+    assert [(each["messages"], each["erased"], each["orphans"], each["sound"]) for each in verified] == [
+        (0, 600, 0, True)
+    ] * 2
 
 
 def test_bad_input_does_not_stop_the_others(run: Run, example_captures: Path, tmp_path: Path) -> None:

@@ -1,0 +1,83 @@
+"""What a schedule wanted erased: which messages may be missing in the end, and which must."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from ...cluster.buckets import Span
+from ...cluster.ledger import Ledger
+from .. import effects as do
+from .. import events as on
+from ..shard import Phase
+from .messages import erases
+from .process import Process
+
+Parts = Mapping[str, Mapping[int, tuple[str, ...]]]  # by key and virtual shard
+
+
+@dataclass
+class _Erasure:
+    """What a copy was asked to erase; of these keys its part was acknowledged before, so that it must go."""
+
+    number: int
+    process: Process
+    span: Span
+    acknowledged: frozenset[str]
+
+    @property
+    def pending(self) -> bool:
+        """Whether it may still happen."""
+        stopped = self.process.machine.phase in (Phase.STOPPED, Phase.GIVEN_BACK)
+        return self.process.alive and self.number not in self.process.erased and not stopped
+
+    @property
+    def done(self) -> bool:
+        """Whether it has happened."""
+        return isinstance(self.process.erased.get(self.number), do.Removed)
+
+
+@dataclass
+class Erasures:
+    """
+    All erasures of a schedule.
+
+    Attributes:
+        lacking: (key, virtual shard, place) of messages that may be missing, and whether they must be.
+        done: how many have happened.
+    """
+
+    lacking: dict[tuple[str, int, int], bool] = field(default_factory=dict)
+    done: int = 0
+    asked: int = 0
+    _open: list[_Erasure] = field(default_factory=list)
+
+    def ask(self, process: Process, span: Span, acknowledged: frozenset[str]) -> None:
+        """Ask a copy to erase."""
+        self._open.append(_Erasure(self.asked, process, span, acknowledged))
+        process.tell(on.Erase(self.asked, span))
+        self.asked += 1
+
+    def hear(self, parts: Parts) -> None:
+        """Note what may be gone, once an erasure is done or never will be; what is sent later may not be."""
+        closed = [erasure for erasure in self._open if not erasure.pending]
+        self._open = [erasure for erasure in self._open if erasure.pending]
+        for erasure in closed:
+            self.done += erasure.done
+            for key, shard, place in self._touched(erasure, parts):
+                must = erasure.done and key in erasure.acknowledged
+                self.lacking[key, shard, place] = must or self.lacking.get((key, shard, place), False)
+
+    def tell(self, ledger: Ledger, parts: Parts) -> None:
+        """Tell the ledger what may be missing, and what must."""
+        self.hear(parts)
+        for (key, shard, place), must in self.lacking.items():
+            ledger.erase(key, [parts[key][shard][place]], done=must)
+
+    @staticmethod
+    def _touched(erasure: _Erasure, parts: Parts) -> Iterator[tuple[str, int, int]]:
+        shard = erasure.process.shard
+        for key, by_shard in parts.items():
+            for place, content in enumerate(by_shard.get(shard, ())):
+                if erases(erasure.span, content):
+                    yield key, shard, place
