@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from pydantic import TypeAdapter
 
 from ..cluster.manifest import Manifest, Stream
 from ..cluster.state import State
-from ..discovery.batch import MessageBatch
-from ..discovery.captured import CapturedProtocol
 from ..discovery.errors import NotFoundError
+from ..discovery.orchestrator import Known
 from ..discovery.settings import DiscoverySettings
 from ..discovery.spec import DatagramFraming, Framing
-from .ingest import Ingested, ingest
+from .ingest import Ingested, Keyed, ingest
 from .node import Node
 
 _FRAMING: TypeAdapter[Framing] = TypeAdapter(Framing)
@@ -23,8 +22,8 @@ _FRAMING: TypeAdapter[Framing] = TypeAdapter(Framing)
 class Taker(Protocol):
     """Who takes a stream's messages."""
 
-    def ingest(self, batch: MessageBatch, capture: str, name: str) -> Ingested:
-        """Add a capture's messages; return when all of it is acknowledged."""
+    def ingest(self, batches: Iterable[Keyed]) -> Ingested:
+        """Add batches; return when all are acknowledged, or refused for good."""
 
     def digest(self) -> str:
         """Return the digest of the stream."""
@@ -42,9 +41,9 @@ class NodeTaker:
     def __init__(self, state: State, stream: Stream, owner: str) -> None:
         self._node = Node(state.storage, state.manifest, stream, owner)
 
-    def ingest(self, batch: MessageBatch, capture: str, name: str) -> Ingested:
-        """Add a capture's messages; return when all of it is acknowledged."""
-        return ingest(self._node, batch, capture, name)
+    def ingest(self, batches: Iterable[Keyed]) -> Ingested:
+        """Add batches; return when all are acknowledged."""
+        return ingest(self._node, batches)
 
     def digest(self) -> str:
         """Return the digest of the stream."""
@@ -92,21 +91,16 @@ class StreamFeed:
         """What people must know: damaged objects of the journal."""
         return self._opened.reports() if self._opened else []
 
-    def add(self, protocol: CapturedProtocol) -> Ingested:
+    def add(self, known: Known, batches: Iterable[Keyed]) -> Ingested:
         """
         Add messages that were cut with ``framing``; the first protocol's framing becomes the stream's.
 
         Raises:
-            InputError: another process holds the stream, or a batch was refused for good.
+            InputError: another process holds the stream.
         """
-        taker = self._opened or self._open(protocol)
-        added = Ingested()
-        for capture, batch in protocol.batches.items():
-            each = taker.ingest(batch, capture, protocol.known.protocol)
-            for total in (added, self.done):
-                total.batches += each.batches
-                total.messages += each.messages
-                total.known += each.known
+        taker = self._opened or self._open(known)
+        added = taker.ingest(batches)
+        self.done.add(added)
         return added
 
     def close(self) -> str | None:
@@ -117,8 +111,8 @@ class StreamFeed:
         self._opened.close()
         return digest
 
-    def _open(self, protocol: CapturedProtocol) -> Taker:
-        framing = self.framing or protocol.known.framing
+    def _open(self, known: Known) -> Taker:
+        framing = self.framing or known.framing
         kept = None if isinstance(framing, DatagramFraming) else framing.model_dump(mode="json")
         settings = DiscoverySettings().model_dump(mode="json")
         stream = self._manifest.add_stream(Stream(self._name, self._shards, settings, kept, tenant=self._tenant))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ..cluster.manifest import Stream
-from ..discovery.batch import MessageBatch
-from ..discovery.errors import InputError
 from .feeder import Delivery, RayFeeder
 from .fleet import Fleet
-from .ingest import GROUP, Ingested, batch_key, cut
+from .ingest import GROUP, Ingested, Keyed
 from .offer import Offer, offer_of
 
 _AHEAD = 1  # groups that may be on their way while the next is made
@@ -22,15 +20,15 @@ class FleetTaker:
         self._fleet = fleet
         self._feeder = RayFeeder(fleet, stream)
 
-    def ingest(self, batch: MessageBatch, capture: str, name: str) -> Ingested:
+    def ingest(self, batches: Iterable[Keyed]) -> Ingested:
         """
-        Add a capture's messages; return when all of it is acknowledged.
+        Add batches; return when all are acknowledged, or refused for good.
 
         Raises:
-            InputError: a batch was refused for good, or nobody takes it.
+            InputError: nobody takes a batch.
         """
         done, waiting = Ingested(), list[tuple[Delivery, dict[str, int]]]()
-        for offers, counts in self._groups(batch, capture, name):
+        for offers, counts in self._groups(batches):
             if len(waiting) > _AHEAD:
                 self._settle(*waiting.pop(0), done)
             waiting.append((self._feeder.start(offers), counts))
@@ -50,13 +48,13 @@ class FleetTaker:
     def close(self) -> None:
         """Leave the shards where they are."""
 
-    def _groups(self, batch: MessageBatch, capture: str, name: str) -> Iterator[tuple[list[Offer], dict[str, int]]]:
+    def _groups(self, batches: Iterable[Keyed]) -> Iterator[tuple[list[Offer], dict[str, int]]]:
         """Yield batches that go out together, and by key how many messages they have."""
         offers: list[Offer] = []
         counts: dict[str, int] = {}
-        for start, rows in cut(batch):
-            offers.append(offer_of(self._feeder.stream, rows, batch_key(capture, name, start), capture=capture))
-            counts[offers[-1].key] = len(rows)
+        for each in batches:
+            offers.append(offer_of(self._feeder.stream, each.rows, each.key, capture=each.capture))
+            counts[each.key] = len(each.rows)
             if len(offers) == GROUP:
                 yield offers, counts
                 offers, counts = [], {}
@@ -66,11 +64,5 @@ class FleetTaker:
     def _settle(self, delivery: Delivery, counts: dict[str, int], done: Ingested) -> None:
         self._feeder.finish(delivery)
         for key, count in counts.items():
-            if key in delivery.refused:
-                what = f"batch {key} was not taken: {delivery.refused[key].value}"
-                raise InputError(what, where=self._feeder.stream.name)
-            done.batches += 1
-            if delivery.again.get(key, 0) >= len(delivery.offers[key].parts):
-                done.known += count
-            else:
-                done.messages += count
+            again = delivery.again.get(key, 0) >= len(delivery.offers[key].parts)
+            done.answered(key, count, delivery.refused.get(key), again=again)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..discovery.batch import MessageBatch
+from ..discovery.capture_set import Block
 from ..discovery.errors import InputError
 from .effects import Refusal
 from .node import Node, Receipt
@@ -19,11 +20,41 @@ GROUP = 16  # batches that are made durable together
 
 @dataclass
 class Ingested:
-    """What an ingest came to: messages that were added, and those that were in the journal before."""
+    """
+    What an ingest came to.
+
+    Attributes:
+        messages: added now; known: in the journal before. refused: batches that will never be taken, and why.
+    """
 
     batches: int = 0
     messages: int = 0
     known: int = 0
+    refused: list[str] = field(default_factory=list)
+
+    def add(self, other: Ingested) -> None:
+        """Add what another came to."""
+        self.batches, self.messages = self.batches + other.batches, self.messages + other.messages
+        self.known += other.known
+        self.refused += other.refused
+
+    def answered(self, key: str, count: int, refused: Refusal | None, *, again: bool) -> None:
+        """Count a batch for which there is an answer."""
+        if refused is not None:
+            self.refused.append(f"batch {key}: {refused.value}")
+            return
+        self.batches += 1
+        self.known += count if again else 0
+        self.messages += 0 if again else count
+
+
+@dataclass(frozen=True)
+class Keyed:
+    """A batch on its way into a journal: its key, the SHA-256 of the capture it is from (or empty), its messages."""
+
+    key: str
+    capture: str
+    rows: MessageBatch
 
 
 def cut(batch: MessageBatch) -> Iterator[tuple[int, MessageBatch]]:
@@ -37,27 +68,32 @@ def cut(batch: MessageBatch) -> Iterator[tuple[int, MessageBatch]]:
         start = stop
 
 
-def batch_key(capture: str, name: str, start: int) -> str:
-    """Return the key of the rows from ``start`` on of a protocol in a capture (hexadecimal SHA-256)."""
-    return f"{capture[:32]}/{name}/{start}"
-
-
-def ingest(
-    node: Node, batch: MessageBatch, capture: str, name: str, progress: Callable[[int], None] | None = None
-) -> Ingested:
+def keyed(blocks: Iterable[Block], capture_of: Callable[[int], str]) -> Iterator[Keyed]:
     """
-    Add a capture's messages to the stream of a node; return when all of it is acknowledged.
+    Cut blocks of messages into batches under keys of content and range: capture, protocol, block and row in it.
 
     Args:
-        capture: hexadecimal SHA-256 of the capture. name: of the protocol in it; both are part of the keys.
+        capture_of: the SHA-256 (hexadecimal) of a file by its index.
+    """
+    for block in blocks:
+        capture = capture_of(block.file)
+        for start, rows in cut(block.batch):
+            yield Keyed(f"{capture[:32]}/{block.protocol}/{block.number}/{start}", capture, rows)
+
+
+def ingest(node: Node, batches: Iterable[Keyed], progress: Callable[[int], None] | None = None) -> Ingested:
+    """
+    Add batches to the stream of a node; return when all are acknowledged, or refused for good.
+
+    Args:
         progress: told how many messages are acknowledged.
 
     Raises:
-        InputError: a batch was refused for good: its key stands for other messages, or is older than the horizon.
+        InputError: another process has taken the stream, or the disk does not take a batch.
     """
-    done, group = Ingested(), list[tuple[Receipt, MessageBatch]]()
-    for start, rows in cut(batch):
-        group.append((_taken(node, rows, batch_key(capture, name, start), capture), rows))
+    done, group = Ingested(), list[tuple[Receipt, int]]()
+    for each in batches:
+        group.append((_taken(node, each), len(each.rows)))
         if len(group) == GROUP:
             _settle(node, group, done)
             if progress:
@@ -66,23 +102,19 @@ def ingest(
     return done
 
 
-def _taken(node: Node, rows: MessageBatch, key: str, capture: str) -> Receipt:
-    receipt = node.append(rows, key, capture=capture)
+def _taken(node: Node, batch: Keyed) -> Receipt:
+    receipt = node.append(batch.rows, batch.key, capture=batch.capture)
     if receipt.refused is Refusal.BUSY:
         node.flush()
-        receipt = node.append(rows, key, capture=capture)
+        receipt = node.append(batch.rows, batch.key, capture=batch.capture)
     return receipt
 
 
-def _settle(node: Node, group: list[tuple[Receipt, MessageBatch]], done: Ingested) -> None:
+def _settle(node: Node, group: list[tuple[Receipt, int]], done: Ingested) -> None:
     node.flush()
-    for receipt, rows in group:
-        if not receipt.acknowledged:
+    for receipt, count in group:
+        if not receipt.acknowledged and (receipt.refused is None or receipt.refused.retry):
             why = receipt.refused.value if receipt.refused else "not answered"
             raise InputError(f"batch {receipt.key} was not taken: {why}", where=node.stream.name)
-        done.batches += 1
-        if receipt.again and not receipt.fresh:
-            done.known += len(rows)
-        else:
-            done.messages += len(rows)
+        done.answered(receipt.key, count, receipt.refused, again=bool(receipt.again and not receipt.fresh))
     group.clear()

@@ -21,7 +21,7 @@ import pyarrow as pa
 import sqlalchemy
 
 from benchmarks.message_statistics import batch, updated
-from qbitel.actors.ingest import ingest
+from qbitel.actors.ingest import Keyed, cut, ingest
 from qbitel.actors.node import Node
 from qbitel.cluster.database import open_engine
 from qbitel.cluster.manifest import Manifest, Stream
@@ -48,7 +48,7 @@ def main() -> None:
         node = Node(Storage(folder), manifest, manifest.add_stream(Stream("s", 64, settings, None, 0)), "bench")
         for repeat in range(arguments.repeats):
             clock, cpu = time.perf_counter(), time.process_time()
-            ingest(node, messages, "0" * 16, str(repeat))
+            ingest(node, (Keyed(f"{repeat}/{start}", "0" * 16, rows) for start, rows in cut(messages)))
             node.statistics()
             clock, cpu = time.perf_counter() - clock, time.process_time() - cpu
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10

@@ -36,7 +36,7 @@ class Storage:
     """
 
     def __init__(self, uri: str | Path) -> None:
-        self._filesystem, self._root = _open(str(uri))
+        self._filesystem, self._root = open_filesystem(str(uri))
         self._local = isinstance(self._filesystem, fs.LocalFileSystem)
         self.uri = self._root if self._local else str(uri).rstrip("/")
 
@@ -151,7 +151,13 @@ def _failures() -> tuple[type[Exception], ...]:
     return OSError, BotoCoreError
 
 
-def _open(uri: str) -> tuple[Any, str]:
+def open_filesystem(uri: str) -> tuple[Any, str]:
+    """
+    Return pyarrow's file system for a URI, and the path in it without a slash at its end.
+
+    Raises:
+        InputError: nothing can open it.
+    """
     if "://" not in uri:
         return fs.LocalFileSystem(), str(Path(uri).resolve())
     try:

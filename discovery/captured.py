@@ -59,7 +59,7 @@ def protocols_in(
         by_name = {only: by_name[only]}
     if not by_name:
         raise InputError("no messages", where=", ".join(c.source for c in captures[:4]), hint=_why_none(captures))
-    return [_framed(name, members, framing) for name, members in sorted(by_name.items())]
+    return [_framed(members, framing) for _, members in sorted(by_name.items())]
 
 
 def _why_none(captures: Sequence[Capture]) -> str:
@@ -73,20 +73,25 @@ def _why_none(captures: Sequence[Capture]) -> str:
     return "; ".join([known, *told] if packets else told)
 
 
-def _framed(name: str, members: Sequence[tuple[Capture, ProtocolGroup]], framing: Framing | None) -> CapturedProtocol:
+def _framed(members: Sequence[tuple[Capture, ProtocolGroup]], framing: Framing | None) -> CapturedProtocol:
     # The framing is a property of the protocol: the capture with the most bytes of it shows it best.
-    richest = max((group for _, group in members), key=lambda group: group.size)
+    known = known_of(max((group for _, group in members), key=lambda group: group.size), framing)
+    batches: dict[str, MessageBatch] = {}
+    for capture, group in members:
+        batch = messages_of(group, known.framing)
+        key = capture.hash
+        batches[key] = MessageBatch.concatenate([batches[key], batch]) if key in batches else batch
+    return CapturedProtocol(known, batches)
+
+
+def known_of(group: ProtocolGroup, framing: Framing | None = None) -> Known:
+    """Return what a group says of its protocol; its framing is inferred from the streams where none is given."""
     evidence: Evidence | None = None
     if framing is None:
         framing = DatagramFraming()
-        if richest.stream:
-            framing, evidence = infer_framing(richest.streams)
-    batches: dict[str, MessageBatch] = {}
-    for capture, group in members:
-        batch = messages_of(group, framing)
-        key = capture.hash
-        batches[key] = MessageBatch.concatenate([batches[key], batch]) if key in batches else batch
-    return CapturedProtocol(Known(name, carrier_of(richest), framing, evidence), batches)
+        if group.stream:
+            framing, evidence = infer_framing(group.streams)
+    return Known(group.name, carrier_of(group), framing, evidence)
 
 
 def carrier_of(group: ProtocolGroup) -> Carrier | None:

@@ -14,6 +14,10 @@ from .headers import IGNORED, TCP, UDP, Packets
 SYN, ACK = 2, 16
 KEYS = (np.uint64(0x51B17E1F10A5C0DE), np.uint64(0x2B7E151628AED2A6))
 """The key of the flow hash: fixed, so that equal captures give equal flows everywhere."""
+HEAD = 1 << 18
+"""Packets from the start of a capture that say how much the ports are used: bounded, so that parts can be told it."""
+Usage = NDArray[np.int64]
+"""Flows by transport (UDP, TCP) and port."""
 
 
 @dataclass(frozen=True)
@@ -193,13 +197,16 @@ def _assign(packets, table, of, sides, hashes, first, opener, base, known):  # t
     return flows
 
 
-def find_flows(packets: Packets, port: int | None = None) -> Flows:
+def find_flows(packets: Packets, port: int | None = None, usage: Usage | None = None) -> Flows:
     """
     Assign packets to flows.
 
     The client is the sender of the first SYN. Without one, the server is the side whose port is the wanted one, or the
-    only one below 1024, or takes part in more flows of the capture, or is lower; with equal ports the first sender
-    is the client. A SYN with a new sequence number on known endpoints starts a new flow.
+    only one below 1024, or takes part in more flows of the capture's head, or is lower; with equal ports the first
+    sender is the client. A SYN with a new sequence number on known endpoints starts a new flow.
+
+    Args:
+        usage: of the ports by the capture, where the packets are only a part of it.
     """
     n = len(packets)
     table = np.full(1 << max(4, (2 * n).bit_length()), -1, np.int64)
@@ -208,19 +215,27 @@ def find_flows(packets: Packets, port: int | None = None) -> Flows:
     base, known = np.zeros((n, 2), np.uint32), np.zeros((n, 2), np.bool_)
     count = _assign(packets, table, of, sides, hashes, first, opener, base, known)
     hashes, first, opener = hashes[:count].copy(), first[:count].copy(), opener[:count].copy()
-    client, service = _roles(packets[first], sides[first], opener, port)
+    if usage is None:
+        usage = port_usage(packets[first[first < HEAD]])
+    client, service = _roles(packets[first], sides[first], opener, port, usage)
     return Flows(of, sides, hashes, first, client, service)
 
 
-def _roles(
-    heads: Packets, side: NDArray[np.int8], opener: NDArray[np.int8], port: int | None
-) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
-    """Return the client's side and the server's port of each flow, from its first packet."""
+def port_usage(heads: Packets) -> Usage:
+    """Return how many flows there are by transport and port, from the first packet of each."""
     src, dst = heads["sport"].astype(np.int64), heads["dport"].astype(np.int64)
     usage = np.zeros((2, 1 << 16), np.int64)
     for transport, kind in enumerate((UDP, TCP)):
         chosen = heads["kind"] == kind
         usage[transport] = np.bincount(src[chosen], minlength=1 << 16) + np.bincount(dst[chosen], minlength=1 << 16)
+    return usage
+
+
+def _roles(
+    heads: Packets, side: NDArray[np.int8], opener: NDArray[np.int8], port: int | None, usage: Usage
+) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
+    """Return the client's side and the server's port of each flow, from its first packet."""
+    src, dst = heads["sport"].astype(np.int64), heads["dport"].astype(np.int64)
     which = (heads["kind"] == TCP).astype(np.int64)
 
     def rank(ports: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -73,9 +73,9 @@ def u32(data: NDArray[np.uint8], at: int, big: bool) -> np.int64:
 
 
 @njit(cache=True, nogil=True)
-def _walk_pcap(data, big, tick, header, limit, most, out):  # type: ignore[no-untyped-def]
+def _walk_pcap(data, at, big, tick, header, limit, most, out):  # type: ignore[no-untyped-def]
     """Fill out[row] = start, captured, wire, time while there is room; return rows, reason, offset of the end."""
-    at, rows, size = 24, 0, len(data)
+    rows, size = 0, len(data)
     while at < size:
         if rows == most:
             return rows, TOO_MANY, at
@@ -96,21 +96,34 @@ def _walk_pcap(data, big, tick, header, limit, most, out):  # type: ignore[no-un
     return rows, COMPLETE, at
 
 
-def index_pcap(data: NDArray[np.uint8], limits: CaptureLimits) -> PacketIndex:
+class PcapWalk:
     """
-    Index a pcap file (draft-ietf-opsawg-pcap), microseconds or nanoseconds, both endians.
+    Walks the packets of a pcap file (draft-ietf-opsawg-pcap), microseconds or nanoseconds, both endians.
 
-    The caller has checked the magic. A file that is cut or damaged gives the packets before the damage.
+    Attributes:
+        at: offset of the first byte that was not walked over. reason: why the last walk ended.
     """
-    big, tick, header = MAGICS[data[:4].tobytes()]
-    if len(data) < 24:
-        return _index(np.zeros((0, 4), np.int64), 0, ["the file header is cut: no packets"])
-    bounds = (limits.packet_bytes, limits.packets)
-    rows, reason, end = _walk_pcap(data, big, tick, header, *bounds, np.zeros((0, 4), np.int64))
-    table = np.zeros((rows, 4), np.int64)
-    _walk_pcap(data, big, tick, header, *bounds, table)
-    link = int(u32(data, 20, big)) & 0xFFFF  # the high bits tell the length of the frame check sequence
-    return _index(table, link, damage(reason, rows, end, len(data)))
+
+    def __init__(self) -> None:
+        self.at, self.reason = 24, COMPLETE
+
+    def next(self, data: NDArray[np.uint8], limits: CaptureLimits, most: int) -> PacketIndex:
+        """
+        Index up to ``most`` packets more; the caller has checked the magic, and may give more data than before.
+
+        A file that is cut or damaged gives the packets before the damage, and a ``reason``.
+        """
+        if len(data) < self.at:
+            self.reason = CUT_HEADER
+            return _index(np.zeros((0, 4), np.int64), 0)
+        big, tick, header = MAGICS[data[:4].tobytes()]
+        form = (big, tick, header, limits.packet_bytes)
+        rows, self.reason, end = _walk_pcap(data, self.at, *form, most, np.zeros((0, 4), np.int64))
+        table = np.zeros((rows, 4), np.int64)
+        _walk_pcap(data, self.at, *form, rows, table)
+        self.at = end
+        link = int(u32(data, 20, big)) & 0xFFFF  # the high bits tell the length of the frame check sequence
+        return _index(table, link)
 
 
 def damage(reason: int, packets: int, end: int, size: int) -> list[str]:
@@ -121,8 +134,8 @@ def damage(reason: int, packets: int, end: int, size: int) -> list[str]:
     return [f"{REASONS[reason]}: {packets} packets were read, {left_out}"]
 
 
-def _index(table: NDArray[np.int64], link: int, warnings: list[str]) -> PacketIndex:
-    return packet_index(table, np.full(len(table), link, np.int32), warnings)
+def _index(table: NDArray[np.int64], link: int) -> PacketIndex:
+    return packet_index(table, np.full(len(table), link, np.int32), [])
 
 
 def packet_index(table: NDArray[np.int64], link: NDArray[np.int32], warnings: list[str]) -> PacketIndex:

@@ -17,7 +17,6 @@ from .packets import (
     NO_TIME,
     TOO_MANY,
     PacketIndex,
-    damage,
     packet_index,
     u16,
     u32,
@@ -62,9 +61,9 @@ def _check_block(data, at, big):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _walk_blocks(data, limit, out):  # type: ignore[no-untyped-def]
+def _walk_blocks(data, at, section, big, limit, out):  # type: ignore[no-untyped-def]
     """Fill out[row] = kind, start, length, section, endian of blocks we read; return rows, packets, reason, end."""
-    at, rows, packets, section, big = 0, 0, 0, -1, 0
+    rows = packets = 0
     while at < len(data):
         if len(data) - at >= 12 and u32(data, at, True) == SECTION:
             big = _byte_order(data, at)
@@ -189,26 +188,52 @@ def _read_packets(data, blocks, link, snap, resolution, offset, first, out, link
     return lost
 
 
-def index_pcapng(data: NDArray[np.uint8], limits: CaptureLimits) -> PacketIndex:
+class PcapngWalk:
     """
-    Index a pcapng file: several sections of either endian, their interfaces, enhanced, simple and old packet blocks.
+    Walks a pcapng file (draft-ietf-opsawg-pcapng): sections of either endian, their interfaces and packet blocks.
 
-    The caller has checked the magic. A file that is cut or damaged gives the packets before the damage.
+    Attributes:
+        at: offset of the first byte that was not walked over. reason: why the last walk ended.
     """
-    rows, packets, reason, end = _walk_blocks(data, limits.packets, np.zeros((0, 5), np.int64))
-    blocks = np.zeros((rows, 5), np.int64)
-    _walk_blocks(data, limits.packets, blocks)
-    interfaces = _read_interfaces(data, blocks)
-    table, links = np.zeros((packets, 4), np.int64), np.zeros(packets, np.int32)
-    lost = _read_packets(
-        data, blocks, interfaces.link, interfaces.snap, interfaces.resolution, interfaces.offset, interfaces.first,
-        table, links,
-    )  # fmt: skip
-    warnings = damage(reason, packets, end, len(data))
-    if lost:
-        warnings.append(f"{lost} packets are of an interface that the file does not define, or too short: left out")
-    huge = table[:, 1] > limits.packet_bytes
-    if huge.any():
-        warnings.append(f"{int(huge.sum())} packets of more than {limits.packet_bytes} bytes were left out")
-        table[huge, 1:3] = 0
-    return packet_index(table, links, warnings)
+
+    def __init__(self) -> None:
+        self.at, self.reason = 0, COMPLETE
+        self._kept = np.zeros((0, 5), np.int64)  # sections and interfaces so far
+        self._section, self._big = -1, -1
+
+    def next(self, data: NDArray[np.uint8], limits: CaptureLimits, most: int) -> PacketIndex:
+        """
+        Index up to ``most`` packets more; the caller has checked the magic, and may give more data than before.
+
+        A file that is cut or damaged gives the packets before the damage, and a ``reason``.
+        """
+        begin = (self.at, self._section, self._big)
+        rows, packets, reason, end = _walk_blocks(data, *begin, most, np.zeros((0, 5), np.int64))
+        blocks = np.zeros((rows, 5), np.int64)
+        _walk_blocks(data, *begin, most, blocks)
+        self.at, self.reason = end, reason
+        blocks = np.concatenate((self._kept, blocks))
+        self._kept = blocks[(blocks[:, 0] == SECTION) | (blocks[:, 0] == INTERFACE)]
+        if len(self._kept):
+            self._section, self._big = int(self._kept[-1, 3]), int(self._kept[-1, 4])
+        return self._packets(data, blocks, packets, limits)
+
+    @staticmethod
+    def _packets(
+        data: NDArray[np.uint8], blocks: NDArray[np.int64], packets: int, limits: CaptureLimits
+    ) -> PacketIndex:
+        interfaces = _read_interfaces(data, blocks)
+        table, links = np.zeros((packets, 4), np.int64), np.zeros(packets, np.int32)
+        lost = _read_packets(
+            data, blocks, interfaces.link, interfaces.snap, interfaces.resolution, interfaces.offset, interfaces.first,
+            table, links,
+        )  # fmt: skip
+        warnings = []
+        if lost:
+            what = "packets are of an interface that the file does not define, or too short: left out"
+            warnings.append(f"{lost} {what}")
+        huge = table[:, 1] > limits.packet_bytes
+        if huge.any():
+            warnings.append(f"{int(huge.sum())} packets of more than {limits.packet_bytes} bytes were left out")
+            table[huge, 1:3] = 0
+        return packet_index(table, links, warnings)

@@ -8,18 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .capture import Capture, Counters, ProtocolGroup
-from .flows import find_flows
-from .fragments import Fragments, join_fragments
-from .grouping import Grouping, Traffic, group_datagrams, group_streams
-from .headers import DAMAGED, ENCRYPTED, FRAGMENT_LOST, IGNORED, NO_DATA, TCP, UDP, Packets, decode
+from .assembly import Assembled, assemble
+from .capture import Capture, Counters
+from .grouping import Grouping
+from .headers import DAMAGED, ENCRYPTED, FRAGMENT_LOST, IGNORED, NO_DATA, TCP, Packets, decode
 from .limits import DEFAULT_LIMITS, CaptureLimits
-from .packets import MAGICS, PacketIndex, index_pcap
-from .pcapng import index_pcapng
+from .packets import MAGICS, PacketIndex
 from .source import Source, open_source
 from .tables import read_table
-from .tcp import Reassembly
 from .text import read_hex_lines, read_json_lines
+from .walk import index_packets
 
 FORMATS = ("pcap", "pcapng", "hex", "jsonl", "parquet", "arrow")
 PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
@@ -104,34 +102,17 @@ def detect_format(source: Source) -> str:
 
 def _read_packets(source: Source, form: str, port: int | None, by: Grouping, limits: CaptureLimits) -> Capture:
     data = source.array()
-    index = index_pcap(data, limits) if form == "pcap" else index_pcapng(data, limits)
+    index = index_packets(source, form, limits)
     packets = decode(data, index)
-    fragments = join_fragments(data, packets)
-    filtered = _filter(packets, port)
-    flows = find_flows(packets, port)
-    traffic = Traffic(data, fragments.extra, packets, index.time, flows)
-    streams, reassembly = group_streams(traffic, by, limits.pending_segments)
-    groups = sorted(group_datagrams(traffic, by) + streams, key=lambda g: (-g.packets, g.name))
-    counters = _account(index, packets, fragments, reassembly, groups, filtered)
+    found = assemble(data, packets, index.time, port, by, limits)
+    counters = _account(index, packets, found)
     warnings = [*source.warnings, *index.warnings, *_warn(packets, counters)]
-    return Capture(source.name, source.sha256, form, groups, counters, warnings)
+    return Capture(source.name, source.sha256, form, found.groups, counters, warnings)
 
 
-def _filter(packets: Packets, port: int | None) -> int:
-    """Ignore what is not of the port; return how many packets that were."""
-    if port is None:
-        return 0
-    ported = (packets["kind"] == UDP) | (packets["kind"] == TCP)
-    out = ~(ported & ((packets["sport"] == port) | (packets["dport"] == port))) & (packets["kind"] != IGNORED)
-    packets["kind"][out], packets["number"][out] = IGNORED, 0
-    return int(out.sum())
-
-
-def _account(
-    index: PacketIndex, packets: Packets, fragments: Fragments, reassembly: Reassembly, groups: list[ProtocolGroup],
-    filtered: int,
-) -> Counters:  # fmt: skip
-    payloads = sum(group.packets for group in groups)
+def _account(index: PacketIndex, packets: Packets, found: Assembled) -> Counters:
+    payloads = sum(group.packets for group in found.groups)
+    fragments, reassembly = found.fragments, found.reassembly
     cut = (packets["wire"] > packets["stop"]) & (packets["kind"] != IGNORED)
     datagrams = cut & (packets["kind"] != TCP)
     lost = int((packets["wire"] - packets["stop"])[datagrams].sum())
@@ -139,14 +120,14 @@ def _account(
     return Counters(
         packets=len(index),
         payloads=payloads,
-        ignored=len(index) - payloads - filtered,
+        ignored=len(index) - payloads - found.filtered,
         truncated=int((index.wire > index.captured).sum()),
         fragments=fragments.count,
         fragments_lost=fragments.lost,
         lost_bytes=lost,
         duplicate_bytes=reassembly.duplicate_bytes,
         early_bytes=reassembly.early_bytes,
-        filtered=filtered,
+        filtered=found.filtered,
     )
 
 

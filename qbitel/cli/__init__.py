@@ -36,7 +36,7 @@ COMMANDS = {
     "fields": ("use", "Print the field boundaries and meanings of every message."),
     "export": ("inspect", "Write a parser, a Wireshark dissector, a JSON schema or a graph."),
     "digest": ("digest", "Print the digest of a capture's statistics and the id of its specification."),
-    "ingest": ("shards", "Add captures to a stream: each message once, kept in a journal."),
+    "ingest": ("ingest", "Add captures to a stream: each message once, kept in a journal."),
     "shards": ("shards", "List, move, verify and erase the shards of streams."),
     "classify": ("classify", "Say which known protocols are in captures, and what is unknown."),
     "corpus": ("corpus", "Make a training set from labelled captures."),

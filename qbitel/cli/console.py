@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ..discovery.errors import InputError
 from ..discovery.orchestrator import STAGES
@@ -75,3 +75,15 @@ def tracked(items: Sequence[Item], title: str) -> Iterator[Item]:
         return
     with Progress(TextColumn("[bold]{task.description}"), BarColumn(), TimeElapsedColumn(), console=err) as progress:
         yield from progress.track(items, description=title)
+
+
+@contextmanager
+def byte_progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Give what takes how many bytes were done since it was told last; on a terminal it draws a bar."""
+    if not err.is_terminal:
+        yield lambda size: None
+        return
+    columns = (TextColumn("[bold]{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True) as progress:
+        task = progress.add_task(title, total=float(total))
+        yield lambda size: progress.advance(task, size)

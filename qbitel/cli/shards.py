@@ -1,99 +1,28 @@
-"""``qbitel ingest`` and ``qbitel shards``: streams kept in a journal, who holds their shards, what they hold."""
+"""``qbitel shards``: who holds the shards of streams, and what their journals hold."""
 
 from __future__ import annotations
 
-import os
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.table import Table
 
-from ..discovery.errors import QbitelError
-from . import EXIT_INPUT, EXIT_NO
+from . import EXIT_NO
 from .console import out, print_json
 from .erasure import erase_command, retain_command
 from .places import needs_extra, open_manifest, open_state, open_storage
 
 if TYPE_CHECKING:
-    from ..actors.feed import StreamFeed, Taker
     from ..actors.fleet import Fleet
     from ..cluster.manifest import Manifest, Stream
     from ..cluster.verify import Verification
     from ..discovery.orchestrator import DiscoveryResult, Progress
-
-
-@click.command("ingest")
-@click.argument("sources", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--stream", required=True, help="Name of the stream: letters, digits, '.', '_' and '-'.")
-@click.option("--state", required=True, metavar="URI", help="Where journals lie: a folder, or any URI of fsspec.")
-@click.option("--port", type=click.IntRange(0, 65535), help="Read only flows with this UDP or TCP port.")
-@click.option("--protocol", help="Which protocol, where an input holds several.")
-@click.option(
-    "--shards", type=click.IntRange(1, 4096), default=64, show_default=True,
-    help="Virtual shards of a new stream, fixed for its life.",
-)  # fmt: skip
-@click.option("--tenant", default="", help="Whose the stream is; one tenant's streams can be erased together.")
-@click.option(
-    "--ray", "address", metavar="ADDRESS",
-    help="A running Ray cluster whose actors hold the shards ('auto': the one here); without, this process does.",
-)  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-@needs_extra("cluster")
-def ingest_command(
-    sources: tuple[Path, ...], stream: str, state: str, port: int | None, protocol: str | None, shards: int,
-    tenant: str, address: str | None, as_json: bool,
-) -> None:  # fmt: skip
-    """
-    Add the messages of captures to a stream, each once, however often this is run.
-
-    What was acknowledged survives the loss of this process and of the machine's power. An input that cannot be read
-    is reported and does not stop the others; the exit code is 3 then.
-    """
-    from ..actors.feed import StreamFeed
-
-    failed: list[str] = []
-    with _taker(state, address) as taker:
-        feed = StreamFeed(open_manifest(state, create=True), stream, taker, shards, tenant)
-        for source in sources:
-            try:
-                told = _add(feed, source, port, protocol)
-            except QbitelError as error:
-                failed.append(str(error))
-                continue
-            if not as_json:
-                out.print(told, highlight=False, soft_wrap=True)
-        reports, digest = feed.reports, feed.close()
-    if as_json:
-        print_json({"stream": stream, **asdict(feed.done), "digest": digest, "failed": failed})
-    elif digest:
-        out.print(f"digest {digest}", highlight=False, soft_wrap=True)
-    for reason in (*reports, *failed):
-        click.echo(f"qbitel: {reason}", err=True)
-    if failed:
-        sys.exit(EXIT_INPUT)
-
-
-@contextmanager
-def _taker(state: str, address: str | None) -> Iterator[Callable[[Stream], Taker]]:
-    """Give what opens a stream: in this process, or on a Ray cluster."""
-    from ..actors.feed import NodeTaker
-
-    if address is None:
-        owner = f"{socket.gethostname()}:{os.getpid()}"
-        yield lambda stream: NodeTaker(open_state(state), stream, owner)
-        return
-    with open_fleet(state, address, create=True) as fleet:
-        from ..actors.fleet_feed import FleetTaker
-
-        yield lambda stream: FleetTaker(fleet, stream)
 
 
 def discover_stream(name: str, state: str, address: str | None, progress: Progress) -> DiscoveryResult:
@@ -105,16 +34,6 @@ def discover_stream(name: str, state: str, address: str | None, progress: Progre
         return discover_journal(there, there.manifest.stream(name), progress, perf_counter)
     with open_fleet(state, address) as fleet:
         return discover_fleet(fleet, fleet.state.manifest.stream(name), progress, perf_counter)
-
-
-def _add(feed: StreamFeed, source: Path, port: int | None, protocol: str | None) -> str:
-    from ..api import the_one
-    from ..discovery.captured import protocols_in
-    from ..discovery.captures import read_capture
-
-    done = feed.add(the_one(protocols_in([read_capture(source, port=port)], protocol, feed.framing)))
-    known = f", {done.known} were there before" if done.known else ""
-    return f"{source.name}: {done.messages} messages added{known}"
 
 
 @click.group("shards")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 pytest.importorskip("ray")
 
+from qbitel.actors.bulk import Bulk
 from qbitel.actors.discovery import discover_fleet, discover_journal, known_of
 from qbitel.actors.feed import StreamFeed
 from qbitel.actors.feeder import RayFeeder
@@ -134,7 +136,7 @@ def test_captures_go_to_the_fleet(fleet: Fleet, example_captures: Path) -> None:
     (protocol,) = protocols_in([read_capture(example_captures / "dns.pcap")])
     for known in (0, 600):
         feed = StreamFeed(fleet.state.manifest, "dns", lambda stream: FleetTaker(fleet, stream), 6)
-        feed.add(protocol)
+        assert Bulk(feed).add(str(example_captures / "dns.pcap"), lambda size: nullcontext(lambda done: None))
         assert (feed.done.messages, feed.done.known, feed.reports) == (600 - known, known, [])
         expected = MessageStatistics()
         for capture, batch in protocol.batches.items():

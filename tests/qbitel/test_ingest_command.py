@@ -76,6 +76,35 @@ def test_bad_input_does_not_stop_the_others(run: Run, example_captures: Path, tm
     assert "bad.pcap" in told.stderr
 
 
+def test_folder_is_one_capture_that_was_rotated(run: Run, example_captures: Path, tmp_path: Path) -> None:
+    """
+    A folder's files are one capture in their natural order; a damaged one is a dead letter until it can be read.
+
+    A second run adds nothing but what the first could not read.
+    """
+    folder, state = tmp_path / "caps", tmp_path / "state"
+    folder.mkdir()
+    data = (example_captures / "dns.pcap").read_bytes()
+    records, at = [], 24
+    while at < len(data):
+        size = 16 + int.from_bytes(data[at + 8 : at + 12], "little")
+        records.append(data[at : at + size])
+        at += size
+    for number, begin in ((2, 0), (10, 200), (11, 400)):
+        (folder / f"cap{number}.pcap").write_bytes(data[:24] + b"".join(records[begin : begin + 200]))
+    kept = (folder / "cap10.pcap").read_bytes()
+    (folder / "cap10.pcap").write_bytes(b"\x00" * 40)
+    options = ("--stream", "dns", "--state", state, "--shards", "4", "--json")
+    first = json.loads(run("ingest", folder, *options, expect=3).stdout)
+    assert (first["messages"], [each["uri"] for each in first["failed"]]) == (400, [str(folder / "cap10.pcap")])
+    letters = state / "dead-letters" / "dns.jsonl"
+    assert "cap10.pcap" in letters.read_text()
+    (folder / "cap10.pcap").write_bytes(kept)
+    second = json.loads(run("ingest", folder, *options).stdout)
+    assert (second["messages"], second["known"], second["refused"]) == (200, 400, [])
+    assert letters.read_text() == ""
+
+
 def test_verify_says_no_where_an_object_is_damaged(run: Run, example_captures: Path, tmp_path: Path) -> None:
     """A damaged segment is named, and the exit code is 1; a folder without journals is an input error."""
     state = tmp_path / "state"

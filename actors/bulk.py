@@ -1,0 +1,74 @@
+"""Feeds inputs, files or folders of them, into a stream; what cannot be read is put aside and stops nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from ..cluster.dead_letters import DeadLetter
+from ..cluster.inputs import InputFile, list_inputs
+from ..discovery.capture_set import Asked
+from ..discovery.errors import InputError, NotFoundError, QbitelError
+from ..discovery.orchestrator import Known
+from .feed import StreamFeed
+from .ingest import Ingested, keyed
+from .reading import Report, Told, read_set
+
+Shown = Callable[[int], AbstractContextManager[Told]]
+"""Shows how far a reading of so many bytes is."""
+
+
+@dataclass
+class Bulk:
+    """
+    What is fed, and what became of it.
+
+    Attributes:
+        port, protocol: only flows with this port, only the protocol of this name. on: the Ray that reads, as of
+            ``read_set``. dead: what was not read, and why. tried: addresses of all files and inputs.
+    """
+
+    feed: StreamFeed
+    port: int | None = None
+    protocol: str | None = None
+    on: str | None = None
+    dead: list[DeadLetter] = field(default_factory=list)
+    tried: set[str] = field(default_factory=set)
+
+    def add(self, source: str, shown: Shown) -> Ingested | None:
+        """Add the messages of a file, or of all files below a folder or prefix; None where nothing could be read."""
+        self.tried.add(source)
+        try:
+            files = list_inputs(source)
+            self.tried.update(file.uri for file in files)
+            return self._read(files, shown)
+        except QbitelError as error:
+            self.dead.append(DeadLetter(source, str(error)))
+            return None
+
+    def _read(self, files: Sequence[InputFile], shown: Shown) -> Ingested | None:
+        asked, report = Asked(self.port, self.protocol, self.feed.framing), Report()
+        try:
+            with shown(sum(file.size for file in files)) as told, read_set(files, asked, report, self.on, told) as read:
+                known, facts = the_one(read.known), report.facts
+                return self.feed.add(known, keyed(read.blocks(known.protocol), lambda file: facts[file].sha256))
+        except InputError:
+            if len(report.dead) < len(files):
+                raise
+            return None  # each file has a letter of its own
+        finally:
+            self.dead += report.dead
+
+
+def the_one(known: dict[str, Known]) -> Known:
+    """
+    Return the only protocol.
+
+    Raises:
+        NotFoundError: there are several.
+    """
+    if len(known) > 1:
+        hint = f"name one of: {', '.join(list(known)[:12])}"
+        raise NotFoundError(f"the input holds {len(known)} protocols", hint=hint)
+    return next(iter(known.values()))

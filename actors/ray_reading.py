@@ -1,0 +1,191 @@
+"""
+Reads capture sets with Ray Data: a file is a unit of reading, then all packets between some hosts, then a block.
+
+A task walks through one file and divides its packets by hosts. What belongs to a part is put together in the files'
+order (fragments, flows, byte streams, messages), and the messages of a block come together again, so that keys of
+batches are those of a reading in one process.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import pyarrow as pa
+import ray.data
+from ray.data import Dataset
+
+from ..cluster.dead_letters import DeadLetter
+from ..cluster.inputs import InputFile, local_copy
+from ..discovery.batch import MessageBatch
+from ..discovery.capture_set import (
+    Asked,
+    Block,
+    Decided,
+    FileFacts,
+    FileReader,
+    blocks_of,
+    joined,
+    messages_in,
+    open_file,
+)
+from ..discovery.captures.packed import Packed
+from ..discovery.errors import QbitelError
+from .reading import Head, Report, Told, packets_of
+
+PART_BYTES = 64 << 20
+"""Bytes of the files that one part has about; what two hosts say to each other is never divided."""
+TASK_CPUS = 0.5
+
+_FACTS, _DEAD, _ROWS = -1, -2, -3  # in place of a part's number
+_FOUND = pa.schema([("part", pa.int64()), ("file", pa.int64()), ("piece", pa.int64()), ("body", pa.large_binary())])
+_BLOCKS = pa.schema(
+    [("place", pa.int64()), ("protocol", pa.string()), ("messages", pa.int64()), ("body", pa.large_binary())]
+)  # fmt: skip
+
+
+def quiet() -> None:
+    """Let Ray Data draw its bars on a terminal and be silent elsewhere."""
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = context.enable_operator_progress_bars = sys.stderr.isatty()
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+
+
+class RayReading:
+    """
+    A capture set read by the Ray that this process is connected to; its workers must reach the files.
+
+    Args:
+        part_bytes: of the files, for each part.
+
+    Raises:
+        InputError: there are no messages. NotFoundError: there is no protocol of the name that was asked for.
+    """
+
+    def __init__(
+        self, files: Sequence[InputFile], asked: Asked, report: Report, told: Told | None = None,
+        part_bytes: int = PART_BYTES,
+    ) -> None:  # fmt: skip
+        self._asked, self._files = asked, files
+        quiet()
+        self._parts = max(1, -(-sum(file.size for file in files) // part_bytes))
+        rows = [{"file": number, "uri": file.uri, "size": file.size} for number, file in enumerate(files)]
+        parts = self._parts
+        found = ray.data.from_items(rows, override_num_blocks=len(rows)).flat_map(
+            lambda row: _read(row, asked, parts), num_cpus=TASK_CPUS
+        )
+        self._found: Dataset = found.materialize()
+        self.report = report
+        self._tell(told)
+        self._decided, self.known = self._head().decide(files)
+
+    def blocks(self, protocol: str) -> Iterator[Block]:
+        """Yield the messages of a protocol, each block whole."""
+        one = self.messages(protocol).groupby("place", num_partitions=self._parts)
+        for row in one.map_groups(_join, batch_format="pyarrow", num_cpus=TASK_CPUS).iter_rows():
+            yield Block(protocol, row["place"] >> 32, row["place"] & 0xFFFFFFFF, _batch(row["body"]))
+
+    def messages(self, protocol: str) -> Dataset:
+        """Return rows of messages: ``place`` (file and block), ``protocol``, ``messages`` (how many), ``body``."""
+        decided, parts = self._decided, self._parts
+        return self._found.groupby("part", num_partitions=parts).map_groups(
+            lambda group: _put_together(group, decided, protocol), batch_format="pyarrow", num_cpus=TASK_CPUS
+        )
+
+    def _tell(self, told: Told | None) -> None:
+        """Take what tasks said of their files."""
+        for row in self._found.filter(lambda row: row["part"] in (_FACTS, _DEAD)).iter_rows():
+            file = self._files[row["file"]]
+            if row["part"] == _DEAD:
+                self.report.dead.append(DeadLetter(file.uri, row["body"].decode()))
+            else:
+                facts = json.loads(row["body"])
+                self.report.facts[row["file"]] = FileFacts(**{**facts, "warnings": tuple(facts["warnings"])})
+            if told:
+                told(file.size)
+        self.report.dead.sort(key=lambda letter: letter.uri)
+
+    def _head(self) -> Head:
+        """Read the first packets of the set, and the first file of rows, in this process."""
+        head = Head(self._asked)
+        for number in sorted(self.report.facts):
+            file = self._files[number]
+            with local_copy(file) as path:
+                _add_to(head, open_file(file.uri, str(path), number, self._asked.limits))
+            if head.full:
+                break
+        return head
+
+
+def _add_to(head: Head, reader: FileReader) -> None:
+    if not reader.of_packets:
+        head.rows = head.rows or reader.rows(head.asked.port)
+        return
+    pieces = packets_of(reader, head)
+    while not head.full and next(pieces, None) is not None:
+        pass  # the head keeps it
+
+
+def _read(row: dict[str, Any], asked: Asked, parts: int) -> Iterator[dict[str, Any]]:
+    """Yield the packets of a file by part, or the blocks of its rows; then what there is to say of it."""
+    file = InputFile(row["uri"], row["size"])
+    try:
+        with local_copy(file) as path:
+            reader = open_file(file.uri, str(path), row["file"], asked.limits)
+            if reader.of_packets:
+                for piece, packed in enumerate(reader.packets()):
+                    for part, some in packed.divided(parts).items():
+                        yield _found(part, row["file"], piece, some.to_bytes())
+            elif (group := reader.rows(asked.port)) is not None and asked.only in (None, group.name):
+                for block in blocks_of(group.name, row["file"], group.batch):
+                    yield _found(_ROWS, row["file"], block.number, _ipc(block.batch.table))
+            yield _found(_FACTS, row["file"], 0, json.dumps(asdict(reader.facts)).encode())
+    except QbitelError as error:
+        yield _found(_DEAD, row["file"], 0, str(error).encode())
+
+
+def _found(part: int, file: int, piece: int, body: bytes) -> dict[str, Any]:
+    return {"part": part, "file": file, "piece": piece, "body": body}
+
+
+def _put_together(group: pa.Table, decided: Decided, protocol: str) -> pa.Table:
+    """
+    Return the messages of all packets between some hosts, by block of a file; none for what is told of files.
+
+    All rows of the reading come here: Ray's shuffle fails on blocks that a filter has emptied.
+    """
+    rows = sorted(group.to_pylist(), key=lambda row: (row["file"], row["piece"]))
+    blocks: list[Block] = []
+    if rows[0]["part"] == _ROWS:
+        blocks = [Block("messages", row["file"], row["piece"], _batch(row["body"])) for row in rows]
+    elif rows[0]["part"] >= 0:
+        packed = Packed.concatenate([Packed.from_bytes(row["body"]) for row in rows])
+        blocks = [block for block in messages_in(packed, decided) if block.protocol == protocol]
+    return pa.Table.from_pylist([_row(block) for block in blocks], _BLOCKS)
+
+
+def _join(group: pa.Table) -> pa.Table:
+    """Return one row for all rows of a block."""
+    place, protocol = group.column("place")[0].as_py(), group.column("protocol")[0].as_py()
+    batch = joined([_batch(body.as_py()) for body in group.column("body")])
+    return pa.Table.from_pylist([_row(Block(protocol, place >> 32, place & 0xFFFFFFFF, batch))], _BLOCKS)
+
+
+def _row(block: Block) -> dict[str, Any]:
+    place, table = (block.file << 32) | block.number, block.batch.table
+    return {"place": place, "protocol": block.protocol, "messages": table.num_rows, "body": _ipc(table)}
+
+
+def _ipc(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def _batch(body: bytes) -> MessageBatch:
+    return MessageBatch(pa.ipc.open_stream(body).read_all())

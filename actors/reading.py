@@ -1,0 +1,185 @@
+"""
+Reads capture sets into blocks of messages, and tells of files that cannot be read without stopping for them.
+
+Here all of a set is read in this process; ``ray_reading`` does the same with Ray Data, and gives the same messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ..cluster.dead_letters import DeadLetter
+from ..cluster.inputs import InputFile, local_copy
+from ..cluster.ray_start import ray_cluster
+from ..cluster.settings import ServiceSettings
+from ..discovery.capture_set import (
+    Asked,
+    Block,
+    Decided,
+    FileFacts,
+    FileReader,
+    blocks_of,
+    decide,
+    messages_in,
+    open_file,
+)
+from ..discovery.captured import known_of
+from ..discovery.captures import ProtocolGroup
+from ..discovery.captures.flows import HEAD
+from ..discovery.captures.packed import Packed
+from ..discovery.errors import InputError, NotFoundError, QbitelError
+from ..discovery.orchestrator import Known
+
+SMALL = 256 << 20
+"""Bytes of a set up to which it is read in this process: Ray Data takes seconds before it reads anything."""
+
+Told = Callable[[int], None]
+"""Takes how many bytes of the files were read since it was told last."""
+
+
+@dataclass
+class Report:
+    """What became of the files of a set: facts by index in the set, and those that were not read."""
+
+    facts: dict[int, FileFacts] = field(default_factory=dict)
+    dead: list[DeadLetter] = field(default_factory=list)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Lines that say what was damaged, file by file."""
+        return [f"{each.name}: {line}" for _, each in sorted(self.facts.items()) for line in each.warnings]
+
+
+class Reading(Protocol):
+    """A capture set that is read: ``known`` are its protocols by name, ``report`` says what became of its files."""
+
+    report: Report
+    known: dict[str, Known]
+
+    def blocks(self, protocol: str) -> Iterator[Block]:
+        """Yield the messages of a protocol, each block whole."""
+
+
+@dataclass
+class Head:
+    """
+    The first packets of a set, and the first file of rows: what they show is decided for all of it.
+
+    Attributes:
+        counted: packets of the files that were looked at, ignored ones included.
+    """
+
+    asked: Asked
+    pieces: list[Packed] = field(default_factory=list)
+    counted: int = 0
+    rows: ProtocolGroup | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether there are as many packets as a head has."""
+        return self.counted >= HEAD
+
+    def decide(self, files: Sequence[InputFile]) -> tuple[Decided, dict[str, Known]]:
+        """
+        Return what is decided for packets, and all protocols by name.
+
+        Raises:
+            InputError: there are no messages. NotFoundError: there is no protocol of the name that was asked for.
+        """
+        only = self.asked.only
+        decided = decide(Packed.concatenate(self.pieces), self.asked)
+        known = dict(decided.known)
+        if self.rows is not None and only in (None, self.rows.name):
+            known[self.rows.name] = known_of(self.rows, self.asked.framing)
+        if not known and only is not None:
+            raise NotFoundError(f"no protocol group '{only}'", where=files[0].uri)
+        if not known:
+            raise InputError("no messages", where=files[0].uri)
+        return decided, known
+
+
+class LocalReading:
+    """
+    A capture set read in this process, all of it in memory.
+
+    Raises:
+        InputError: there are no messages. NotFoundError: there is no protocol of the name that was asked for.
+    """
+
+    def __init__(self, files: Sequence[InputFile], asked: Asked, report: Report, told: Told | None = None) -> None:
+        self.report = report
+        self._pieces: list[Packed] = []
+        self._rows: dict[int, ProtocolGroup] = {}
+        head = Head(asked)
+        for number, file in enumerate(files):
+            try:
+                self._read(number, file, asked, head)
+            except QbitelError as error:
+                self.report.dead.append(DeadLetter(file.uri, str(error)))
+            if told:
+                told(file.size)
+        head.rows = next(iter(self._rows.values()), None)
+        self._decided, self.known = head.decide(files)
+
+    def blocks(self, protocol: str) -> Iterator[Block]:
+        """Yield the messages of a protocol, each block whole."""
+        for file, group in self._rows.items():
+            if group.name == protocol:
+                yield from blocks_of(protocol, file, group.batch)
+        packets = Packed.concatenate(self._pieces)
+        yield from (block for block in messages_in(packets, self._decided) if block.protocol == protocol)
+
+    def _read(self, number: int, file: InputFile, asked: Asked, head: Head) -> None:
+        with local_copy(file) as path:
+            reader = open_file(file.uri, str(path), number, asked.limits)
+            if not reader.of_packets:
+                group = reader.rows(asked.port)
+                if group is not None:
+                    self._rows[number] = group
+            for piece in packets_of(reader, head):
+                self._pieces.append(piece)
+            self.report.facts[number] = reader.facts
+
+
+@contextmanager
+def read_set(
+    files: Sequence[InputFile], asked: Asked, report: Report, on: str | None = None, told: Told | None = None
+) -> Iterator[Reading]:
+    """
+    Give a capture set that is read: here where it is small, with Ray Data where it is larger than ``SMALL``.
+
+    Args:
+        report: takes what becomes of the files, also where an error ends the reading.
+        on: the address of a Ray, ``auto`` for the one on this machine, ``local`` or None for one of its own; not
+            looked at where this process is connected to a Ray already.
+
+    Raises:
+        InputError: there are no messages, or no such Ray. NotFoundError: there is no protocol of that name.
+    """
+    if sum(file.size for file in files) <= SMALL:
+        yield LocalReading(files, asked, report, told)
+        return
+    import ray
+
+    with ExitStack() as stack:
+        if not ray.is_initialized():
+            stack.enter_context(ray_cluster(ServiceSettings(ray_address=None if on == "local" else on)))
+        from .ray_reading import RayReading
+
+        yield RayReading(files, asked, report, told)
+
+
+def packets_of(reader: FileReader, head: Head) -> Iterator[Packed]:
+    """Yield the packets of a file; those that belong to the head are kept there too."""
+    if not reader.of_packets:
+        return
+    before = 0
+    for piece in reader.packets():
+        if not head.full:
+            head.pieces.append(piece)
+            head.counted += reader.facts.packets - before
+        before = reader.facts.packets
+        yield piece

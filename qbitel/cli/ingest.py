@@ -1,0 +1,102 @@
+"""``qbitel ingest``: captures into a stream, each message once."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from . import EXIT_INPUT
+from .console import byte_progress, out, print_json
+from .places import needs_extra, open_manifest, open_state, open_storage
+from .shards import open_fleet
+
+if TYPE_CHECKING:
+    from ..actors.bulk import Bulk
+    from ..actors.feed import Taker
+    from ..cluster.manifest import Stream
+
+
+@click.command("ingest")
+@click.argument("sources", metavar="INPUT...", nargs=-1, required=True)
+@click.option("--stream", required=True, help="Name of the stream: letters, digits, '.', '_' and '-'.")
+@click.option("--state", required=True, metavar="URI", help="Where journals lie: a folder, or any URI of fsspec.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Read only flows with this UDP or TCP port.")
+@click.option("--protocol", help="Which protocol, where an input holds several.")
+@click.option(
+    "--shards", type=click.IntRange(1, 4096), default=64, show_default=True,
+    help="Virtual shards of a new stream, fixed for its life.",
+)  # fmt: skip
+@click.option("--tenant", default="", help="Whose the stream is; one tenant's streams can be erased together.")
+@click.option(
+    "--ray", "address", metavar="ADDRESS",
+    help="A running Ray cluster whose actors hold the shards ('auto': the one here); without, this process does.",
+)  # fmt: skip
+@click.option(
+    "--on", metavar="ADDRESS",
+    help="A running Ray cluster that reads inputs of more than 256 MiB; 'local' or none: one of its own.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@needs_extra("cluster")
+def ingest_command(
+    sources: tuple[str, ...], stream: str, state: str, port: int | None, protocol: str | None, shards: int,
+    tenant: str, address: str | None, on: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """
+    Add the messages of captures to a stream, each once, however often this is run.
+
+    INPUT is a file, or a folder or prefix (s3://caps/) whose files one capture was rotated into: they are read in the
+    natural order of their names, and a flow that crosses them is one flow. What was acknowledged survives the loss of
+    this process and of the machine's power. A file that cannot be read is put on the stream's list of dead letters and
+    does not stop the others; the exit code is 3 then.
+    """
+    from ..actors.bulk import Bulk
+    from ..actors.feed import StreamFeed
+    from ..cluster.dead_letters import note_dead_letters
+
+    with _taker(state, address) as taker:
+        feed = StreamFeed(open_manifest(state, create=True), stream, taker, shards, tenant)
+        bulk = Bulk(feed, port, protocol, on)
+        for source in sources:
+            done = bulk.add(source, partial(byte_progress, "reading"))
+            if done is not None and not as_json:
+                before = f", {done.known} were there before" if done.known else ""
+                out.print(f"{source}: {done.messages} messages added{before}", highlight=False, soft_wrap=True)
+        reports, digest = bulk.feed.reports, bulk.feed.close()
+    note_dead_letters(open_storage(state), stream, bulk.tried, bulk.dead)
+    _tell(stream, bulk, digest, reports, as_json)
+
+
+def _tell(stream: str, bulk: Bulk, digest: str | None, reports: list[str], as_json: bool) -> None:
+    done = bulk.feed.done
+    if as_json:
+        print_json({"stream": stream, **asdict(done), "digest": digest, "failed": [asdict(f) for f in bulk.dead]})
+    elif digest:
+        out.print(f"digest {digest}", highlight=False, soft_wrap=True)
+    for reason in (*reports, *done.refused, *(each.reason for each in bulk.dead)):
+        click.echo(f"qbitel: {reason}", err=True)
+    if bulk.dead or done.refused:
+        sys.exit(EXIT_INPUT)
+
+
+@contextmanager
+def _taker(state: str, address: str | None) -> Iterator[Callable[[Stream], Taker]]:
+    """Give what opens a stream: in this process, or on a Ray cluster."""
+    from ..actors.feed import NodeTaker
+
+    if address is None:
+        owner = f"{socket.gethostname()}:{os.getpid()}"
+        yield lambda stream: NodeTaker(open_state(state), stream, owner)
+        return
+    with open_fleet(state, address, create=True) as fleet:
+        from ..actors.fleet_feed import FleetTaker
+
+        yield lambda stream: FleetTaker(fleet, stream)
+
