@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from ..cluster.dead_letters import DeadLetter
 from ..cluster.inputs import InputFile, list_inputs
 from ..discovery.capture_set import Asked
+from ..discovery.captured import DiscoveredProtocol
 from ..discovery.errors import InputError, NotFoundError, QbitelError
-from ..discovery.orchestrator import Known
+from ..discovery.orchestrator import Clock, Known, Progress, ProtocolDiscoveryOrchestrator
+from ..discovery.settings import DiscoverySettings
 from .feed import StreamFeed
 from .ingest import Ingested, keyed
 from .reading import Report, Told, read_set
@@ -72,3 +74,21 @@ def the_one(known: dict[str, Known]) -> Known:
         hint = f"name one of: {', '.join(list(known)[:12])}"
         raise NotFoundError(f"the input holds {len(known)} protocols", hint=hint)
     return next(iter(known.values()))
+
+
+def discover_set(
+    source: str, asked: Asked, report: Report, on: str | None, settings: DiscoverySettings, progress: Progress,
+    clock: Clock,
+) -> list[DiscoveredProtocol]:  # fmt: skip
+    """
+    Find the specification of every protocol of a file, or of all files below a folder or prefix, by name.
+
+    Args:
+        report: takes what becomes of the files. on: the Ray that reads, as of ``read_set``.
+
+    Raises:
+        InputError: nothing can be read, or no such Ray. NotFoundError: there is no protocol of the name asked for.
+    """
+    orchestrator = ProtocolDiscoveryOrchestrator(settings)
+    with read_set(list_inputs(source), asked, report, on) as read:
+        return [read.discover(name, orchestrator, progress, clock) for name in sorted(read.known)]

@@ -33,8 +33,14 @@ from ..discovery.capture_set import (
     messages_in,
     open_file,
 )
+from ..discovery.captured import DiscoveredProtocol
 from ..discovery.captures.packed import Packed
-from ..discovery.errors import QbitelError
+from ..discovery.confirmation import Confirmation, Confirmer
+from ..discovery.errors import InputError, QbitelError
+from ..discovery.orchestrator import Clock, Progress, ProtocolDiscoveryOrchestrator
+from ..discovery.settings import DiscoverySettings
+from ..discovery.spec import ProtocolSpec
+from ..discovery.statistics import MessageStatistics
 from .reading import Head, Report, Told, packets_of
 
 PART_BYTES = 64 << 20
@@ -88,6 +94,28 @@ class RayReading:
         one = self.messages(protocol).groupby("place", num_partitions=self._parts)
         for row in one.map_groups(_join, batch_format="pyarrow", num_cpus=TASK_CPUS).iter_rows():
             yield Block(protocol, row["place"] >> 32, row["place"] & 0xFFFFFFFF, _batch(row["body"]))
+
+    def discover(
+        self, protocol: str, orchestrator: ProtocolDiscoveryOrchestrator, progress: Progress, clock: Clock
+    ) -> DiscoveredProtocol:
+        """Find the specification of a protocol: tasks count its messages, and confirm what is proposed on them."""
+        tables = self.messages(protocol).materialize().to_arrow_refs()
+        captures = {file: facts.sha256[:16] for file, facts in self.report.facts.items()}
+        statistics = MessageStatistics(orchestrator.settings)
+        for part in _answers([_counted.remote(table, captures, orchestrator.settings) for table in tables]):
+            statistics = statistics.merge(MessageStatistics.from_bytes(part))
+        if statistics.empty:
+            raise InputError("no messages in it", where=protocol)
+
+        def confirm(spec: ProtocolSpec) -> Confirmation:
+            document, total = spec.to_bytes(), Confirmer(spec, orchestrator.settings).empty()
+            for each in _answers([_confirmed.remote(t, captures, document, orchestrator.settings) for t in tables]):
+                total = total.merge(each)
+            return total
+
+        known = self.known[protocol]
+        result = orchestrator.conclude(known, statistics, confirm, progress=progress, clock=clock)
+        return DiscoveredProtocol(result, MessageBatch.from_view(result.statistics.sample().view))
 
     def messages(self, protocol: str) -> Dataset:
         """Return rows of messages: ``place`` (file and block), ``protocol``, ``messages`` (how many), ``body``."""
@@ -189,3 +217,36 @@ def _ipc(table: pa.Table) -> bytes:
 
 def _batch(body: bytes) -> MessageBatch:
     return MessageBatch(pa.ipc.open_stream(body).read_all())
+
+
+@ray.remote(num_cpus=TASK_CPUS)
+def _counted(table: pa.Table, captures: dict[int, str], settings: DiscoverySettings) -> bytes:
+    """Return the statistics of rows of messages."""
+    statistics = MessageStatistics(settings)
+    for capture, batch in _captured(table, captures):
+        statistics.update(batch, capture)
+    return statistics.to_bytes()
+
+
+@ray.remote(num_cpus=TASK_CPUS)
+def _confirmed(
+    table: pa.Table, captures: dict[int, str], document: bytes, settings: DiscoverySettings
+) -> Confirmation:
+    """Return what rows of messages say of a specification."""
+    confirmer = Confirmer(ProtocolSpec.model_validate_json(document), settings)
+    total = confirmer.empty()
+    for capture, batch in _captured(table, captures):
+        total = total.merge(confirmer.confirm(batch.view(), (capture,)))
+    return total
+
+
+def _captured(table: pa.Table, captures: dict[int, str]) -> Iterator[tuple[str, MessageBatch]]:
+    for row in table.to_pylist() if table.num_rows else ():
+        yield captures[row["place"] >> 32], _batch(row["body"])
+
+
+def _answers(asked: list[Any]) -> Iterator[Any]:
+    """Yield answers of tasks as they come; their order does not matter to what is merged."""
+    while asked:
+        ready, asked = ray.wait(asked)
+        yield from ray.get(ready)

@@ -15,6 +15,7 @@ from ..cluster.dead_letters import DeadLetter
 from ..cluster.inputs import InputFile, local_copy
 from ..cluster.ray_start import ray_cluster
 from ..cluster.settings import ServiceSettings
+from ..discovery.batch import MessageBatch
 from ..discovery.capture_set import (
     Asked,
     Block,
@@ -26,12 +27,12 @@ from ..discovery.capture_set import (
     messages_in,
     open_file,
 )
-from ..discovery.captured import known_of
+from ..discovery.captured import DiscoveredProtocol, known_of
 from ..discovery.captures import ProtocolGroup
 from ..discovery.captures.flows import HEAD
 from ..discovery.captures.packed import Packed
 from ..discovery.errors import InputError, NotFoundError, QbitelError
-from ..discovery.orchestrator import Known
+from ..discovery.orchestrator import Clock, Known, Progress, ProtocolDiscoveryOrchestrator
 
 SMALL = 256 << 20
 """Bytes of a set up to which it is read in this process: Ray Data takes seconds before it reads anything."""
@@ -61,6 +62,11 @@ class Reading(Protocol):
 
     def blocks(self, protocol: str) -> Iterator[Block]:
         """Yield the messages of a protocol, each block whole."""
+
+    def discover(
+        self, protocol: str, orchestrator: ProtocolDiscoveryOrchestrator, progress: Progress, clock: Clock
+    ) -> DiscoveredProtocol:
+        """Find the specification of a protocol."""
 
 
 @dataclass
@@ -131,6 +137,17 @@ class LocalReading:
                 yield from blocks_of(protocol, file, group.batch)
         packets = Packed.concatenate(self._pieces)
         yield from (block for block in messages_in(packets, self._decided) if block.protocol == protocol)
+
+    def discover(
+        self, protocol: str, orchestrator: ProtocolDiscoveryOrchestrator, progress: Progress, clock: Clock
+    ) -> DiscoveredProtocol:
+        """Find the specification of a protocol."""
+        by_capture: dict[str, list[MessageBatch]] = {}
+        for block in self.blocks(protocol):
+            by_capture.setdefault(self.report.facts[block.file].sha256[:16], []).append(block.batch)
+        batches = {capture: MessageBatch.concatenate(some) for capture, some in by_capture.items()}
+        result = orchestrator.discover(batches, known=self.known[protocol], progress=progress, clock=clock)
+        return DiscoveredProtocol(result, MessageBatch.concatenate(list(batches.values())))
 
     def _read(self, number: int, file: InputFile, asked: Asked, head: Head) -> None:
         with local_copy(file) as path:

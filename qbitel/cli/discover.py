@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Literal
 
 import click
 
 from ..api import Discovered, discover_all
 from ..discovery.batch import MessageBatch
+from ..discovery.capture_set import Asked
 from ..discovery.captured import DiscoveredProtocol
 from ..discovery.captures import FORMATS
 from ..discovery.orchestrator import DiscoveryResult, Progress
 from ..discovery.settings import DiscoverySettings
 from ..results import write_results
-from . import EXIT_PARTIAL
+from . import EXIT_INPUT, EXIT_PARTIAL
 from .console import err, out, print_json, stage_progress
 from .listing import LEGEND, overview_table, summary_line, summary_table
 from .places import needs_extra
@@ -25,7 +27,7 @@ MOST_TABLES = 3
 
 
 @click.command("discover")
-@click.argument("captures", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("captures", nargs=-1)
 @click.option("--out", "folder", required=True, type=click.Path(path_type=Path), help="Result folder to write.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Read only flows with this UDP or TCP port.")
 @click.option("--protocol", help="Read only the protocol group of this name, for instance udp_20547.")
@@ -38,24 +40,44 @@ MOST_TABLES = 3
 @click.option("--stream", help="Instead of captures: a stream that qbitel ingest has fed.")
 @click.option("--state", metavar="URI", help="Where the stream's journal lies.")
 @click.option("--ray", "address", metavar="ADDRESS", help="The Ray cluster whose actors hold the stream's shards.")
+@click.option(
+    "--on", metavar="ADDRESS",
+    help="A running Ray that reads a file, folder or prefix of more than 256 MiB; 'local': one of its own.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def discover_command(
-    captures: tuple[Path, ...], folder: Path, port: int | None, protocol: str | None, form: str | None,
+    captures: tuple[str, ...], folder: Path, port: int | None, protocol: str | None, form: str | None,
     group: Literal["port", "transport"] | None, extend: bool, seed: int, stream: str | None, state: str | None,
-    address: str | None, as_json: bool,
+    address: str | None, on: str | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Find the specification of every protocol in CAPTURES, or of a stream, and write it to a folder."""
+    """
+    Find the specification of every protocol in CAPTURES, or of a stream, and write it to a folder.
+
+    One of CAPTURES may be a folder or prefix (s3://caps/) whose files one capture was rotated into; it stands alone.
+    """
     _check_source(captures, stream, state)
+    as_set = _is_set(captures, on, alone=not (extend or form or group))
+    dead: list[str] = []
     with stage_progress("discovering") as progress:
         if stream and state:
             found = _in_stream(stream, state, address, progress)
+        elif as_set:
+            found = _in_set(captures[0], Asked(port, protocol), DiscoverySettings(seed=seed), on, progress, dead)
         else:
             found = discover_all(
-                list(captures), only=protocol, port=port, form=form, group=group, progress=progress,
+                captures, only=protocol, port=port, form=form, group=group, progress=progress,
                 settings=DiscoverySettings(seed=seed), extend=folder if extend else None,
             )  # fmt: skip
     write_results(folder, [(f.result, f.messages) for f in found.protocols], found.warnings)
     _tell(found, folder, as_json)
+    _end(found, dead)
+
+
+def _end(found: Discovered, dead: list[str]) -> None:
+    for reason in dead:
+        click.echo(f"qbitel: {reason}", err=True)
+    if dead:
+        sys.exit(EXIT_INPUT)
     if any(f.result.spec.partial for f in found.protocols):
         sys.exit(EXIT_PARTIAL)
 
@@ -69,7 +91,7 @@ def _tell(found: Discovered, folder: Path, as_json: bool) -> None:
         _print([f.result for f in found.protocols], folder)
 
 
-def _check_source(captures: tuple[Path, ...], stream: str | None, state: str | None) -> None:
+def _check_source(captures: tuple[str, ...], stream: str | None, state: str | None) -> None:
     if bool(captures) == bool(stream) or bool(stream) != bool(state):
         raise click.UsageError("captures are needed, or --stream and --state")
 
@@ -81,6 +103,28 @@ def _in_stream(stream: str, state: str, address: str | None, progress: Progress)
     result = discover_stream(stream, state, address, progress)
     examples = MessageBatch.from_view(result.statistics.sample().view)
     return Discovered((DiscoveredProtocol(result, examples),), ())
+
+
+def _is_set(captures: tuple[str, ...], on: str | None, *, alone: bool) -> bool:
+    found = bool(on) or any("://" in capture or Path(capture).is_dir() for capture in captures)
+    if found and (len(captures) != 1 or not alone):
+        raise click.UsageError("a folder, a prefix and --on stand alone, without --extend, --format and --group")
+    return found
+
+
+@needs_extra("cluster")
+def _in_set(
+    source: str, asked: Asked, settings: DiscoverySettings, on: str | None, progress: Progress, dead: list[str]
+) -> Discovered:
+    from ..actors.bulk import discover_set
+    from ..actors.reading import Report
+
+    report = Report()
+    try:
+        found = discover_set(source, asked, report, on, settings, progress, perf_counter)
+    finally:
+        dead += [letter.reason for letter in report.dead]
+    return Discovered(tuple(found), tuple(report.warnings))
 
 
 def _print(results: list[DiscoveryResult], folder: Path) -> None:

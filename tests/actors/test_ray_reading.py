@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 
@@ -11,6 +12,7 @@ pytest.importorskip("ray")
 from qbitel.actors.reading import LocalReading, Report
 from qbitel.cluster.inputs import list_inputs
 from qbitel.discovery.capture_set import Asked
+from qbitel.discovery.orchestrator import ProtocolDiscoveryOrchestrator
 
 
 @pytest.mark.cluster
@@ -37,3 +39,9 @@ def test_ray_data_reads_what_one_process_reads(ray_here: None, example_captures:
     found = [sorted(each.blocks(protocol), key=lambda block: (block.file, block.number)) for each in (one, other)]
     assert sum(len(block.batch) for block in found[0]) == 960
     assert found[0] == found[1]
+    orchestrator = ProtocolDiscoveryOrchestrator()
+    specs = [
+        each.discover(protocol, orchestrator, lambda stage, done: None, perf_counter).result.spec.to_bytes()
+        for each in (one, other)
+    ]
+    assert specs[0] == specs[1]

@@ -103,6 +103,11 @@ def test_folder_is_one_capture_that_was_rotated(run: Run, example_captures: Path
     second = json.loads(run("ingest", folder, *options).stdout)
     assert (second["messages"], second["known"], second["refused"]) == (200, 400, [])
     assert letters.read_text() == ""
+    (whole,) = json.loads(run("discover", folder, "--out", tmp_path / "set", "--json").stdout)["protocols"]
+    (one,) = json.loads(run("discover", example_captures / "dns.pcap", "--out", tmp_path / "one", "--json").stdout)[
+        "protocols"
+    ]
+    assert whole["id"] == one["id"]
 
 
 def test_verify_says_no_where_an_object_is_damaged(run: Run, example_captures: Path, tmp_path: Path) -> None:
