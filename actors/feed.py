@@ -8,6 +8,7 @@ from typing import Protocol
 from pydantic import TypeAdapter
 
 from ..cluster.manifest import Manifest, Stream
+from ..cluster.privacy import StreamPrivacy
 from ..cluster.state import State
 from ..discovery.errors import NotFoundError
 from ..discovery.orchestrator import Known
@@ -63,17 +64,19 @@ class StreamFeed:
     Takes the messages of captures, and acknowledges them when they are in the journal.
 
     Args:
-        taker: opens the stream, which is made where there is none. shards, tenant: of a stream that is made here.
+        taker: opens the stream, which is made where there is none. shards, tenant, privacy: of one that is made here.
 
     Attributes:
         done: sums over all captures.
     """
 
     def __init__(
-        self, manifest: Manifest, stream: str, taker: Callable[[Stream], Taker], shards: int = 64, tenant: str = ""
-    ) -> None:
+        self, manifest: Manifest, stream: str, taker: Callable[[Stream], Taker], shards: int = 64, tenant: str = "",
+        privacy: StreamPrivacy | None = None,
+    ) -> None:  # fmt: skip
         self._manifest, self._name, self._taker = manifest, stream, taker
         self._shards, self._tenant = shards, tenant
+        self._privacy = (privacy or StreamPrivacy()).document()
         self._opened: Taker | None = None
         self.done = Ingested()
 
@@ -115,6 +118,6 @@ class StreamFeed:
         framing = self.framing or known.framing
         kept = None if isinstance(framing, DatagramFraming) else framing.model_dump(mode="json")
         settings = DiscoverySettings().model_dump(mode="json")
-        stream = self._manifest.add_stream(Stream(self._name, self._shards, settings, kept, tenant=self._tenant))
-        self._opened = self._taker(stream)
+        asked = Stream(self._name, self._shards, settings, kept, tenant=self._tenant, privacy=self._privacy)
+        self._opened = self._taker(self._manifest.add_stream(asked))
         return self._opened

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
@@ -34,7 +34,7 @@ class Stream:
         framing: how its byte streams are cut into messages, a JSON document, or None where they are datagrams.
         horizon: keys made before it (milliseconds since 1970) are refused.
         tenant: whose it is. keep_s: messages are erased so many seconds after they were sent, or never.
-        erasures: transactions so far that took messages out of it.
+        erasures: transactions so far that took messages out of it. privacy: a document of ``StreamPrivacy``.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Stream:
     tenant: str = ""
     keep_s: int | None = None
     erasures: int = 0
+    privacy: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ class Manifest:
                 connection.execute(insert(StreamRow).values(**vars(stream)))
                 return stream
         found = _stream(row)
-        for name in ("shards", "settings", "framing", *(("tenant",) if stream.tenant else ())):
+        said = [name for name in ("tenant", "privacy") if getattr(stream, name)]
+        for name in ("shards", "settings", "framing", *said):
             if getattr(found, name) != getattr(stream, name):
                 hint = "take another name for the stream"
                 raise InputError(f"the stream has other {name}", where=stream.name, hint=hint)

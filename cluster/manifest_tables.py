@@ -25,6 +25,7 @@ class StreamRow(Base):
     tenant: Mapped[str] = mapped_column(String(128), default="")
     keep_s: Mapped[int | None] = mapped_column(BigInteger)
     erasures: Mapped[int] = mapped_column(BigInteger, default=0)
+    privacy: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
 
 
 class LeaseRow(Base):

@@ -15,6 +15,8 @@ from .batch import MessageBatch, MessageView
 from .confirmation import Confirmation, Confirmer
 from .errors import CancelledError, QbitelError
 from .grammar import learn_grammar
+from .parser import Parser
+from .privacy import OPEN, Privacy
 from .proposal import propose
 from .rivals import with_rivals
 from .sample import Sample
@@ -115,7 +117,7 @@ class DiscoveryResult:
 
     Attributes:
         spec: partial (``spec.partial`` is not empty and ``spec.id`` is None) where a stage failed.
-        notes: lines for a person, for instance that no structure was found.
+        notes: lines for a person, for instance that no structure was found. privacy: what of it may be shown.
     """
 
     spec: ProtocolSpec
@@ -123,6 +125,7 @@ class DiscoveryResult:
     stages: tuple[StageReport, ...]
     notes: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
+    privacy: Privacy = OPEN
 
 
 @dataclass
@@ -182,10 +185,13 @@ class ProtocolDiscoveryOrchestrator:
     From messages to a specification, in stages with counted budgets.
 
     The same messages, in any order and any split, with the same settings give the same specification.
+
+    Args:
+        privacy: which values a specification may hold; rivals, which name values too, are left out where it hides any.
     """
 
-    def __init__(self, settings: DiscoverySettings | None = None) -> None:
-        self.settings = settings or DiscoverySettings()
+    def __init__(self, settings: DiscoverySettings | None = None, privacy: Privacy | None = None) -> None:
+        self.settings, self._privacy = settings or DiscoverySettings(), privacy or OPEN
 
     def discover(
         self,
@@ -287,7 +293,8 @@ class ProtocolDiscoveryOrchestrator:
             failed = runner.failed
             assert failed is not None
             spec = runner.found.model_copy(update={"partial": [f"{failed.name}: {failed.message}"]})
-        return DiscoveryResult(spec, statistics, tuple(runner.reports.values()), tuple(notes(spec, statistics)))
+        told = tuple(notes(spec, statistics))
+        return DiscoveryResult(spec, statistics, tuple(runner.reports.values()), told, privacy=self._privacy)
 
     def _provenance(self, base: ProtocolSpec, statistics: MessageStatistics) -> Provenance:
         return base.provenance.model_copy(
@@ -323,18 +330,23 @@ class ProtocolDiscoveryOrchestrator:
                 confirmer = Confirmer(spec, self.settings)
                 confirmation = self._confirm(confirmer, messages, runner)
                 spec = runner.keep(confirmation.apply(spec, sample, confirmer.parser))
-                parser = confirmer.parser.of(spec)
                 wider = confirmation.widen(sample) if round_number < self.settings.confirm_rounds else None
                 if wider is None:
-                    spec = runner.keep(with_rivals(spec, sample, parser))
+                    spec = runner.keep(self._shown(spec, sample, confirmer.parser))
                 report.message = f"{confirmation.explained} of {confirmation.messages} messages explained"
             if wider is None:
                 break
             sample = wider
         with runner.stage("grammar") as report:
-            spec = learn_grammar(spec, sample, self.settings, parser.of(spec))
+            parser = Parser(spec) if self._privacy.veils else confirmer.parser.of(spec)
+            spec = learn_grammar(spec, sample, self.settings, parser)
             report.message = f"{len(spec.grammar.rules)} rules"
         return spec
+
+    def _shown(self, spec: ProtocolSpec, sample: Sample, parser: Parser) -> ProtocolSpec:
+        if self._privacy.veils:
+            return self._privacy.veil(spec, sample)
+        return with_rivals(spec, sample, parser.of(spec))
 
     def _confirm(
         self, confirmer: Confirmer, messages: Sequence[Portion] | Confirm, runner: StageRunner

@@ -100,7 +100,8 @@ def _write_protocol(out: Path, result: DiscoveryResult, messages: MessageBatch) 
     _write(folder / "evidence.txt", "\n".join(lines))
     for name, (_, file) in FORMATS.items():
         _write(folder / file, export(spec, name))
-    (folder / "statistics.bin").write_bytes(result.statistics.to_bytes())
+    if not result.privacy.veils:  # they hold a sample of messages as they are
+        (folder / "statistics.bin").write_bytes(result.statistics.to_bytes())
     write_examples(folder, spec, messages)
     return folder
 

@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Any, Literal
 
 import click
+import numpy as np
 
 from ..api import Discovered, discover_all
 from ..discovery.batch import MessageBatch
@@ -41,6 +42,10 @@ MOST_TABLES = 3
 @click.option("--state", metavar="URI", help="Where the stream's journal lies.")
 @click.option("--ray", "address", metavar="ADDRESS", help="The Ray cluster whose actors hold the stream's shards.")
 @click.option(
+    "--hash-key", type=click.Path(path_type=Path), envvar="QBITEL_HASH_KEY_FILE",
+    help="File of the tenant's key, for a stream whose values are hashed; or the key itself in QBITEL_HASH_KEY.",
+)  # fmt: skip
+@click.option(
     "--on", metavar="ADDRESS",
     help="A running Ray that reads a file, folder or prefix of more than 256 MiB; 'local': one of its own.",
 )  # fmt: skip
@@ -48,7 +53,7 @@ MOST_TABLES = 3
 def discover_command(
     captures: tuple[str, ...], folder: Path, port: int | None, protocol: str | None, form: str | None,
     group: Literal["port", "transport"] | None, extend: bool, seed: int, stream: str | None, state: str | None,
-    address: str | None, on: str | None, as_json: bool,
+    address: str | None, hash_key: Path | None, on: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """
     Find the specification of every protocol in CAPTURES, or of a stream, and write it to a folder.
@@ -60,7 +65,7 @@ def discover_command(
     dead: list[str] = []
     with stage_progress("discovering") as progress:
         if stream and state:
-            found = _in_stream(stream, state, address, progress)
+            found = _in_stream(stream, state, address, hash_key, progress)
         elif as_set:
             found = _in_set(captures[0], Asked(port, protocol), DiscoverySettings(seed=seed), on, progress, dead)
         else:
@@ -97,11 +102,12 @@ def _check_source(captures: tuple[str, ...], stream: str | None, state: str | No
 
 
 @needs_extra("cluster")
-def _in_stream(stream: str, state: str, address: str | None, progress: Progress) -> Discovered:
+def _in_stream(stream: str, state: str, address: str | None, key: Path | None, progress: Progress) -> Discovered:
     from .shards import discover_stream
 
-    result = discover_stream(stream, state, address, progress)
-    examples = MessageBatch.from_view(result.statistics.sample().view)
+    result = discover_stream(stream, state, address, progress, key)
+    sample = result.statistics.sample()
+    examples = MessageBatch.from_view(sample.view.take(np.array(result.privacy.examples(sample), np.int64)))
     return Discovered((DiscoveredProtocol(result, examples),), ())
 
 
@@ -160,7 +166,7 @@ def _print_next(folder: Path, name: str, result: DiscoveryResult) -> None:
 
 
 def _print_remarks(result: DiscoveryResult, prefix: str = "") -> None:
-    for note in result.notes:
+    for note in (*result.notes, *filter(None, [str(result.privacy)])):
         out.print(f"[yellow]note[/]: {prefix}{note}", soft_wrap=True)
     for change in result.changes:
         out.print(f"  {prefix}{change}", markup=False, soft_wrap=True)

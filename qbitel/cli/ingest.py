@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--tenant", default="", help="Whose the stream is; one tenant's streams can be erased together.")
 @click.option(
+    "--support", type=click.IntRange(1), default=1, show_default=True,
+    help="Of a new stream: a value is shown where at least so many messages have it.",
+)  # fmt: skip
+@click.option("--hashed", is_flag=True, help="Of a new stream: values are shown as hashes under the tenant's key.")
+@click.option(
     "--ray", "address", metavar="ADDRESS",
     help="A running Ray cluster whose actors hold the shards ('auto': the one here); without, this process does.",
 )  # fmt: skip
@@ -47,7 +52,7 @@ if TYPE_CHECKING:
 @needs_extra("cluster")
 def ingest_command(
     sources: tuple[str, ...], stream: str, state: str, port: int | None, protocol: str | None, shards: int,
-    tenant: str, address: str | None, on: str | None, as_json: bool,
+    tenant: str, support: int, hashed: bool, address: str | None, on: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """
     Add the messages of captures to a stream, each once, however often this is run.
@@ -60,9 +65,11 @@ def ingest_command(
     from ..actors.bulk import Bulk
     from ..actors.feed import StreamFeed
     from ..cluster.dead_letters import note_dead_letters
+    from ..cluster.privacy import StreamPrivacy
 
     with _taker(state, address) as taker:
-        feed = StreamFeed(open_manifest(state, create=True), stream, taker, shards, tenant)
+        privacy = StreamPrivacy(support=support, hashed=hashed)
+        feed = StreamFeed(open_manifest(state, create=True), stream, taker, shards, tenant, privacy)
         bulk = Bulk(feed, port, protocol, on)
         for source in sources:
             done = bulk.add(source, partial(byte_progress, "reading"))

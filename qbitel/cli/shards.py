@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -25,15 +26,20 @@ if TYPE_CHECKING:
     from ..discovery.orchestrator import DiscoveryResult, Progress
 
 
-def discover_stream(name: str, state: str, address: str | None, progress: Progress) -> DiscoveryResult:
+def discover_stream(
+    name: str, state: str, address: str | None, progress: Progress, key_file: Path | None = None
+) -> DiscoveryResult:
     """Return the specification of a stream: read from its journal here, or by the actors of a Ray cluster."""
     from ..actors.discovery import discover_fleet, discover_journal
+    from ..cluster.privacy import read_hash_key
+
+    key = read_hash_key(key_file)
 
     if address is None:
         there = open_state(state)
-        return discover_journal(there, there.manifest.stream(name), progress, perf_counter)
+        return discover_journal(there, there.manifest.stream(name), progress, perf_counter, key)
     with open_fleet(state, address) as fleet:
-        return discover_fleet(fleet, fleet.state.manifest.stream(name), progress, perf_counter)
+        return discover_fleet(fleet, fleet.state.manifest.stream(name), progress, perf_counter, key)
 
 
 @click.group("shards")

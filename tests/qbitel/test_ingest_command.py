@@ -65,6 +65,30 @@ def test_messages_are_erased_and_retained(
     ] * 2
 
 
+def test_private_stream_shows_what_enough_messages_have(
+    run: Run, example_captures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hashed stream is not read without its key, which is nowhere in state and results; nor are payloads."""
+    state, folder, key = tmp_path / "state", tmp_path / "found", tmp_path / "key"
+    capture = example_captures / "plant.pcapng"
+    options = ("--stream", "plant", "--state", state)
+    run("ingest", capture, *options, "--shards", "2", "--port", "20547", "--support", "5", "--hashed")
+    monkeypatch.delenv("QBITEL_HASH_KEY", raising=False)
+    assert "hashed, and there is no key" in run("discover", *options, "--out", folder, expect=3).stderr
+    key.write_text("a tenant's own secret\n")
+    told = run("discover", *options, "--out", folder, "--hash-key", key)
+    assert "fewer than 5 messages" in told.stdout
+    evidence = (folder / "plant" / "evidence.txt").read_text()
+    assert "hashed values #" in evidence
+    monkeypatch.setenv("QBITEL_HASH_KEY", "a tenant's own secret")
+    run("discover", *options, "--out", tmp_path / "again")
+    assert (tmp_path / "again" / "plant" / "evidence.txt").read_text() == evidence
+    kept = [path for place in (state, folder) for path in place.rglob("*") if path.is_file()]
+    assert not [path for path in kept if b"own secret" in path.read_bytes()]
+    assert not (folder / "plant" / "statistics.bin").exists()
+    assert "0a3c" not in "".join(path.read_text() for path in (folder / "plant").iterdir() if path.suffix != ".arrow")
+
+
 def test_bad_input_does_not_stop_the_others(run: Run, example_captures: Path, tmp_path: Path) -> None:
     """A file that cannot be read is named, the next one is added, and the exit code says that something failed."""
     bad = tmp_path / "bad.pcap"
