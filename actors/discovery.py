@@ -6,6 +6,7 @@ What is proposed and what it is confirmed on are the same messages: those up to 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
@@ -77,9 +78,31 @@ def _concluded(
 ) -> DiscoveryResult:  # fmt: skip
     if statistics.empty:
         raise InputError("no messages in it", where=stream.name, hint="qbitel ingest adds some")
-    privacy = StreamPrivacy.of(stream.privacy).shown(key)
-    orchestrator = ProtocolDiscoveryOrchestrator(DiscoverySettings.model_validate(stream.settings), privacy)
+    kept = StreamPrivacy.of(stream.privacy)
+    orchestrator = ProtocolDiscoveryOrchestrator(DiscoverySettings.model_validate(stream.settings), kept.shown(key))
+    if kept.statistics_only:
+        confirm = _by_sample(statistics)
     result = orchestrator.conclude(known_of(stream), statistics, confirm, progress=progress, clock=clock)
     if state.manifest.stream(stream.name).erasures != stream.erasures:
         raise InputError("messages were erased while it was read", where=stream.name, hint="try again")
-    return result
+    return result if not kept.statistics_only else _unconfirmed(result)
+
+
+def _by_sample(statistics: MessageStatistics) -> Confirm:
+    """Confirm on the sample, each distinct message as often as it occurred: no others are kept."""
+    sample = statistics.sample()
+    if not len(sample.view):
+        what = f"{statistics.total} messages, none of them in the sample that is kept"
+        raise InputError(what, where="sample", hint="more messages, or a stream with a larger --sample-share")
+
+    def confirm(spec: ProtocolSpec) -> Confirmation:
+        confirmer = Confirmer(spec, statistics.settings)
+        return confirmer.confirm(sample.view, sample.capture_hashes, sample.directions)
+
+    return confirm
+
+
+def _unconfirmed(result: DiscoveryResult) -> DiscoveryResult:
+    counted, total = result.spec.measures.messages, result.statistics.total
+    told = f"unconfirmed: only statistics are kept; claims are counted on a sample of {counted} of {total} messages"
+    return replace(result, spec=result.spec.model_copy(update={"unconfirmed": True}), notes=(*result.notes, told))

@@ -12,7 +12,7 @@ from ..cluster.entries import Change, Entry, Erasure, Merge, Registration, Snaps
 from ..cluster.erasure import times_of, without
 from ..cluster.journal import read_object, read_records
 from ..cluster.manifest import Manifest
-from ..cluster.segment import Record, encode_record, encode_segment
+from ..cluster.segment import Record, compacted, encode_record, encode_segment
 from ..cluster.storage import Storage
 from ..discovery.errors import QbitelError
 from . import effects as do
@@ -105,7 +105,7 @@ class Hands:
         except QbitelError as error:
             return self._unreadable(effect.entry, str(error))
         for record in records:
-            self.tally.add(record.batch, record.capture)
+            self.tally.add(record)
         return on.SegmentCounted(effect.entry.position, tuple(record.key for record in records))
 
     def _unreadable(self, entry: Entry, reason: str) -> Event:
@@ -143,7 +143,7 @@ class Hands:
 
     def _count(self, effect: do.Count) -> None:
         for body in effect.bodies:
-            self.tally.add(body.record.batch, body.record.capture)
+            self.tally.add(body.record)
 
     def _acknowledge(self, effect: do.Acknowledge) -> None:
         self._tell(effect.request, None)
@@ -172,7 +172,7 @@ class Hands:
     def _write_merged(self, effect: do.WriteMerged) -> Event:
         try:
             records = [record for entry in effect.entries for record in read_records(self._storage, entry)]
-            data = encode_segment([encode_record(record) for record in records])
+            data = encode_segment([encode_record(record) for record in compacted(records)])
             path = self._create(effect.epoch, effect.sequence, "segment", data)
         except QbitelError:
             return on.UpkeepFailed(effect.epoch, effect.sequence)
@@ -211,7 +211,7 @@ class Hands:
         except QbitelError:
             return None
         left = without(records, effect.span)
-        messages = sum(len(record.batch) for record in left)
+        messages = sum(record.key.messages for record in left)
         if messages in (0, entry.messages):
             return Change(entry.position, entry.path, messages=messages)
         data = encode_segment([encode_record(record) for record in left])

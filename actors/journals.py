@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ..cluster.entries import Entry
-from ..cluster.journal import read_object, read_records
+from ..cluster.journal import count, read_object, read_records
 from ..cluster.manifest import Stream
 from ..cluster.segment import Record
 from ..cluster.state import State
@@ -30,8 +30,8 @@ def read_journal(state: State, stream: Stream) -> tuple[MessageStatistics, dict[
     for shard in range(stream.shards):
         statistics, after = _snapshot(state, stream, shard)
         entries = state.manifest.entries(stream.name, shard, after)
-        for capture, batch in _runs(state, entries):
-            statistics.update(batch, capture)
+        for records in _runs(state, entries):
+            statistics = count(statistics, records)
         positions[shard] = entries[-1].position if entries else after
         if not statistics.empty:
             whole = whole.merge(statistics)
@@ -50,7 +50,7 @@ def confirm_journal(state: State, stream: Stream, upto: Mapping[int, int], confi
         entries = [entry for entry in state.manifest.entries(stream.name, shard) if entry.first <= last]
         if entries and entries[-1].position > last:
             raise InputError("merged while it was read", where=f"{stream.name}/{shard}", hint="try again")
-        for capture, batch in _runs(state, entries):
+        for capture, batch in (each for records in _runs(state, entries) for each in _by_capture(records)):
             view = batch.view()
             total = total.merge(confirmer.confirm(view, (capture,) * (int(view.source.max(initial=0)) + 1)))
     return total
@@ -66,16 +66,16 @@ def _snapshot(state: State, stream: Stream, shard: int) -> tuple[MessageStatisti
     return MessageStatistics(DiscoverySettings.model_validate(stream.settings)), -1
 
 
-def _runs(state: State, entries: list[Entry]) -> Iterator[tuple[str, MessageBatch]]:
-    """Yield the messages of a journal in large batches of one capture each."""
+def _runs(state: State, entries: list[Entry]) -> Iterator[list[Record]]:
+    """Yield the records of a journal, many messages at a time."""
     waiting: list[Record] = []
     for entry in entries:
         if not entry.damaged:
             waiting += read_records(state.storage, entry)
-        if sum(len(record.batch) for record in waiting) >= RUN:
-            yield from _by_capture(waiting)
+        if sum(record.key.messages for record in waiting) >= RUN:
+            yield waiting
             waiting = []
-    yield from _by_capture(waiting)
+    yield waiting
 
 
 def _by_capture(records: list[Record]) -> Iterator[tuple[str, MessageBatch]]:

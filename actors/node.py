@@ -10,7 +10,8 @@ from ..cluster.buckets import Span
 from ..cluster.database import OutcomeUnknownError
 from ..cluster.entries import NEVER, BatchKey, is_key
 from ..cluster.manifest import Manifest, Stream
-from ..cluster.segment import Record, batch_digest, encode_record
+from ..cluster.privacy import StreamPrivacy
+from ..cluster.segment import batch_digest, encode_record, record_of
 from ..cluster.storage import Storage
 from ..discovery.batch import MessageBatch
 from ..discovery.errors import InputError
@@ -70,6 +71,7 @@ class Node:
         shards: Iterable[int] | None = None, limits: ShardLimits | None = None, memory: int = 1 << 30,
     ) -> None:  # fmt: skip
         self.stream, self._manifest, self._owner = stream, manifest, owner
+        self._privacy = StreamPrivacy.of(stream.privacy)
         self.settings = DiscoverySettings.model_validate(stream.settings)
         self._storage, self._limits = storage, limits
         self._live = max(1, memory // LIVE_BYTES)
@@ -101,7 +103,8 @@ class Node:
         parts = divide(batch, self.stream.shards, self.settings.seed) if len(batch) else {}
         receipt = self._begin(key, digest, parts)
         for shard in sorted(receipt.left):
-            record = Record(BatchKey(key, made, digest, len(parts[shard])), capture, parts[shard])
+            batch_key = BatchKey(key, made, digest, len(parts[shard]))
+            record = record_of(parts[shard], batch_key, capture, self._privacy, self.stream.settings)
             self._offer(receipt, shard, Body(record, encode_record(record)))
         self._work()  # full segments are written now, and what is refused is refused now
         return receipt

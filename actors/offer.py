@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from ..cluster.entries import NEVER, BatchKey, is_key
 from ..cluster.manifest import Stream
-from ..cluster.segment import Record, batch_digest, decode_record, encode_record
+from ..cluster.privacy import StreamPrivacy
+from ..cluster.segment import batch_digest, decode_record, encode_record, record_of
 from ..discovery.batch import MessageBatch
 from ..discovery.errors import InputError
 from ..discovery.settings import DiscoverySettings
@@ -57,13 +58,11 @@ def offer_of(stream: Stream, batch: MessageBatch, key: str, *, made: int = NEVER
     """
     if not is_key(key):
         raise InputError("a key has 1 to 256 printable characters", where=stream.name)
-    seed = DiscoverySettings.model_validate(stream.settings).seed
+    seed, privacy = DiscoverySettings.model_validate(stream.settings).seed, StreamPrivacy.of(stream.privacy)
     digest = batch_digest(batch, capture)
     parts = divide(batch, stream.shards, seed) if len(batch) else {}
-    return Offer(
-        key,
-        {
-            shard: encode_record(Record(BatchKey(key, made, digest, len(part)), capture, part))
-            for shard, part in parts.items()
-        },
-    )
+    records = {
+        shard: record_of(part, BatchKey(key, made, digest, len(part)), capture, privacy, stream.settings)
+        for shard, part in parts.items()
+    }
+    return Offer(key, {shard: encode_record(record) for shard, record in records.items()})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..discovery.batch import MessageBatch
+from ..cluster.journal import count
+from ..cluster.segment import Record
 from ..discovery.settings import DiscoverySettings
 from ..discovery.statistics import MessageStatistics
 
@@ -14,14 +15,14 @@ class Tally:
     Statistics that are brought up to date when enough messages wait, or when somebody asks.
 
     Attributes:
-        waiting: bytes of tables that are not counted yet.
+        waiting: bytes of records that are not counted yet.
     """
 
     def __init__(self, settings: DiscoverySettings) -> None:
         self._settings = settings
         self._live: MessageStatistics | None = None
         self._packed: bytes | None = None
-        self._tables: list[tuple[str, MessageBatch]] = []
+        self._records: list[Record] = []
         self.waiting = 0
 
     @property
@@ -34,22 +35,18 @@ class Tally:
         """Whether so much waits that it should be counted."""
         return self.waiting >= RUN_BYTES
 
-    def add(self, batch: MessageBatch, capture: str) -> None:
-        """Take messages; they are counted later."""
-        self._tables.append((capture, batch))
-        self.waiting += batch.table.nbytes
+    def add(self, record: Record) -> None:
+        """Take a record; it is counted later."""
+        self._records.append(record)
+        self.waiting += record.batch.table.nbytes + sum(len(each.statistics) for each in record.counted)
 
     def statistics(self) -> MessageStatistics:
         """Count what waits, and return the statistics; the caller does not change them."""
         if self._live is None:
             packed, self._packed = self._packed, None
             self._live = MessageStatistics.from_bytes(packed) if packed else MessageStatistics(self._settings)
-        by_capture: dict[str, list[MessageBatch]] = {}
-        for capture, batch in self._tables:
-            by_capture.setdefault(capture, []).append(batch)
-        for capture, batches in by_capture.items():
-            self._live.update(MessageBatch.concatenate(batches), capture)
-        self._tables, self.waiting = [], 0
+        self._live = count(self._live, self._records)
+        self._records, self.waiting = [], 0
         return self._live
 
     def to_bytes(self) -> bytes:
@@ -64,7 +61,7 @@ class Tally:
             InputError: damaged.
         """
         self._live = MessageStatistics.from_bytes(packed) if packed else None
-        self._packed, self._tables, self.waiting = None, [], 0
+        self._packed, self._records, self.waiting = None, [], 0
 
     def pack(self) -> None:
         """Keep the statistics as bytes until they are needed again."""

@@ -18,11 +18,14 @@ def without(records: Iterable[Record], span: Span) -> list[Record]:
     """Return records without the messages of a span; what has none left is not among them."""
     kept: list[Record] = []
     for record in records:
-        rows = np.flatnonzero(~span.holds(record.batch.view().ts))
-        if len(rows) == len(record.batch):
+        rows = np.flatnonzero(~span.holds(record.ts))
+        key = replace(record.key, messages=len(rows))
+        if len(rows) == record.key.messages:
             kept.append(record)
+        elif len(rows) and record.counted:
+            counted = tuple(each for each in record.counted if not span.holds(each.ts).all())
+            kept.append(replace(record, key=key, counted=counted))
         elif len(rows):
-            key = replace(record.key, messages=len(rows))
             kept.append(Record(key, record.capture, record.batch.take(rows)))
     return kept
 
@@ -31,7 +34,7 @@ def times_of(records: Iterable[Record]) -> Times:
     """Return the event times of the messages of records."""
     times = Times()
     for record in records:
-        times = times.merge(Times.of(record.batch.view().ts))
+        times = times.merge(Times.of(record.ts))
     return times
 
 

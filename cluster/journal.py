@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from ..discovery.batch import MessageBatch
+from ..discovery.statistics import MessageStatistics
 from .entries import Entry, SnapshotEntry
 from .segment import Record, check_object, decode_segment
 from .storage import Storage
+
+
+def count(statistics: MessageStatistics, records: Sequence[Record]) -> MessageStatistics:
+    """Return statistics with the messages of records, captures together: a run costs, however short it is."""
+    by_capture: dict[str, list[MessageBatch]] = {}
+    for record in records:
+        if len(record.batch):
+            by_capture.setdefault(record.capture, []).append(record.batch)
+    for capture, batches in by_capture.items():
+        statistics.update(MessageBatch.concatenate(batches), capture)
+    for record in records:
+        for each in record.counted:
+            statistics = statistics.merge(MessageStatistics.from_bytes(each.statistics))
+    return statistics
 
 
 def read_object(storage: Storage, known: Entry | SnapshotEntry) -> bytes:

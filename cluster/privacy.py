@@ -20,6 +20,7 @@ class StreamPrivacy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     statistics_only: bool = Field(default=False, description="segments hold statistics of batches, not their messages")
+    sample_share: float = Field(default=0.01, gt=0, le=1, description="of distinct messages, kept with statistics only")
     support: int = Field(default=1, ge=1, description="a value is shown where at least so many messages have it")
     hashed: bool = Field(default=False, description="values are shown as hashes under the tenant's key")
 

@@ -1,6 +1,8 @@
 """
 Segments: the records of some batches as the bytes of one immutable object.
 
+A record holds messages, or only their statistics by bucket of the event time.
+
 ``QBITSEG1``, then for each record its header's size (u32), its body's size (u64), the CRC-32 of both sizes, header and
 body (u32), the header (JSON) and the body (an Arrow stream of messages); little-endian.
 """
@@ -8,24 +10,35 @@ body (u32), the header (JSON) and the body (an Arrow stream of messages); little
 from __future__ import annotations
 
 import json
+import math
 import struct
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..discovery.batch import MessageBatch
 from ..discovery.errors import InputError, LimitError
+from ..discovery.settings import DiscoverySettings
+from ..discovery.statistics import MessageStatistics
+from .buckets import BUCKET_S, UNTIMED, bucket_of
 from .entries import BatchKey
+from .privacy import StreamPrivacy
 
 MAGIC = b"QBITSEG1"
 MOST_BYTES = 1 << 30
+MOST_STATISTICS = 64 << 20
+_EFFORT = 1  # of compression: statistics of few messages are mostly zeros
 _SIZES = struct.Struct("<IQ")
 _CHECK = struct.Struct("<I")
-_MOST_HEADER = 1 << 16
+_MOST_HEADER = 1 << 18
+_NONE = MessageBatch.from_payloads([])
 
 
 class _Header(BaseModel):
@@ -36,15 +49,83 @@ class _Header(BaseModel):
     digest: str = Field(max_length=64)
     messages: int = Field(ge=0)
     capture: str = Field(max_length=64)
+    counted: list[tuple[int, int, int]] = Field(default=[], max_length=4096)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The statistics of the messages of one bucket, packed, and how many they are."""
+
+    bucket: int
+    messages: int
+    statistics: bytes
+
+    @property
+    def ts(self) -> NDArray[np.float64]:
+        """When the bucket of each message begins; NaN where it has no time."""
+        moment = math.nan if self.bucket == UNTIMED else float(self.bucket * BUCKET_S)
+        return np.full(self.messages, moment)
 
 
 @dataclass(frozen=True)
 class Record:
-    """What one shard has of one batch; ``capture`` is the hash of the capture it came from, or empty."""
+    """
+    What one shard has of one batch.
+
+    Attributes:
+        capture: the hash of the capture it came from, or empty.
+        batch: its messages; none where only ``counted`` is kept of them.
+    """
 
     key: BatchKey
     capture: str
     batch: MessageBatch
+    counted: tuple[Counted, ...] = ()
+
+    @property
+    def ts(self) -> NDArray[np.float64]:
+        """The event time of each message, or of its bucket; NaN where it has none."""
+        if not self.counted:
+            return self.batch.view().ts
+        return np.concatenate([each.ts for each in self.counted])
+
+
+def record_of(
+    batch: MessageBatch, key: BatchKey, capture: str, privacy: StreamPrivacy, settings: dict[str, Any]
+) -> Record:
+    """Return what a shard keeps of its part of a batch: the messages, or their statistics by bucket."""
+    if not privacy.statistics_only:
+        return Record(key, capture, batch)
+    buckets = bucket_of(batch.view().ts)
+    counted = []
+    for bucket in np.unique(buckets):
+        rows = np.flatnonzero(buckets == bucket)
+        statistics = MessageStatistics.sampling(DiscoverySettings.model_validate(settings), privacy.sample_share)
+        statistics.update(batch.take(rows), capture)
+        counted.append(Counted(int(bucket), len(rows), statistics.to_bytes()))
+    return Record(key, capture, MessageBatch.from_payloads([]), tuple(counted))
+
+
+def compacted(records: Sequence[Record]) -> list[Record]:
+    """Return records whose statistics are with the first of them, one for each bucket; those of messages stay."""
+    together: dict[int, list[Counted]] = {}
+    for record in records:
+        for each in record.counted:
+            together.setdefault(each.bucket, []).append(each)
+    bare = [Record(replace(r.key, messages=0), r.capture, r.batch) if r.counted else r for r in records]
+    if together:
+        counted = tuple(_merged(parts) for _, parts in sorted(together.items()))
+        first = next(place for place, record in enumerate(records) if record.counted)
+        key = replace(records[first].key, messages=sum(each.messages for each in counted))
+        bare[first] = replace(bare[first], key=key, counted=counted)
+    return bare
+
+
+def _merged(parts: Sequence[Counted]) -> Counted:
+    whole = MessageStatistics.from_bytes(parts[0].statistics)
+    for part in parts[1:]:
+        whole = whole.merge(MessageStatistics.from_bytes(part.statistics))
+    return Counted(parts[0].bucket, sum(part.messages for part in parts), whole.to_bytes())
 
 
 def batch_digest(batch: MessageBatch, capture: str = "") -> str:
@@ -65,17 +146,25 @@ def batch_digest(batch: MessageBatch, capture: str = "") -> str:
 def encode_record(record: Record) -> bytes:
     """Return the bytes of one record."""
     key = record.key
-    header = json.dumps(
-        {"key": key.key, "made": key.made, "digest": key.digest, "messages": key.messages, "capture": record.capture}
-    ).encode()
-    sink = pa.BufferOutputStream()
-    table = _own(record.batch.table)
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    body = sink.getvalue()
+    told = {"key": key.key, "made": key.made, "digest": key.digest, "messages": key.messages, "capture": record.capture}
+    packed = [zlib.compress(each.statistics, _EFFORT) for each in record.counted]
+    if packed:
+        told["counted"] = [
+            (each.bucket, each.messages, len(part)) for each, part in zip(record.counted, packed, strict=True)
+        ]
+    header = json.dumps(told).encode()
+    body = b"".join(packed) if packed else _encode_batch(record.batch)
     sizes = _SIZES.pack(len(header), len(body))
     check = zlib.crc32(body, zlib.crc32(header, zlib.crc32(sizes)))
     return b"".join((sizes, _CHECK.pack(check), header, body))
+
+
+def _encode_batch(batch: MessageBatch) -> bytes | pa.Buffer:
+    sink = pa.BufferOutputStream()
+    table = _own(batch.table)
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
 
 
 def _own(table: pa.Table) -> pa.Table:
@@ -143,13 +232,28 @@ def _record(data: bytes, at: int, where: str) -> tuple[Record, int]:
         raise InputError("the checksum is another", where=where)
     try:
         header = _Header.model_validate_json(bytes(content[:header_size]))
-        batch = MessageBatch(pa.ipc.open_stream(pa.py_buffer(content[header_size:])).read_all())
-    except (ValidationError, pa.ArrowInvalid, OSError) as error:
+        counted = _counted(header.counted, content[header_size:])
+        batch = _NONE if counted else MessageBatch(pa.ipc.open_stream(pa.py_buffer(content[header_size:])).read_all())
+    except (ValidationError, pa.ArrowInvalid, OSError, zlib.error) as error:
         raise InputError("not a record of this version", where=where) from error
-    if len(batch) != header.messages:
-        raise InputError(f"{len(batch)} messages, not {header.messages}", where=where)
+    messages = sum(each.messages for each in counted) if counted else len(batch)
+    if messages != header.messages:
+        raise InputError(f"{messages} messages, not {header.messages}", where=where)
     key = BatchKey(header.key, header.made, header.digest, header.messages)
-    return Record(key, header.capture, batch), end
+    return Record(key, header.capture, batch, counted), end
+
+
+def _counted(listed: Sequence[tuple[int, int, int]], body: memoryview) -> tuple[Counted, ...]:
+    """Unpack statistics; LimitError beyond what those of a stream may take."""
+    found, at = [], 0
+    for bucket, messages, size in listed:
+        unpacking = zlib.decompressobj()
+        statistics = unpacking.decompress(body[at : at + size], MOST_STATISTICS)
+        if unpacking.unconsumed_tail:
+            raise LimitError(f"statistics of more than {MOST_STATISTICS} bytes", where="segment")
+        found.append(Counted(bucket, messages, statistics))
+        at += size
+    return tuple(found)
 
 
 def check_object(data: bytes, size: int, digest: str, where: str) -> None:

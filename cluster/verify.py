@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ..discovery.batch import MessageBatch
 from ..discovery.errors import QbitelError
 from ..discovery.settings import DiscoverySettings
 from ..discovery.statistics import MessageStatistics
 from .entries import Entry, SnapshotEntry, shard_folder
-from .journal import read_object, read_records
+from .journal import count, read_object, read_records
 from .manifest import Manifest, Stream
 from .segment import Record
 from .storage import Storage
@@ -60,12 +59,11 @@ def verify_stream(storage: Storage, manifest: Manifest, stream: Stream) -> Verif
         for entry in manifest.entries(stream.name, shard):
             waiting += _records(storage, entry, found)
             if snapshot is not None and entry.position == snapshot.position:
-                _count(statistics, waiting)
+                statistics, waiting = count(statistics, waiting), []
                 _hold(storage, snapshot, statistics, found)
-            if sum(len(record.batch) for record in waiting) >= _RUN:
-                _count(statistics, waiting)
-        _count(statistics, waiting)
-        whole = whole.merge(statistics)
+            if sum(record.key.messages for record in waiting) >= _RUN:
+                statistics, waiting = count(statistics, waiting), []
+        whole = whole.merge(count(statistics, waiting))
         found.orphans += len(orphans(storage, manifest, stream.name, shard))
     found.messages, found.digest = whole.total, whole.digest()
     return found
@@ -83,15 +81,6 @@ def journal_rows(storage: Storage, manifest: Manifest, stream: Stream) -> Iterat
             for record in read_records(storage, entry):
                 for payload in record.batch.payloads():
                     yield record.key.key, payload
-
-
-def _count(statistics: MessageStatistics, waiting: list[Record]) -> None:
-    by_capture: dict[str, list[MessageBatch]] = {}
-    for record in waiting:
-        by_capture.setdefault(record.capture, []).append(record.batch)
-    for capture, batches in by_capture.items():
-        statistics.update(MessageBatch.concatenate(batches), capture)
-    waiting.clear()
 
 
 def _records(storage: Storage, entry: Entry, found: Verification) -> list[Record]:

@@ -58,7 +58,7 @@ def claim_lines(spec: ProtocolSpec, claim: str) -> Iterator[str]:
     evidence = spec.evidence[claim]
     yield f"{claim}: {_stated(spec, claim, evidence)}"
     yield f"  found by      {evidence.detector}"
-    yield from _tested(claim, evidence)
+    yield from _tested(claim, evidence, "the sample" if spec.unconfirmed else "all messages")
     if evidence.bits_saved:
         yield f"  saves         {evidence.bits_saved:.1f} bits"
     if evidence.examples:
@@ -77,7 +77,7 @@ def _stated(spec: ProtocolSpec, claim: str, evidence: Evidence) -> str:
     return "; ".join(dict.fromkeys(part for part in (said, evidence.statement) if part)) or "holds"
 
 
-def _tested(claim: str, evidence: Evidence) -> Iterator[str]:
+def _tested(claim: str, evidence: Evidence, counted: str) -> Iterator[str]:
     if evidence.untestable:
         yield f"  not tested    no message can refute it: {evidence.untestable}"
         return
@@ -85,15 +85,15 @@ def _tested(claim: str, evidence: Evidence) -> Iterator[str]:
     yield f"  held out      {_share_of_type(evidence) if claim.startswith('type:') else _held_out(evidence)}"
     if evidence.epsilon is not None:
         yield f"  refuted if    surely wrong in more than {100 * evidence.epsilon:.3g} %"
-    yield from _confirmed(claim, evidence)
+    yield from _confirmed(claim, evidence, counted)
 
 
 _BETWEEN_MESSAGES = frozenset({"counter", "echo"})
 
 
-def _confirmed(claim: str, evidence: Evidence) -> Iterator[str]:
+def _confirmed(claim: str, evidence: Evidence, counted: str) -> Iterator[str]:
     if evidence.confirmed_trials:
-        yield f"  all messages  {_share(evidence.confirmed_support, evidence.confirmed_trials)}"
+        yield f"  {counted:<13} {_share(evidence.confirmed_support, evidence.confirmed_trials)}"
     elif claim.partition(":")[0] in _BETWEEN_MESSAGES:
         yield "  all messages  not counted: it is between messages of a flow, and flows are read in the sample only"
 

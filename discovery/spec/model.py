@@ -104,6 +104,7 @@ class ProtocolSpec(Model):
         evidence: claim → evidence. Claims are ``<kind>:<type>`` or ``<kind>:<type>.<field>``, for instance
             ``type:t03``, ``field:t03.length``, ``length:t03.length``, ``framing:stream``, ``key:protocol``.
         partial: what is missing and why, where a stage failed; a partial specification has no id.
+        unconfirmed: whether claims were counted on the sample that proposed them alone, since no other message is kept.
     """
 
     schema_version: Literal[1] = 1
@@ -120,6 +121,7 @@ class ProtocolSpec(Model):
     measures: Measures = Measures()
     provenance: Provenance = Provenance()
     partial: list[str] = []
+    unconfirmed: bool = Attribute(default=False, exclude_if=lambda value: not value)
 
     @property
     def id(self) -> str | None:

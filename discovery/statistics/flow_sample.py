@@ -94,6 +94,7 @@ class FlowStatistic:
     def __init__(self, settings: DiscoverySettings) -> None:
         self._settings = settings
         self._key = key(settings.seed, FLOW)
+        self._ceiling = np.uint64(MASK)
         self.share = max(settings.sample_bytes // settings.sample_flows, _SMALLEST_SHARE)
         self.columns: dict[str, NDArray[Any]] = {
             name: np.zeros((0, width) if width else 0, dtype) for name, (dtype, width) in _COLUMNS.items()
@@ -114,7 +115,12 @@ class FlowStatistic:
         self._full = (held >= self._settings.flow_messages) | (self.columns["cut"][last] == 1)
         self._last = [self.columns[name][last] for name in ("ts", "capture", "number")]
         bounded = len(self._flows) == self._settings.sample_flows
-        self._limit = self._flows[-1] if bounded else np.uint64(MASK)
+        self._limit = min(self._flows[-1], self._ceiling) if bounded else self._ceiling
+
+    def below(self, ceiling: np.uint64) -> None:
+        """Take in only flows of a priority up to this one from now on."""
+        self._ceiling = ceiling
+        self._index()
 
     def update(self, chunk: Chunk) -> None:
         """Take in the messages of a chunk that belong to flows of low priority."""

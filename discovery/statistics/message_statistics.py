@@ -46,6 +46,19 @@ class MessageStatistics:
         self.settings = settings or DiscoverySettings()
         self._set([component(self.settings) for component in COMPONENTS])
 
+    @classmethod
+    def sampling(cls, settings: DiscoverySettings, share: float) -> Self:
+        """
+        Return statistics of no message that sample only this share of distinct messages and of flows, by their hash.
+
+        All counts are of everything; so are those of statistics that these are merged into.
+        """
+        made = cls(settings)
+        ceiling = np.uint64(int(share * MASK))
+        made.messages.limit = ceiling
+        made.flows.below(ceiling)
+        return made
+
     def _set(self, components: Sequence[Any]) -> None:
         self.components: tuple[Statistic, ...] = tuple(components)
         self.bytes: ByteHistogram = components[0]

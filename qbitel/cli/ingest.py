@@ -39,6 +39,14 @@ if TYPE_CHECKING:
     "--support", type=click.IntRange(1), default=1, show_default=True,
     help="Of a new stream: a value is shown where at least so many messages have it.",
 )  # fmt: skip
+@click.option(
+    "--statistics-only", is_flag=True,
+    help="Of a new stream: keep statistics and a small sample of the messages, not the messages.",
+)  # fmt: skip
+@click.option(
+    "--sample-share", type=click.FloatRange(0, 1, min_open=True), default=0.01, show_default=True,
+    help="With --statistics-only: of distinct messages and of flows, kept as the sample.",
+)  # fmt: skip
 @click.option("--hashed", is_flag=True, help="Of a new stream: values are shown as hashes under the tenant's key.")
 @click.option(
     "--ray", "address", metavar="ADDRESS",
@@ -52,7 +60,8 @@ if TYPE_CHECKING:
 @needs_extra("cluster")
 def ingest_command(
     sources: tuple[str, ...], stream: str, state: str, port: int | None, protocol: str | None, shards: int,
-    tenant: str, support: int, hashed: bool, address: str | None, on: str | None, as_json: bool,
+    tenant: str, support: int, statistics_only: bool, sample_share: float, hashed: bool, address: str | None,
+    on: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """
     Add the messages of captures to a stream, each once, however often this is run.
@@ -68,7 +77,9 @@ def ingest_command(
     from ..cluster.privacy import StreamPrivacy
 
     with _taker(state, address) as taker:
-        privacy = StreamPrivacy(support=support, hashed=hashed)
+        privacy = StreamPrivacy(
+            support=support, hashed=hashed, statistics_only=statistics_only, sample_share=sample_share
+        )
         feed = StreamFeed(open_manifest(state, create=True), stream, taker, shards, tenant, privacy)
         bulk = Bulk(feed, port, protocol, on)
         for source in sources:

@@ -46,7 +46,7 @@ def summary_line(spec: ProtocolSpec) -> str:
     if spec.framing.kind not in ("datagram", "segment"):
         parts.append(f"framing {spec.framing.kind}")
     parts.append(coverage_text(spec))
-    parts.append(f"id {spec.id or 'partial'}")
+    parts.append(f"id {spec.id or 'partial'}{' · unconfirmed' if spec.unconfirmed else ''}")
     return " · ".join(parts)
 
 
