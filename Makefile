@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export RAY_AUTH_MODE ?= disabled
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: figures figures-classifier figures-segmenter venv venv-train warm demo serve test lint unit crash-test test-cluster bench docs pictures clean
+.PHONY: figures figures-classifier figures-segmenter venv venv-train warm demo serve test lint unit crash-test partition-test test-cluster bench docs pictures clean
 
 venv: $(VENV)/.installed
 
@@ -54,12 +54,17 @@ lint: venv
 unit: venv
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --durations=15
 
-# Stops simulated processes at every step of storage and catalog, then kills real ones, then actors and raylets of a Ray;
-# the sender's ledger is held against the journal. One line of counts each.
+# Stops simulated processes at every step of storage and catalog, then kills real ones, then actors, raylets and (where
+# there is redis-server) heads of a Ray; the sender's ledger is held against the journal. One line of counts each.
 crash-test: venv
 	$(BIN)/python -m qbitel.actors.simulation --schedules 10000
 	$(BIN)/python -m qbitel.actors.kills --kills 200
-	$(BIN)/python -m qbitel.actors.ray_kills --actors 15 --raylets 3
+	$(BIN)/python -m qbitel.actors.ray_kills --actors 15 --raylets 3 --heads 3
+
+# Three Ray nodes in network namespaces that are cut from one another while they are fed; needs root, iproute2,
+# nftables, PostgreSQL and Redis. Changes nothing of the machine's own network.
+partition-test: venv
+	$(BIN)/python -m qbitel.actors.partition
 
 test-cluster: venv
 	$(BIN)/python -m pytest -m cluster

@@ -1,11 +1,13 @@
 """
-A fleet on a real Ray whose actors and raylets are killed while it is fed; one line of counts at the end.
+A fleet on a real Ray whose actors, raylets and head are killed while it is fed; one line of counts at the end.
 
-    python -m qbitel.actors.ray_kills [--actors 15] [--raylets 3] [--seed 0]
+    python -m qbitel.actors.ray_kills [--actors 15] [--raylets 3] [--heads 3] [--seed 0]
 
-Three raylets run on this machine, so that what ran on a killed one starts again on another. Every process is ended with
-SIGKILL at a random moment while batches are on their way. What is lost or doubled is computed as in ``actors.kills``:
-by ``cluster.ledger``, from what the sender was told and from the journal on the disk.
+A kill of the head is one of its control service (GCS) and of an actor at once, which nobody can start again before the
+service is back; the service keeps its tables in a Redis that this starts. Three raylets run on this machine, so that
+what ran on a killed one starts again on another. Every process is ended with SIGKILL at a random moment while batches
+are on their way. What is lost or doubled is computed as in ``actors.kills``: by ``cluster.ledger``, from what the
+sender was told and from the journal on the disk.
 """
 
 from __future__ import annotations
@@ -19,15 +21,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from ..cluster.ray_start import prepare_environment
+from ..cluster.ray_start import free_port, prepare_environment
 from ..cluster.state import State
 from .kills import LIMITS, STREAM, Kills, judge, made
+from .partition.servers import redis
 
 _HOLDERS = 3
 _LONGEST = 0.5  # seconds between sending and killing
@@ -44,20 +47,20 @@ class RayKills:
     What a campaign came to.
 
     Attributes:
-        retries: calls that the sender made again. recovery: of actors and of raylets, the longest time from a kill to
-            an answer of every holder, seconds.
+        killed: how many of actors, raylets and heads. retries: calls that the sender made again.
+        recovery: of each, the longest time from a kill to an answer of every holder, seconds.
     """
 
-    actors: int
-    raylets: int
+    killed: dict[str, int]
     retries: int
-    recovery: tuple[float, float]
+    recovery: dict[str, float]
     found: Kills
 
     def __str__(self) -> str:
         """Return the one line."""
-        who = f"{self.actors} actors and {self.raylets} raylets of Ray killed"
-        who = f"{who}, back after {self.recovery[0]:.1f} and {self.recovery[1]:.1f} s or less"
+        who = ", ".join(f"{count} {what}s" for what, count in self.killed.items())
+        times = ", ".join(f"{self.recovery[what]:.1f}" for what in self.killed)
+        who = f"{who} of Ray killed, back after {times} s or less"
         return f"{who}, {self.retries} calls made again; {self.found}"
 
 
@@ -99,12 +102,25 @@ class _Campaign:
 
     def kill_actor(self) -> None:
         """Kill the process of a holder."""
-        os.kill(self.fleet.ask(self.random.choice(self.fleet.names()), "ready"), signal.SIGKILL)
+        os.kill(self.choose_actor(), signal.SIGKILL)
+
+    def choose_actor(self) -> int:
+        """Return the process of a holder."""
+        process: int = self.fleet.ask(self.random.choice(self.fleet.names()), "ready")
+        return process
 
 
-def run_ray_kills(folder: Path, actors: int, raylets: int, seed: int = 0) -> RayKills:
-    """Kill so many actors and raylets under a fleet whose state lies in a folder, and judge what the folder holds."""
-    with _machines() as cluster:
+def run_ray_kills(folder: Path, killed: dict[str, int], seed: int = 0) -> RayKills:
+    """
+    Kill under a fleet whose state lies in a folder, and judge what the folder holds.
+
+    Args:
+        killed: how many of ``actor``, ``raylet`` and ``head``.
+
+    Raises:
+        NotFoundError: heads shall be killed, and there is no Redis.
+    """
+    with _machines(keep=killed.get("head", 0) > 0) as cluster:
         from .feeder import RayFeeder
         from .fleet import Fleet, FleetSettings
         from .holder import HolderLimits
@@ -115,27 +131,46 @@ def run_ray_kills(folder: Path, actors: int, raylets: int, seed: int = 0) -> Ray
         fleet.rescale(_HOLDERS)
         random = Random(seed)
         campaign = _Campaign(fleet, RayFeeder(fleet, STREAM), random)
-        order = ["actor"] * actors + ["raylet"] * raylets
+        order = [what for what, count in killed.items() for _ in range(count)]
         random.shuffle(order)
-        kills = {"actor": campaign.kill_actor, "raylet": lambda: _kill_raylet(cluster, random)}
+        kills: dict[str, Callable[[], None]] = {
+            "actor": campaign.kill_actor, "raylet": lambda: _kill_raylet(cluster, random),
+            "head": lambda: _kill_head(cluster, campaign),
+        }  # fmt: skip
         slowest = dict.fromkeys(kills, 0.0)
         for what in order:
             slowest[what] = max(slowest[what], campaign.round(kills[what]))
         retries = campaign.feeder.retries
         fleet.stop()
-    found = judge(folder, campaign.sent, campaign.acknowledged, actors + raylets)
-    return RayKills(actors, raylets, retries, (slowest["actor"], slowest["raylet"]), found)
+    found = judge(folder, campaign.sent, campaign.acknowledged, sum(killed.values()))
+    return RayKills({what: count for what, count in killed.items() if count}, retries, slowest, found)
 
 
 @contextmanager
-def _machines() -> Iterator[Any]:
-    """Give a Ray of a head that runs no holders and of two other raylets."""
+def _kept(folder: Path) -> Iterator[None]:
+    """Let Ray's control service keep its tables in a Redis."""
+    with redis(folder, free_port()) as address:
+        os.environ["RAY_REDIS_ADDRESS"] = address
+        try:
+            yield
+        finally:
+            del os.environ["RAY_REDIS_ADDRESS"]
+
+
+@contextmanager
+def _machines(*, keep: bool) -> Iterator[Any]:
+    """Give a Ray of a head that runs no holders and of two other raylets; ``keep`` its tables when the head is lost."""
+    own = tempfile.mkdtemp(prefix="qb", dir="/tmp")
+    with _kept(Path(own)) if keep else nullcontext():
+        yield from _cluster(own)
+
+
+def _cluster(own: str) -> Iterator[Any]:
     prepare_environment()
     import ray
     from ray.cluster_utils import Cluster
 
     # Unix socket paths end at 107 bytes, and Ray adds about 80 of its own: the folder lies right under /tmp.
-    own = tempfile.mkdtemp(prefix="qb", dir="/tmp")
     head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": 80 << 20, "temp_dir": own}
     cluster = Cluster(initialize_head=True, head_node_args={**head, "_system_config": _CHECKS})
     try:
@@ -161,16 +196,29 @@ def _kill_raylet(cluster: Any, random: Random) -> None:
     _add_raylet(cluster)
 
 
+def _kill_head(cluster: Any, campaign: _Campaign) -> None:
+    """Kill the control service and an actor, and start the service again."""
+    actor = campaign.choose_actor()
+    cluster.head_node.kill_gcs_server()
+    os.kill(actor, signal.SIGKILL)
+    cluster.head_node.start_gcs_server()
+
+
 def main() -> int:
     """Run the campaign in a folder of its own."""
     parser = argparse.ArgumentParser(prog="python -m qbitel.actors.ray_kills", description="Kills actors of Ray.")
     parser.add_argument("--actors", type=int, default=15)
     parser.add_argument("--raylets", type=int, default=3)
+    parser.add_argument("--heads", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    killed = {"actor": arguments.actors, "raylet": arguments.raylets, "head": arguments.heads}
+    if killed["head"] and shutil.which("redis-server") is None:
+        sys.stderr.write("no redis-server: heads are not killed\n")
+        killed["head"] = 0
     # Ray prints what becomes of processes that are killed here; what goes wrong is raised.
     with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
-        result = run_ray_kills(Path(folder), arguments.actors, arguments.raylets, arguments.seed)
+        result = run_ray_kills(Path(folder), killed, arguments.seed)
     sys.stdout.write(f"{result}\n")
     return 0 if result.found.sound else 1
 

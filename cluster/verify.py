@@ -70,15 +70,11 @@ def verify_stream(storage: Storage, manifest: Manifest, stream: Stream) -> Verif
 
 
 def journal_rows(storage: Storage, manifest: Manifest, stream: Stream) -> Iterator[tuple[str, bytes]]:
-    """
-    Yield (key, payload) of every message in the journal of a stream.
-
-    Raises:
-        InputError: an object is missing or damaged.
-    """
+    """Yield (key, payload) of every message in the journal of a stream that can be read, as ``verify_stream`` says."""
+    found = Verification(stream.name)
     for shard in range(stream.shards):
         for entry in manifest.entries(stream.name, shard):
-            for record in read_records(storage, entry):
+            for record in _records(storage, entry, found):
                 for payload in record.batch.payloads():
                     yield record.key.key, payload
 
