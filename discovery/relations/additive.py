@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..batch import MessageView
 from ..checksums import _accumulate, _fold
 from ..spec import Checksum
-from .regions import Place, Region
+from .regions import Place, Region, numbers_at
 
 _OWN = {"outside": 0, "excluded": 1, "zeroed": 2}
 
@@ -70,7 +70,8 @@ def _probe(data, firsts, lasts, own, width, modes, fields, forms):  # type: igno
     """
     Return (agrees, constant) by region and form: whether all rows but one have the same difference.
 
-    Of three messages two must agree already: most forms end there.
+    ``firsts``, ``lasts``, ``own``: int64, regions and fields by region and row; ``fields``: uint64, the values there in
+    both byte orders. Of three messages two must agree already: most forms end there.
     """
     regions, n = firsts.shape
     agrees = np.zeros((regions, len(forms)), np.bool_)
@@ -80,8 +81,8 @@ def _probe(data, firsts, lasts, own, width, modes, fields, forms):  # type: igno
         for f in range(len(forms)):
             for row in range(n):
                 rest[row] = _difference(
-                    data, firsts[region, row], lasts[region, row], own[row], width, modes[region],
-                    fields[forms[f, 4], row], forms[f],
+                    data, firsts[region, row], lasts[region, row], own[region, row], width, modes[region],
+                    fields[forms[f, 4], region, row], forms[f],
                 )  # fmt: skip
                 if row == 2 and not _two_agree(rest):
                     break
@@ -103,25 +104,48 @@ def additive(view: MessageView, rows: NDArray[np.int64], place: Place, regions: 
 
     ``rows``: at least 8 messages that hold the place.
     """
-    tried = _tried(place.width)
     firsts, lasts = np.stack([region.bounds(view, rows) for region in regions], axis=1)
-    forms = np.array([_row(form, little, place.width) for form, little in tried], np.int64)
-    agrees, constants = _probe(
-        view.data,
-        firsts,
-        lasts,
-        view.starts[rows] + place.offsets(view, rows),
-        place.width,
-        np.array([_OWN[region.own_bytes] for region in regions]),
-        np.array([place.values(view, rows, False), place.values(view, rows, True)]),
-        forms,
-    )
-    for r, f in np.argwhere(agrees):
-        region, (form, little) = regions[r], tried[f]
-        parameters = _parameters(form.name, form.unit, form.negated, int(constants[r, f]), place.width)
-        if parameters is not None and not _astride(form, place, region):
-            constraint = region.constraint(form.name.removesuffix("256"), **parameters)
-            yield Proposal(constraint, bool(little), 0 if constants[r, f] == 0 else 2)
+    own = np.repeat((view.starts[rows] + place.offsets(view, rows))[None], len(regions), axis=0)
+    modes = np.array([_OWN[region.own_bytes] for region in regions])
+    for r, form, little, constant in _agreeing(view.data, firsts, lasts, own, place.width, modes):
+        parameters = _parameters(form.name, form.unit, form.negated, constant, place.width)
+        if parameters is not None and not _astride(form, place, regions[r]):
+            constraint = regions[r].constraint(form.name.removesuffix("256"), **parameters)
+            yield Proposal(constraint, little, 0 if constant == 0 else 2)
+
+
+def additive_prefixes(
+    data: NDArray[np.uint8], firsts: NDArray[np.int64], lasts: NDArray[np.int64], width: int
+) -> Iterator[tuple[int, Proposal]]:
+    """
+    Yield (k, checksum other than CRC) where the regions k of all messages but one have it right behind them.
+
+    ``firsts``, ``lasts``: int64, (k, n), regions of ``data`` by place and message.
+    """
+    modes = np.zeros(len(firsts), np.int64)
+    for k, form, little, constant in _agreeing(data, firsts, lasts, lasts, width, modes):
+        parameters = _parameters(form.name, form.unit, form.negated, constant, width)
+        if parameters is not None:
+            constraint = Checksum.model_validate({"algorithm": form.name.removesuffix("256"), **parameters})
+            yield k, Proposal(constraint, little, 0 if constant == 0 else 2)
+
+
+def _agreeing(
+    data: NDArray[np.uint8],
+    firsts: NDArray[np.int64],
+    lasts: NDArray[np.int64],
+    own: NDArray[np.int64],
+    width: int,
+    modes: NDArray[np.int64],
+) -> Iterator[tuple[int, _Form, bool, int]]:
+    """Yield (region, form, little, constant) where all messages but one have the same difference."""
+    tried = _tried(width)
+    forms = np.array([_row(form, little, width) for form, little in tried], np.int64)
+    fields = np.stack([numbers_at(data, own, width, little) for little in (False, True)])
+    agrees, constants = _probe(data, firsts, lasts, own, width, modes, fields, forms)
+    for region, f in np.argwhere(agrees):
+        form, little = tried[f]
+        yield int(region), form, bool(little), int(constants[region, f])
 
 
 def _tried(width: int) -> list[tuple[_Form, int]]:

@@ -13,17 +13,19 @@ from ..checksums import checksum_values
 from ..findings import Finding
 from ..spec import Checksum, Rival
 from .additive import Proposal, additive
-from .blocks import Seed, find_blocks
+from .blocks import find_blocks
 from .claims import evidence_of, rival, stands, tolerated, types_that_hold
 from .columns import Columns, Group
-from .crc import PAIRS, Differences, Ordering, differences_of, from_catalogue, generators, parameters_of
+from .crc import PAIRS, Differences, differences_of, from_catalogue, generators, parameters_of
 from .flows import _value
+from .prefixes import Algorithm
 from .regions import MOST_ROWS, Place, Region, places_of, regions_of
 
 _PROBES = 12
 _FEWEST = 8
 _CRC_ROWS = 16  # generator, init and xorout are as much as three checksums: the others are the evidence
 _GROUPS = 9
+_SEEDS = 3
 _DETECTOR = "checksum"
 
 
@@ -41,14 +43,14 @@ class _Budget:
 
 @dataclass
 class _Search:
-    """One group's search and what it found; ``taken`` types are known already, ``seeds`` what may check blocks."""
+    """One group's search and what it found; ``taken`` types are known already, ``seeds`` may be the CRCs of blocks."""
 
     columns: Columns
     group: Group
     budget: _Budget
     taken: frozenset[int] = frozenset()
     findings: list[Finding] = field(default_factory=list)
-    seeds: list[Seed] = field(default_factory=list)
+    seeds: list[Algorithm] = field(default_factory=list)
 
     def run(self) -> list[Finding]:
         """
@@ -109,7 +111,7 @@ class _Search:
                     yield from from_catalogue(view, rows, place, region)
                 continue
             for ordering, generator in generators(found, place.width, usual=region is not shared[0]):
-                self.seeds.append(Seed(place.width, ordering, generator))
+                self.seeds.append(Algorithm.generated(place.width, ordering, generator))
                 yield from parameters_of(view, rows, place, region, ordering, generator)
 
     def _judged(self, place: Place, proposal: Proposal) -> Finding | None:
@@ -165,19 +167,15 @@ def _blocks(columns: Columns, search: _Search) -> list[Finding]:
     """Return the checksums of blocks, unless one checksum of all bytes is already that of all messages."""
     if any(set(search.group.types) <= set(f.types) and _says_all(f.constraint) for f in search.findings):
         return []
-    known = [
-        Seed(f.width, Ordering(False, False, f.endianness == "little"), 0, f.constraint)
-        for f in search.findings
-        if isinstance(f.constraint, Checksum) and f.constraint.algorithm != "crc" and f.constraint.end == f.start
-    ]
-    return find_blocks(columns, [*dict.fromkeys(search.seeds), *known])
+    return find_blocks(columns, sorted(dict.fromkeys(search.seeds), key=lambda algorithm: -algorithm.width)[:_SEEDS])
 
 
 def _says_all(constraint: object) -> bool:
-    """Return whether it covers the message to its end, and is no CRC that blocks with theirs obey as a whole."""
-    if not isinstance(constraint, Checksum) or constraint.end > 0:
+    """Return whether it covers the message to its end, and blocks with theirs do not obey it as a whole."""
+    if not isinstance(constraint, Checksum) or constraint.end > 0 or constraint.algorithm in ("xor", "internet"):
         return False
-    return constraint.algorithm != "crc" or bool(constraint.name and (constraint.init or constraint.xorout))
+    sent = bool(constraint.init or constraint.xorout)
+    return bool(constraint.name) and sent if constraint.algorithm == "crc" else not constraint.xorout
 
 
 def _copies(columns: Columns, rows: NDArray[np.int64], place: Place) -> bool:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..batch import MessageView
 from ..checksums import checksum_values, reflect
 from ..crc_catalogue import CATALOGUE, catalogue_name
+from ..spec import Checksum
 from .additive import Proposal
 from .gf2 import common_generator, multiply, power_of_x, quotient, solve
 from .regions import Place, Region
@@ -174,19 +175,32 @@ def _factors(polynomial: int, degree: int) -> Iterator[int]:
 def parameters_of(
     view: MessageView, rows: NDArray[np.int64], place: Place, region: Region, ordering: Ordering, generator: int
 ) -> Iterator[Proposal]:
-    """
-    Yield the checksum of this generator whose init and xorout fit the messages, the most usual pair only.
-
-    The register after a message of n bytes is that of init 0 plus ``init * x**8n``; so each length gives the sum of
-    that term and xorout, and two lengths give linear equations for init.
-    """
-    bits = 8 * place.width
-    poly = generator ^ (1 << bits)
+    """Yield the checksums of this generator whose init and xorout fit the messages."""
+    poly = generator ^ (1 << (8 * place.width))
     bare = region.constraint("crc", poly=poly, refin=ordering.refin, refout=ordering.refout)
     rows = rows[:_SOLVING_ROWS]
     values = checksum_values(view, rows, bare, place.offsets(view, rows), place.width)
     rest = values ^ place.values(view, rows, ordering.little)
-    terms = _terms(_covered_lengths(view, rows, place, region), rest, bits, ordering.refout)
+    yield from completed(bare, place.width, ordering, _covered_lengths(view, rows, place, region), rest)
+
+
+def completed(
+    bare: Checksum, width: int, ordering: Ordering, lengths: NDArray[np.int64], rest: NDArray[np.uint64]
+) -> Iterator[Proposal]:
+    """
+    Yield the checksums with an init and xorout that make up for what is left of each region, the usual ones first.
+
+    The register after a message of n bytes is that of init 0 plus ``init * x**8n``; so each length gives the sum of
+    that term and xorout, and two lengths give linear equations for init.
+
+    Args:
+        bare: the CRC with init and xorout of 0.
+        width: bytes of the field.
+        lengths: int64, bytes of each region; rest: uint64, the bare checksum of each, XOR with what its field says.
+    """
+    bits = 8 * width
+    generator = bare.poly | 1 << bits
+    terms = _terms(lengths, rest, bits, ordering.refout)
     if terms is None:
         return
     for init in _inits(terms, bits, generator, ordering):
@@ -195,7 +209,7 @@ def parameters_of(
             continue
         last = sums.pop()
         xorout = reflect(last, bits) if ordering.refout else last
-        name = catalogue_name(bits, poly, init, ordering.refin, ordering.refout, xorout)
+        name = catalogue_name(bits, bare.poly, init, ordering.refin, ordering.refout, xorout)
         constraint = bare.model_copy(update={"init": init, "xorout": xorout, "name": name})
         yield Proposal(constraint, ordering.little, _strangeness(name, init, xorout, bits, ordering))
 

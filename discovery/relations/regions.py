@@ -16,6 +16,7 @@ from .columns import Columns, Group
 FRONT_PLACES = 32
 _FRONT_ROWS = 24  # fewer rows do not tell mixed bytes from others
 MOST_ROWS = 256
+_SHORT_SHARE = 10  # one of so many messages may be too short for a checksum
 _TAIL_WIDTHS = (4, 3, 2, 1)  # a factor of a wide CRC's generator is a narrow CRC of its last bytes
 _FRONT_WIDTHS = (4, 2, 1)
 _STARTS = (0, 1, 2, 3, 4)
@@ -47,7 +48,7 @@ class Place:
 
 def numbers_at(data: NDArray[np.uint8], at: NDArray[np.int64], width: int, little: bool) -> NDArray[np.uint64]:
     """Return the ``width`` bytes at each of these positions of the data as an unsigned number."""
-    value = np.zeros(len(at), np.uint64)
+    value = np.zeros(at.shape, np.uint64)
     for i in range(width):
         place = i if little else width - 1 - i
         value |= data[at + i].astype(np.uint64) << np.uint64(8 * place)
@@ -89,10 +90,11 @@ def regions_of(place: Place) -> list[Region]:
 def places_of(columns: Columns, group: Group) -> list[Place]:
     """Return the places of a group whose values are diverse enough for a checksum, the last bytes first."""
     rows = group.proposing[:MOST_ROWS]
-    shortest = int(columns.lengths[rows].min())
-    back, _ = columns.sample.view.take(rows).back(8)
+    front = _distinct(columns.front[rows, : min(FRONT_PLACES, int(columns.lengths[rows].min()))])
+    few = len(rows) // _SHORT_SHARE
+    shortest = int(np.partition(columns.lengths[rows], few)[few])
+    back, _ = columns.sample.view.take(rows[columns.lengths[rows] >= shortest]).back(8)
     tail = _distinct(back)
-    front = _distinct(columns.front[rows, : min(FRONT_PLACES, shortest)])
     trailer = int(np.argmax(tail[::-1][:3] != 1)) if (tail[::-1][:3] != 1).any() else 0  # constant bytes at the end
     places = []
     for skip in range(trailer + 1):

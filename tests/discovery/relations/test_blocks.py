@@ -7,8 +7,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qbitel.discovery.batch import MessageBatch
+from qbitel.discovery.checksums import region_values
 from qbitel.discovery.crc_catalogue import CATALOGUE
 from qbitel.discovery.findings import Finding
 from qbitel.discovery.orchestrator import ProtocolDiscoveryOrchestrator
@@ -36,6 +39,17 @@ def crc(name: str, little: bool) -> Sum:
         if entry.refout:
             register = int(f"{register:0{entry.width}b}"[::-1], 2)
         return (register ^ entry.xorout).to_bytes(entry.width // 8, "little" if little else "big")
+
+    return of
+
+
+def computed(checksum: Checksum, width: int, little: bool) -> Sum:
+    """Return a checksum as the engine computes it."""
+
+    def of(data: bytes) -> bytes:
+        octets, first, last = np.frombuffer(data + bytes(width), np.uint8), np.array([0]), np.array([len(data)])
+        value = int(region_values(octets, first, last, checksum, last, width, little)[0])
+        return value.to_bytes(width, "little" if little else "big")
 
     return of
 
@@ -81,6 +95,50 @@ def test_checksums_of_blocks_of_any_size(name: str, little: bool, size: int, hea
     assert (blocks.start, blocks.width, blocks.block) == (header + width if header else 0, width, size)
     assert blocks.constraint is not None and blocks.constraint.name == name
     assert [(f.start, f.block) for f in found[:-1]] == ([(header, 0)] if header else [])
+
+
+def end_of_header(header: int, width: int, size: int) -> int:
+    """Where blocks begin behind a header with its checksum; one as long as a block is a block."""
+    return header + width if header not in (0, size) else 0
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 1 << 32))
+def test_any_polynomial_and_any_size(seed: int) -> None:
+    """Generator, init and xorout of a random CRC are recovered from blocks of any size, behind a header or none."""
+    draw = random.Random(seed)
+    width, reflected = draw.choice((1, 2, 4)), draw.random() < 0.5
+    bits, size, header = 8 * width, draw.randrange(4, 65), draw.choice((0, *range(4, 13)))
+    parameters = {"poly": draw.getrandbits(bits) | 1, "init": draw.getrandbits(bits), "xorout": draw.getrandbits(bits)}
+    constraint = Checksum(algorithm="crc", refin=reflected, refout=reflected, **parameters)
+    found = checksums(traffic(computed(constraint, width, reflected), size, header))[-1]
+    assert (found.start, found.width, found.block) == (end_of_header(header, width, size), width, size)
+    assert found.evidence.held_out_support == found.evidence.held_out_trials > 0
+
+
+SUMS = [
+    (Checksum(algorithm="sum", unit=1), 1), (Checksum(algorithm="sum", unit=1, init=7, xorout=0xFFFF), 2),
+    (Checksum(algorithm="fletcher"), 2), (Checksum(algorithm="internet"), 2), (Checksum(algorithm="xor", init=0x55), 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("checksum", "width"), SUMS, ids=lambda value: getattr(value, "algorithm", None))
+@pytest.mark.parametrize(("size", "header"), [(11, 0), (24, 7)])
+def test_sums_of_blocks(checksum: Checksum, width: int, size: int, header: int) -> None:
+    """Blocks with sums, XOR, Fletcher or Internet checksums are found as those with CRCs are."""
+    found = checksums(traffic(computed(checksum, width, False), size, header))[-1]
+    assert (found.start, found.width, found.block) == (end_of_header(header, width, size), width, size)
+    assert isinstance(found.constraint, Checksum) and found.constraint.algorithm == checksum.algorithm
+
+
+def test_damaged_messages_do_not_hide_blocks() -> None:
+    """One message of a hundred with a flipped bit refutes nothing, and is a counter-example."""
+    messages = traffic(crc("CRC-16/KERMIT", True), 20, 6)
+    for row in range(5, len(messages), 100):
+        messages[row] = messages[row][:-3] + bytes([messages[row][-3] ^ 4]) + messages[row][-2:]
+    found = checksums(messages)[-1]
+    assert (found.start, found.block) == (8, 20)
+    assert found.evidence.counter_examples
 
 
 def test_header_and_body_with_a_checksum_each() -> None:
