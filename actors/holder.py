@@ -33,7 +33,8 @@ class HolderLimits:
     What a holder may take; sizes are bytes.
 
     Attributes:
-        memory: of statistics as arrays, over all streams; those that were not used lately are packed beyond it.
+        memory: of statistics, over all streams; those that were not used lately are packed, and then on the disk. A
+            quarter of it is for batches that wait to be registered.
         call_bytes: of the batches of one call; more are refused with "busy", and the sender sends less at a time.
     """
 

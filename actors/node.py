@@ -27,7 +27,6 @@ from .routing import divide
 from .shard import Phase, Shard
 from .tally import Tally
 
-LIVE_BYTES = 16 << 20  # what the statistics of a shard may take as arrays
 _WRITERS = 4  # threads that wait for the disk
 
 
@@ -60,7 +59,9 @@ class Node:
     Nothing is acknowledged before ``flush`` returns. One thread uses it.
 
     Args:
-        memory: bytes that statistics may take as arrays; the least recently counted are packed beyond it.
+        memory: bytes that statistics may take, and one more while it is counted. Those that were not counted lately are
+            packed, and beyond a half of it on the disk (in the folder of temporary files). A quarter of it may wait to
+            be registered; a batch beyond that is refused with "busy", unless none waits.
 
     Attributes:
         reports: what people must know: damaged objects of the journal.
@@ -74,7 +75,7 @@ class Node:
         self._privacy = StreamPrivacy.of(stream.privacy)
         self.settings = DiscoverySettings.model_validate(stream.settings)
         self._storage, self._limits = storage, limits
-        self._live = max(1, memory // LIVE_BYTES)
+        self._memory = memory
         self._pool = ThreadPoolExecutor(_WRITERS, thread_name_prefix="segments")
         self._requests: list[tuple[Receipt, int]] = []
         self._erased: dict[int, Removed | str] = {}
@@ -101,8 +102,8 @@ class Node:
             raise InputError("a key has 1 to 256 printable characters", where=self.stream.name)
         digest = batch_digest(batch, capture)
         parts = divide(batch, self.stream.shards, self.settings.seed) if len(batch) else {}
-        receipt = self._begin(key, digest, parts)
-        for shard in sorted(receipt.left):
+        receipt = self._begin(key, digest, parts, batch.table.nbytes)
+        for shard in sorted(receipt.left) if receipt.refused is None else ():
             batch_key = BatchKey(key, made, digest, len(parts[shard]))
             record = record_of(parts[shard], batch_key, capture, self._privacy, self.stream.settings)
             self._offer(receipt, shard, Body(record, encode_record(record)))
@@ -112,8 +113,8 @@ class Node:
     def append_parts(self, parts: Mapping[int, Body]) -> Receipt:
         """Take what some virtual shards have of one batch; ``commit`` makes it durable."""
         key = next(iter(parts.values())).record.key
-        receipt = self._begin(key.key, key.digest, parts)
-        for shard in sorted(receipt.left):
+        receipt = self._begin(key.key, key.digest, parts, sum(len(body.encoded) for body in parts.values()))
+        for shard in sorted(receipt.left) if receipt.refused is None else ():
             self._offer(receipt, shard, parts[shard])
         self._work()
         return receipt
@@ -174,16 +175,26 @@ class Node:
             del self._shards[shard], self._hands[shard]
 
     def limit(self, memory: int) -> None:
-        """Let the statistics take so many bytes as arrays."""
-        self._live = max(1, memory // LIVE_BYTES)
-        self._pack()
+        """Let the statistics take so many bytes."""
+        self._memory = memory
+        self._fit()
+
+    @property
+    def memory(self) -> int:
+        """Bytes of memory that statistics take now."""
+        return sum(hands.tally.memory for hands in self._hands.values())
+
+    @property
+    def spilled(self) -> int:
+        """Virtual shards whose statistics are on the disk."""
+        return sum(hands.tally.spilled for hands in self._hands.values())
 
     def statistics(self) -> MessageStatistics:
         """Return the statistics of everything registered on the shards of this node."""
         merged = MessageStatistics(self.settings)
         for shard in list(self._hands):
             merged = merged.merge(self._counted(shard))
-            self._pack()
+            self._fit()
         return merged
 
     def position(self, shard: int) -> tuple[int, int]:
@@ -229,8 +240,8 @@ class Node:
         self.release(list(self._shards))
         self._pool.shutdown()
 
-    def _begin(self, key: str, digest: str, parts: Iterable[int]) -> Receipt:
-        """Return a receipt that waits for the parts which are not in the journal, or says that the key is taken."""
+    def _begin(self, key: str, digest: str, parts: Iterable[int], size: int) -> Receipt:
+        """Return a receipt that waits for the parts which are not in the journal, or says why none is taken now."""
         receipt, wanted = Receipt(key), set(parts)
         known_digest, known = self._manifest.known(self.stream.name, [key]).get(key, (digest, frozenset()))
         if known_digest != digest:
@@ -238,12 +249,13 @@ class Node:
             return receipt
         receipt.again = len(wanted & known)
         receipt.left = wanted - known
+        held = sum(machine.held_bytes for machine in self._shards.values())
+        if held and receipt.left and held + size > self._memory // 4:
+            receipt.refused = Refusal.BUSY
         receipt.fresh = len(receipt.left)
         return receipt
 
     def _offer(self, receipt: Receipt, shard: int, body: Body) -> None:
-        if receipt.refused is Refusal.CONFLICT:
-            return
         if shard not in self._shards:
             receipt.refused = Refusal.MOVED
             return
@@ -286,6 +298,8 @@ class Node:
         for shard, effect in effects:
             self._tell(shard, self._hands[shard].perform(effect))
             self._count_due(shard)
+            if isinstance(effect, do.LoadSnapshot | do.WriteSnapshot):
+                self._fit()  # they have made arrays
 
     def _register(self, effects: list[tuple[int, do.Register]]) -> None:
         if not effects:
@@ -308,12 +322,19 @@ class Node:
     def _count_due(self, shard: int) -> None:
         if self._hands[shard].tally.due:
             self._counted(shard)
-            self._pack()
+            self._fit()
 
-    def _pack(self) -> None:
-        live = [hands.tally for hands in self._hands.values() if hands.tally.live]
-        for tally in live[: -self._live]:
+    def _fit(self) -> None:
+        """Pack statistics, and put packed ones on the disk, those that were not counted for longest first."""
+        tallies = [hands.tally for hands in self._hands.values()]
+        for tally in tallies:
+            if self.memory <= self._memory:
+                break
             tally.pack()
+        for tally in tallies:
+            if sum(each.packed for each in tallies) <= self._memory // 2:
+                break
+            tally.spill()
 
     def _check_held(self) -> None:
         lost = [shard for shard, machine in self._shards.items() if machine.phase is Phase.STOPPED]

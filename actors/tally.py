@@ -1,6 +1,9 @@
-"""The statistics of one virtual shard, counted in runs and packed while nobody needs them."""
+"""The statistics of one virtual shard, counted in runs; packed, then on the disk, while nobody needs them."""
 
 from __future__ import annotations
+
+from tempfile import TemporaryFile
+from typing import IO
 
 from ..cluster.journal import count
 from ..cluster.segment import Record
@@ -22,13 +25,24 @@ class Tally:
         self._settings = settings
         self._live: MessageStatistics | None = None
         self._packed: bytes | None = None
+        self._spilled: IO[bytes] | None = None
         self._records: list[Record] = []
-        self.waiting = 0
+        self.waiting = self._size = 0
 
     @property
-    def live(self) -> bool:
-        """Whether the statistics lie in memory as arrays (some 14 MB) and not packed (about 1 MB)."""
-        return self._live is not None
+    def memory(self) -> int:
+        """Bytes that it takes: of arrays, or packed, and of what waits."""
+        return self.waiting + self.packed + (self._size if self._live is not None else 0)
+
+    @property
+    def packed(self) -> int:
+        """Bytes of statistics that are packed in memory."""
+        return len(self._packed) if self._packed is not None else 0
+
+    @property
+    def spilled(self) -> bool:
+        """Whether the statistics are on the disk."""
+        return self._spilled is not None
 
     @property
     def due(self) -> bool:
@@ -43,10 +57,10 @@ class Tally:
     def statistics(self) -> MessageStatistics:
         """Count what waits, and return the statistics; the caller does not change them."""
         if self._live is None:
-            packed, self._packed = self._packed, None
+            packed = self._take_packed()
             self._live = MessageStatistics.from_bytes(packed) if packed else MessageStatistics(self._settings)
         self._live = count(self._live, self._records)
-        self._records, self.waiting = [], 0
+        self._records, self.waiting, self._size = [], 0, self._live.nbytes
         return self._live
 
     def to_bytes(self) -> bytes:
@@ -61,9 +75,26 @@ class Tally:
             InputError: damaged.
         """
         self._live = MessageStatistics.from_bytes(packed) if packed else None
-        self._packed, self._records, self.waiting = None, [], 0
+        self._take_packed()
+        self._records, self.waiting, self._size = [], 0, self._live.nbytes if self._live else 0
 
     def pack(self) -> None:
-        """Keep the statistics as bytes until they are needed again."""
-        if self._live is not None:
+        """Count what waits, and keep the statistics as bytes until they are needed again."""
+        if self._live is not None or self._records:
             self._packed, self._live = self.to_bytes(), None
+
+    def spill(self) -> None:
+        """Put packed statistics into a file that has no name: whatever ends this process, nothing of it stays."""
+        if self._packed is not None:
+            self._spilled = TemporaryFile(prefix="qbitel-")  # noqa: SIM115 (it is read when they are needed again)
+            self._spilled.write(self._packed)
+            self._packed = None
+
+    def _take_packed(self) -> bytes | None:
+        packed, self._packed = self._packed, None
+        if self._spilled is not None:
+            with self._spilled as file:
+                file.seek(0)
+                packed = file.read()
+            self._spilled = None
+        return packed

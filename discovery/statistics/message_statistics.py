@@ -81,6 +81,11 @@ class MessageStatistics:
         return self.total == 0
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of memory that its arrays take."""
+        return sum(_nbytes(value) for component in self.components for value in vars(component).values())
+
+    @property
     def complete(self) -> bool:
         """Whether every distinct payload is in the sample."""
         return bool(self.messages.limit == np.uint64(MASK))
@@ -194,6 +199,18 @@ class MessageStatistics:
         if held.all():
             held[:1] = False  # something has to propose
         return held
+
+
+def _nbytes(value: Any) -> int:
+    match value:
+        case np.ndarray():
+            return int(value.nbytes)
+        case Payloads():
+            return int(value.data.nbytes + value.starts.nbytes + value.lengths.nbytes)
+        case dict():
+            return sum(map(_nbytes, value.values()))
+        case _:
+            return 0
 
 
 def _view(

@@ -231,3 +231,39 @@ def test_killed_processes_lose_and_double_nothing(tmp_path: Path) -> None:
     assert result.sound, str(result)
     assert result.killed == 5
     assert result.acknowledged > 0
+
+
+def test_memory_stays_below_its_cap(place: Place) -> None:
+    """Where the cap is less than one shard takes, all are packed or on the disk; the digest is that of one process."""
+    cap, batch = 1 << 20, messages(3000)
+    node = place.node(12)
+    node.limit(cap)
+    for round_, start in enumerate(range(0, 3000, 500)):
+        receipt = node.append(batch.slice(start, 500), f"k{start}", capture=CAPTURE)
+        node.flush()
+        assert receipt.acknowledged
+        if round_ % 2:
+            node.upkeep()  # counts every shard for its snapshot
+        node.statistics()
+        assert node.memory <= cap
+        assert node.spilled > 0
+    assert node.statistics().digest() == single(batch)
+    node.close()
+    again = Node(place.storage, place.manifest, place.stream(), "b", memory=cap)
+    assert again.memory <= cap
+    assert again.statistics().digest() == single(batch)
+
+
+def test_what_waits_is_bounded_for_all_shards_together(place: Place) -> None:
+    """Batches beyond a quarter of the memory are refused until the others are registered; one alone is always taken."""
+    node = place.node(8)
+    node.limit(64 << 10)
+    batch = messages(400)
+    first = node.append(batch, "k0", capture=CAPTURE)
+    assert first.refused is None
+    second = node.append(messages(400, seed=2), "k1", capture=CAPTURE)
+    assert second.refused is Refusal.BUSY
+    node.flush()
+    assert first.acknowledged
+    assert node.append(messages(400, seed=2), "k1", capture=CAPTURE).refused is None
+    node.flush()
