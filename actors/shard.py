@@ -78,7 +78,7 @@ class Shard:
             on.RegistrationUnknown: self._unknown, on.SnapshotDue: self._snapshot_due,
             on.MergeDue: self._merge_due, on.Drain: self._drain, on.GivenBack: self._given_back,
             on.Erase: self._erase, on.ErasureWritten: self._erasure_written, on.ErasureFailed: self._erasure_failed,
-            on.ErasureAnswered: self._erasure_answered, on.ErasureUnknown: self._unknown,
+            on.ErasureAnswered: self._erasure_answered, on.ErasureUnknown: self._erasure_unknown,
             **dict.fromkeys(
                 (on.SnapshotWritten, on.SnapshotAnswered, on.MergeWritten, on.MergeAnswered, on.UpkeepFailed),
                 self._upkeep_event,
@@ -358,11 +358,18 @@ class Shard:
     def _erasure_answered(self, event: on.ErasureAnswered) -> list[Effect]:
         if not event.taken:
             return self._stop(event)
+        self._begin_again()
+        return [do.Sweep(self.epoch), self._erasing.done(), *self._look_on()]
+
+    def _erasure_unknown(self, _: on.ErasureUnknown) -> list[Effect]:
+        self._begin_again()  # it may have happened, and the second attempt would find nothing left to erase
+        return self._unknown(None)
+
+    def _begin_again(self) -> None:
         # The snapshot is gone with what it held: statistics are counted again from what is left of the journal.
         self.position, self._fresh = -1, True
         self.damaged.clear()
         self._upkeep.begin_again()
-        return [do.Sweep(self.epoch), self._erasing.done(), *self._look_on()]
 
     def _erasure_failed(self, event: on.ErasureFailed) -> list[Effect]:
         return [self._erasing.failed(event.reason), *self._look_on()]

@@ -21,6 +21,7 @@ from qbitel.actors.fleet import Fleet, FleetSettings
 from qbitel.actors.fleet_feed import FleetTaker
 from qbitel.actors.holder import HolderLimits
 from qbitel.actors.offer import offer_of
+from qbitel.cluster.buckets import Span
 from qbitel.cluster.manifest import Stream
 from qbitel.cluster.state import State
 from qbitel.cluster.verify import verify_stream
@@ -162,3 +163,20 @@ def test_same_digest_and_specification_at_4_2_and_1_actors(fleet: Fleet) -> None
         assert result.spec.to_bytes() == single.to_bytes()
         assert result.spec.id is not None
     assert discover_journal(fleet.state, feeder.stream).spec.to_bytes() == single.to_bytes()
+
+
+def test_holders_erase_what_they_hold(fleet: Fleet) -> None:
+    """Messages of a time leave journal and holders at once; what is fed afterwards is counted."""
+    fleet.rescale(2)
+    feeder = RayFeeder(fleet, stream("erased", 4))
+    timed = MessageBatch.from_payloads([b"old"] * 40, flow=list(range(1, 41)), ts=[100.0] * 40)
+    feeder.finish(feeder.start([offer_of(feeder.stream, timed, "timed", capture=CAPTURE)]))
+    feed(feeder, 0)
+    removed = fleet.erase(feeder.stream, Span.between(None, 1e6))
+    assert removed.messages == 40
+    assert fleet.statistics(feeder.stream)[0].digest() == digest(300)
+    feed(feeder, 1)
+    feeder.finish(feeder.start([offer_of(feeder.stream, timed, "timed", capture=CAPTURE)]))
+    assert fleet.statistics(feeder.stream)[0].digest() == digest(600)
+    found = verify_stream(fleet.state.storage, fleet.state.manifest, feeder.stream)
+    assert (found.sound, found.digest, found.erased, found.orphans) == (True, digest(600), 40, 0)

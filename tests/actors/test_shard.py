@@ -200,19 +200,23 @@ def test_erasure_raises_the_epoch_and_counts_what_is_left() -> None:
 
 
 def test_erasure_of_unknown_outcome_is_looked_up() -> None:
-    """Where the lost transaction has happened, its messages are told as removed, and nothing is written again."""
-    shard = Shard()
-    assert shard.handle(on.Erase(5, Span.everything())) == []
-    shard.handle(on.Start())
-    shard.handle(on.LeaseTaken(1))
+    """Where the lost transaction has happened, its messages are told as removed; they are counted no longer."""
+    shard = opened()
+    append(shard, 1, "a")
+    shard.handle(on.Flush())
+    written(shard, 0)
+    answered(shard, Registered(0))
+    assert shard.handle(on.Erase(5, Span.everything())) == [do.TakeLease(1)]
+    shard.handle(on.LeaseTaken(2))
     entry = Entry(0, 0, 1, 0, "p0", 9, "00", 3, times=TIMES)
     shard.handle(on.ManifestRead(None, (entry,)))
-    shard.handle(on.ErasureWritten(1, (Change(0, "p0"),), ()))
-    assert shard.handle(on.ErasureUnknown(1)) == [do.TakeLease(1)]
-    shard.handle(on.LeaseTaken(2))
+    shard.handle(on.ErasureWritten(2, (Change(0, "p0"),), ()))
+    assert shard.handle(on.ErasureUnknown(2)) == [do.TakeLease(2)]
+    shard.handle(on.LeaseTaken(3))
     after = replace(entry, path="", size=0, messages=0, times=NO_TIMES)
-    assert shard.handle(on.ManifestRead(None, (after,))) == [do.WriteErasure(2, 0, (), Span.everything())]
-    assert do.Erased(5, do.Removed(3, 1, 0, 9)) in shard.handle(on.ErasureWritten(2, (), ()))
+    assert shard.handle(on.ManifestRead(None, (after,))) == [do.WriteErasure(3, 0, (), Span.everything())]
+    told = do.Erased(5, do.Removed(3, 1, 0, 9))
+    assert shard.handle(on.ErasureWritten(3, (), ())) == [do.Sweep(3), told, do.ReadManifest(-1, True)]
 
 
 def test_erasure_that_failed_or_lost_its_lease_is_told() -> None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, update
 
+from qbitel.cluster.buckets import NO_TIMES, Span, Times
 from qbitel.cluster.database import OutcomeUnknownError, open_engine, transaction
 from qbitel.cluster.entries import (
     NEVER,
     BatchKey,
+    Change,
+    Erasure,
     Merge,
     Outcome,
     Registered,
@@ -223,3 +227,41 @@ def test_object_that_nobody_needs_any_more_damages_nothing(manifest: Manifest) -
     assert manifest.merge(Merge("plant", 3, 1, 0, 1, 9, "merged", 20, "00")) is not None
     assert not manifest.mark_damaged("plant", 3, old, "missing")
     assert [entry.damaged for entry in manifest.entries("plant", 3)] == [""]
+
+
+def test_erased_entries_keep_their_place_and_their_keys(manifest: Manifest) -> None:
+    """An entry is emptied or replaced, the snapshot goes, keys stay known, and the stream counts the erasure."""
+    manifest.take_lease("plant", 3, "a")
+    times = [Times(10.0, 20.0), Times(10.0, 900.0, 1), NO_TIMES]
+    parts = [replace(segment(key, sequence=n), times=times[n]) for n, key in enumerate("klm")]
+    assert registered(manifest, *parts) == [Registered(0), Registered(1), Registered(2)]
+    assert [entry.times for entry in manifest.entries("plant", 3)] == times
+    manifest.add_snapshot("plant", 3, SnapshotEntry(2, 1, "snapshot", 1, "00"))
+    changes = (Change(0, parts[0].path), Change(1, parts[1].path, "left", 5, "11", 1, Times(900.0, 900.0)))
+    span = Span(end=1)
+    assert not manifest.erase(Erasure("plant", 3, 2, span, changes))
+    assert not manifest.erase(Erasure("plant", 3, 1, span, (Change(0, "another"),)))
+    assert manifest.snapshot("plant", 3) is not None
+    assert manifest.erase(Erasure("plant", 3, 1, span, changes))
+    first, second, third = manifest.entries("plant", 3)
+    assert (first.path, first.messages, first.erased, first.times) == ("", 0, 2, NO_TIMES)
+    assert (second.path, second.messages, second.erased, second.times) == ("left", 1, 1, Times(900.0, 900.0))
+    assert third.path == parts[2].path
+    assert manifest.snapshot("plant", 3) is None
+    assert manifest.referenced("plant", 3) == {"left", parts[2].path}
+    assert manifest.stream("plant").erasures == 1
+    assert registered(manifest, segment("k", sequence=9)) == [Rejected(known=frozenset("k"))]
+
+
+def test_retention_and_tenant_are_of_the_stream(manifest: Manifest) -> None:
+    """How long messages are kept is changed at any time; whose they are, never."""
+    manifest.keep("plant", 60)
+    assert manifest.stream("plant").keep_s == 60
+    manifest.keep("plant", None)
+    assert manifest.stream("plant").keep_s is None
+    with pytest.raises(NotFoundError):
+        manifest.keep("nothing", 60)
+    owned = Stream("owned", 1, {}, None, tenant="acme", privacy={"support": 5})
+    assert manifest.add_stream(owned) == manifest.add_stream(Stream("owned", 1, {}, None)) == owned
+    with pytest.raises(InputError, match="other tenant"):
+        manifest.add_stream(Stream("owned", 1, {}, None, tenant="other"))
