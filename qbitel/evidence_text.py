@@ -159,7 +159,7 @@ def _length(c: Constraint) -> str:
 def _checksum(c: Constraint) -> str:
     assert c.kind == "checksum"
     name = c.name or (f"crc poly 0x{c.poly:x}" if c.algorithm == "crc" else c.algorithm)
-    return f"{name} of [{c.start}:{c.end or 'end'}]"
+    return f"{name} of {c.target or ''}[{c.start}:{c.end or 'end'}]"
 
 
 def _enum(c: Constraint) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..checksums import covered, region_values
 from ..errors import InputError, NotFoundError
-from ..spec import Checksum, Count, Length, ProtocolSpec
+from ..spec import Checksum, Count, Length, ProtocolSpec, checks_field
 from .limits import Limits
 from .pieces import Draft, Drafter, Piece
 from .tree import Node, ParseTree
@@ -112,6 +112,8 @@ def _extent(draft: Draft, piece: Piece, place: int, constraint: Length) -> int |
     """Return the bytes that a length speaks of, None where its target is absent."""
     if constraint.of == "message":
         return draft.pieces[-1].end
+    if constraint.of == "content":
+        return draft.pieces[-1].end - _checksums_of_fields(draft)
     if constraint.of == "rest":
         region = piece.parent
         while region is not None and region.repeat is not None:
@@ -119,6 +121,11 @@ def _extent(draft: Draft, piece: Piece, place: int, constraint: Length) -> int |
         return (draft.pieces[-1].end if region is None else region.end) - piece.end
     target = _following(draft, place, constraint.target or "")
     return None if target is None else target.end - target.start
+
+
+def _checksums_of_fields(draft: Draft) -> int:
+    """Return the bytes of the checksums that cover a field."""
+    return sum(len(piece.data) for piece in draft.pieces if piece.field is not None and checks_field(piece.field))
 
 
 def _following(draft: Draft, place: int, name: str) -> Piece | None:

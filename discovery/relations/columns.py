@@ -40,6 +40,7 @@ class Columns:
     Attributes:
         type_of_row: int32, -1 where a message has no type; n_types: how many types there are.
         kept: what the detectors before have found; grows as they run.
+        content: int64, bytes of each message that count as its length, None for all of them.
     """
 
     sample: Sample
@@ -47,6 +48,7 @@ class Columns:
     n_types: int
     settings: DiscoverySettings
     kept: list[Finding] = field(default_factory=list)
+    content: NDArray[np.int64] | None = None
 
     def claimed(self, start: int, width: int, types: Iterable[int]) -> bool:
         """Return whether a byte of these, in any of these types, belongs to what a surer detector has found."""
@@ -69,8 +71,8 @@ class Columns:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Bytes of each message."""
-        return self.sample.view.lengths
+        """Bytes of each message, or of its content."""
+        return self.sample.view.lengths if self.content is None else self.content
 
     @cached_property
     def flow_front(self) -> NDArray[np.uint8]:

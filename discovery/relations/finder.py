@@ -16,7 +16,7 @@ from .columns import Columns
 from .constant import find_constants
 from .counter import find_counters
 from .echo import find_echoes
-from .length import find_lengths
+from .length import find_lengths, find_lengths_of_content
 from .rising import find_rising
 from .timestamp import find_timestamps
 
@@ -25,6 +25,7 @@ Detector = Callable[[Columns], list[Finding]]
 DETECTORS: tuple[Detector, ...] = (
     find_lengths,
     find_checksums,
+    find_lengths_of_content,
     find_timestamps,
     find_counters,
     find_rising,

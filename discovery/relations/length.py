@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numba import njit
@@ -27,20 +27,22 @@ _ASKEW = {2: 0.6, 3: 1.2, 4: 2.0}
 
 @dataclass(frozen=True)
 class Affine:
-    """``value * scale + bias`` is the message's length, for the number at ``start``."""
+    """``value * scale + bias`` is the length of the message, or of its content, for the number at ``start``."""
 
     start: int
     width: int
     little: bool
     scale: int
     bias: int
+    content: bool = False
 
     def claim(self) -> str:
         """Return the relation in words."""
         order = "" if self.width == 1 else " little-endian" if self.little else " big-endian"
         scale = f" * {self.scale}" if self.scale != 1 else ""
         bias = f" {'+' if self.bias > 0 else '-'} {abs(self.bias)}" if self.bias else ""
-        return f"u{8 * self.width}{order} at {self.start}{scale}{bias} is the length of the message"
+        of = "content" if self.content else "message"
+        return f"u{8 * self.width}{order} at {self.start}{scale}{bias} is the length of the {of}"
 
     def holds(self, columns: Columns) -> NDArray[np.bool_]:
         """Return in which rows it holds."""
@@ -50,7 +52,9 @@ class Affine:
         return fits & equal
 
     def constraint(self) -> Length:
-        """Return the relation to the rest or to the message, whichever needs the smaller bias."""
+        """Return the relation to the rest or to the message, whichever needs the smaller bias, or to the content."""
+        if self.content:
+            return Length(of="content", scale=self.scale, bias=self.bias)
         of_rest = self.bias - self.start - self.width
         if abs(of_rest) <= abs(self.bias):
             return Length(of="rest", scale=self.scale, bias=of_rest)
@@ -116,6 +120,15 @@ def find_lengths(columns: Columns) -> list[Finding]:
     return findings
 
 
+def find_lengths_of_content(columns: Columns) -> list[Finding]:
+    """Return the lengths that do not count the checksums of blocks, where blocks were found."""
+    content = columns.lengths.astype(np.int64)
+    for finding in (finding for finding in columns.kept if finding.block):
+        left = np.where(columns.of_types(finding.types), columns.lengths - finding.start, 0)
+        content -= finding.width * -(-np.maximum(left, 0) // (finding.block + finding.width))
+    return find_lengths(replace(columns, content=content)) if (content < columns.lengths).any() else []
+
+
 def _proposed(columns: Columns, group: Group) -> list[tuple[Affine, list[Rival]]]:
     """Return the relations of one group that chance does not explain, with the readings that lost to them."""
     rows = group.proposing
@@ -124,8 +137,8 @@ def _proposed(columns: Columns, group: Group) -> list[tuple[Affine, list[Rival]]
     limit = tolerated(len(rows), columns.settings)
     found = _affine(columns.front, columns.lengths, rows, _PLACES, _SCALES, limit)
     relations = [
-        Affine(int(_PLACES[p, 0]), int(_PLACES[p, 1]), bool(_PLACES[p, 2]), int(scale), int(bias))
-        for p, scale, bias in found
+        Affine(start, width, bool(little), int(scale), int(bias), columns.content is not None)
+        for (start, width, little), (_, scale, bias) in zip(_PLACES[found[:, 0]].tolist(), found, strict=True)
     ]
     relations = [r for r in relations if not _padded(columns, r, rows) and _beyond_chance(columns, r, rows)]
     zero = (columns.front[rows] == 0).all(axis=0)

@@ -51,6 +51,7 @@ from .layout import (
     ToEnd,
     Until,
     Width,
+    checks_field,
 )  # fmt: skip
 from .model import (
     UNKNOWN_TYPE,
@@ -130,6 +131,7 @@ __all__ = [
     "Until",
     "ValueGuard",
     "Width",
+    "checks_field",
     "quantise",
     "walk",
 ]

@@ -42,12 +42,13 @@ class Length(Model):
     """
     ``value * scale + bias`` is the number of bytes of the target.
 
-    ``message``: the whole message; ``rest``: from the end of this field to the end of its region; ``field``: the
-    field or repeat of the name ``target``, which follows this field in its region.
+    ``message``: the whole message; ``content``: the message without the checksums that cover a field
+    (``Checksum.target``), as where each block has one; ``rest``: from the end of this field to the end of its region;
+    ``field``: the field or repeat of the name ``target``, which follows this field in its region.
     """
 
     kind: Literal["length"] = "length"
-    of: Literal["message", "rest", "field"]
+    of: Literal["message", "content", "rest", "field"]
     target: Name | None = None
     scale: int = Attribute(1, ge=1, le=64)
     bias: int = 0

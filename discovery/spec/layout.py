@@ -20,7 +20,7 @@ from typing import Annotated, Literal
 from pydantic import Field as Attribute
 
 from .base import HexBytes, Model, Name, Quantised, absent
-from .constraints import Constraint
+from .constraints import Checksum, Constraint
 
 Semantic = Literal[
     "type", "length", "count", "checksum", "counter", "timestamp", "constant", "magic", "version", "enum", "flags",
@@ -124,6 +124,11 @@ class Field(Model):
     elements: list[Element] = []
     group: Name | None = None
     probability: Quantised = 1.0
+
+
+def checks_field(field: Field) -> bool:
+    """Return whether a field is a checksum that covers a field: it is no ``content`` of the message."""
+    return any(isinstance(constraint, Checksum) and constraint.target for constraint in field.constraints)
 
 
 class ToEnd(Model):

@@ -10,7 +10,20 @@ from numpy.typing import NDArray
 
 from ..checksums import checksum_values, covered, region_values
 from ..relations.timestamp import FORMS, near_times
-from ..spec import Checksum, Constant, Constraint, Count, Enum, Flags, Length, Padding, Range, Text, Timestamp
+from ..spec import (
+    Checksum,
+    Constant,
+    Constraint,
+    Count,
+    Enum,
+    Flags,
+    Length,
+    Padding,
+    Range,
+    Text,
+    Timestamp,
+    checks_field,
+)  # fmt: skip
 from .framing import FAR
 from .values import Leaves
 
@@ -51,6 +64,8 @@ def length(leaves: Leaves, constraint: Length) -> NDArray[np.bool_] | None:
     total = leaves.parsed.view.lengths[leaves.rows]
     if constraint.of == "message":
         size = total
+    elif constraint.of == "content":
+        size = total - _checksums_of_fields(leaves)
     elif constraint.of == "rest":
         end = _region_end(leaves) if "." in leaves.symbol.path else total
         if end is None:
@@ -64,6 +79,16 @@ def length(leaves: Leaves, constraint: Length) -> NDArray[np.bool_] | None:
     told = np.clip(leaves.numbers, -FAR, FAR) * constraint.scale + constraint.bias
     holds: NDArray[np.bool_] = told == size
     return holds
+
+
+def _checksums_of_fields(leaves: Leaves) -> NDArray[np.int64]:
+    """Bytes of the checksums in each message that cover a field."""
+    size = np.zeros(len(leaves.parsed), np.int64)
+    for index, symbol in enumerate(leaves.parsed.symbols):
+        if symbol.field is not None and checks_field(symbol.field):
+            members = leaves.parsed.leaves_of(index)
+            np.add.at(size, leaves.parsed.leaf_row[members], leaves.parsed.leaf_length[members])
+    return size[leaves.rows]
 
 
 def _region_end(leaves: Leaves) -> NDArray[np.int64] | None:

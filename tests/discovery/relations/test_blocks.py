@@ -18,7 +18,7 @@ from qbitel.discovery.orchestrator import ProtocolDiscoveryOrchestrator
 from qbitel.discovery.parser import Parser
 from qbitel.discovery.relations import find_relations
 from qbitel.discovery.settings import DiscoverySettings
-from qbitel.discovery.spec import Checksum, ProtocolSpec
+from qbitel.discovery.spec import Checksum, Field, ProtocolSpec
 from qbitel.discovery.statistics import MessageStatistics
 from qbitel.discovery.validator import MessageValidator
 
@@ -172,6 +172,16 @@ def test_blocks_are_parsed_to_the_last_one(blocks: tuple[ProtocolSpec, list[byte
     for row, message in enumerate(messages):
         ends = [*range(10 + 16, len(message) - 1, 18), len(message) - 2]
         assert set(ends) <= set(parsed.boundaries(row).tolist())
+
+
+def test_length_does_not_count_the_checksums_of_blocks(blocks: tuple[ProtocolSpec, list[bytes]]) -> None:
+    """The number of bytes in all blocks is a length; the validator refutes another, and building computes it."""
+    spec, messages = blocks
+    assert all(t.elements[1].semantic == "length" for t in spec.types if isinstance(t.elements[1], Field))
+    message = max(messages, key=len)
+    wrong = message[:1] + bytes([message[1] + 1]) + message[2:]
+    assert "length" in {v.rule for v in MessageValidator(spec, "strict").validate(wrong).violations}
+    assert Parser(spec).build(Parser(spec).parse(wrong), recompute=True) == message
 
 
 def test_validator_tells_which_block_is_damaged(blocks: tuple[ProtocolSpec, list[bytes]]) -> None:
