@@ -23,7 +23,7 @@ _FRAMING: TypeAdapter[Framing] = TypeAdapter(Framing)
 class Taker(Protocol):
     """Who takes a stream's messages."""
 
-    def ingest(self, batches: Iterable[Keyed]) -> Ingested:
+    def ingest(self, batches: Iterable[Keyed | None]) -> Ingested:
         """Add batches; return when all are acknowledged, or refused for good."""
 
     def digest(self) -> str:
@@ -42,7 +42,7 @@ class NodeTaker:
     def __init__(self, state: State, stream: Stream, owner: str) -> None:
         self._node = Node(state.storage, state.manifest, stream, owner)
 
-    def ingest(self, batches: Iterable[Keyed]) -> Ingested:
+    def ingest(self, batches: Iterable[Keyed | None]) -> Ingested:
         """Add batches; return when all are acknowledged."""
         return ingest(self._node, batches)
 
@@ -94,7 +94,7 @@ class StreamFeed:
         """What people must know: damaged objects of the journal."""
         return self._opened.reports() if self._opened else []
 
-    def add(self, known: Known, batches: Iterable[Keyed]) -> Ingested:
+    def add(self, known: Known, batches: Iterable[Keyed | None]) -> Ingested:
         """
         Add messages that were cut with ``framing``; the first protocol's framing becomes the stream's.
 

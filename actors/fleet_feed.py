@@ -20,7 +20,7 @@ class FleetTaker:
         self._fleet = fleet
         self._feeder = RayFeeder(fleet, stream)
 
-    def ingest(self, batches: Iterable[Keyed]) -> Ingested:
+    def ingest(self, batches: Iterable[Keyed | None]) -> Ingested:
         """
         Add batches; return when all are acknowledged, or refused for good.
 
@@ -32,6 +32,8 @@ class FleetTaker:
             if len(waiting) > _AHEAD:
                 self._settle(*waiting.pop(0), done)
             waiting.append((self._feeder.start(offers), counts))
+            while len(offers) < GROUP and waiting:  # a source that is slow shall know what became of it
+                self._settle(*waiting.pop(0), done)
         for delivery, counts in waiting:
             self._settle(delivery, counts, done)
         return done
@@ -48,14 +50,16 @@ class FleetTaker:
     def close(self) -> None:
         """Leave the shards where they are."""
 
-    def _groups(self, batches: Iterable[Keyed]) -> Iterator[tuple[list[Offer], dict[str, int]]]:
+    def _groups(self, batches: Iterable[Keyed | None]) -> Iterator[tuple[list[Offer], dict[str, int]]]:
         """Yield batches that go out together, and by key how many messages they have."""
         offers: list[Offer] = []
         counts: dict[str, int] = {}
         for each in batches:
-            offers.append(offer_of(self._feeder.stream, each.rows, each.key, capture=each.capture))
-            counts[each.key] = len(each.rows)
-            if len(offers) == GROUP:
+            if each is not None:
+                stream, sent = self._feeder.stream, (each.rows, each.key)
+                offers.append(offer_of(stream, *sent, made=each.made, capture=each.capture))
+                counts[each.key] = len(each.rows)
+            if len(offers) == GROUP or (each is None and offers):
                 yield offers, counts
                 offers, counts = [], {}
         if offers:

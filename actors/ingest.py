@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..cluster.entries import NEVER
 from ..discovery.batch import MessageBatch
 from ..discovery.capture_set import Block
 from ..discovery.errors import InputError
@@ -50,11 +51,18 @@ class Ingested:
 
 @dataclass(frozen=True)
 class Keyed:
-    """A batch on its way into a journal: its key, the SHA-256 of the capture it is from (or empty), its messages."""
+    """
+    A batch on its way into a journal.
+
+    Attributes:
+        capture: SHA-256 (hexadecimal) of the capture it is from, or empty. made: when the key was chosen, milliseconds
+            since 1970; ``NEVER`` for keys that are kept for ever.
+    """
 
     key: str
     capture: str
     rows: MessageBatch
+    made: int = NEVER
 
 
 def cut(batch: MessageBatch) -> Iterator[tuple[int, MessageBatch]]:
@@ -81,20 +89,21 @@ def keyed(blocks: Iterable[Block], capture_of: Callable[[int], str]) -> Iterator
             yield Keyed(f"{capture[:32]}/{block.protocol}/{block.number}/{start}", capture, rows)
 
 
-def ingest(node: Node, batches: Iterable[Keyed], progress: Callable[[int], None] | None = None) -> Ingested:
+def ingest(node: Node, batches: Iterable[Keyed | None], progress: Callable[[int], None] | None = None) -> Ingested:
     """
     Add batches to the stream of a node; return when all are acknowledged, or refused for good.
 
     Args:
-        progress: told how many messages are acknowledged.
+        batches: None among them lets all before it become durable now. progress: told how many are acknowledged.
 
     Raises:
         InputError: another process has taken the stream, or the disk does not take a batch.
     """
     done, group = Ingested(), list[tuple[Receipt, int]]()
     for each in batches:
-        group.append((_taken(node, each), len(each.rows)))
-        if len(group) == GROUP:
+        if each is not None:
+            group.append((_taken(node, each), len(each.rows)))
+        if each is None or len(group) == GROUP:
             _settle(node, group, done)
             if progress:
                 progress(done.messages + done.known)
@@ -103,10 +112,10 @@ def ingest(node: Node, batches: Iterable[Keyed], progress: Callable[[int], None]
 
 
 def _taken(node: Node, batch: Keyed) -> Receipt:
-    receipt = node.append(batch.rows, batch.key, capture=batch.capture)
+    receipt = node.append(batch.rows, batch.key, made=batch.made, capture=batch.capture)
     if receipt.refused is Refusal.BUSY:
         node.flush()
-        receipt = node.append(batch.rows, batch.key, capture=batch.capture)
+        receipt = node.append(batch.rows, batch.key, made=batch.made, capture=batch.capture)
     return receipt
 
 

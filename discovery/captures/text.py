@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -80,11 +80,16 @@ def read_hex_lines(source: Source, port: int | None, group: Grouping | None, lim
     return group_table(pa.table({"payload": pa.array(payloads, pa.large_binary())}), source, port, group)
 
 
-def read_json_lines(source: Source, port: int | None, group: Grouping | None, limits: CaptureLimits) -> Groups:
+def read_json_lines(
+    source: Source, port: int | None, group: Grouping | None, limits: CaptureLimits, *, part: bool = False
+) -> Groups:
     """
     Read one JSON object a line with a ``payload`` (Base64, or hexadecimal if every payload of the input is) or ``hex``.
 
     The other keys are those of tables: ts, stream, direction, src, dst, sport, dport, transport.
+
+    Args:
+        part: these are some lines of an input that goes on, in which a ``payload`` is Base64 whatever it looks like.
 
     Raises:
         InputError: no line holds a message.
@@ -97,11 +102,14 @@ def read_json_lines(source: Source, port: int | None, group: Grouping | None, li
             refused.add(number, "no JSON object with a string 'payload' or 'hex'")
         else:
             rows.append((number, row))
-    return group_table(_json_table(rows, refused), source, port, group)
+    hexadecimal = not part and all(_HEX.match(row["payload"]) for _, row in rows if "hex" not in row)
+    decode = bytes.fromhex if hexadecimal else _base64
+    return group_table(_json_table(rows, refused, decode), source, port, group)
 
 
-def _json_table(rows: list[tuple[int, dict[str, Any]]], refused: _Refused) -> pa.Table:
-    decode = bytes.fromhex if all(_HEX.match(row["payload"]) for _, row in rows if "hex" not in row) else _base64
+def _json_table(
+    rows: list[tuple[int, dict[str, Any]]], refused: _Refused, decode: Callable[[str], bytes]
+) -> pa.Table:
     payloads, kept = [], []
     for number, row in rows:
         try:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
+from threading import Event
 from typing import TYPE_CHECKING
 
 import click
@@ -21,6 +23,7 @@ from .shards import open_fleet
 if TYPE_CHECKING:
     from ..actors.bulk import Bulk
     from ..actors.feed import Taker
+    from ..actors.ingest import Ingested
     from ..cluster.manifest import Stream
 
 
@@ -56,12 +59,18 @@ if TYPE_CHECKING:
     "--on", metavar="ADDRESS",
     help="A running Ray cluster that reads inputs of more than 256 MiB; 'local' or none: one of its own.",
 )  # fmt: skip
+@click.option(
+    "--follow", is_flag=True,
+    help="Go on until interrupted. INPUT is one file or folder that is being written (pcap, pcapng), or "
+    "pcap+tcp://HOST:PORT, frames+tcp://HOST:PORT (each message behind a length of four bytes, big-endian), "
+    "udp://HOST:PORT (listens), or '-': JSON lines on standard input.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @needs_extra("cluster")
 def ingest_command(
     sources: tuple[str, ...], stream: str, state: str, port: int | None, protocol: str | None, shards: int,
     tenant: str, support: int, statistics_only: bool, sample_share: float, hashed: bool, address: str | None,
-    on: str | None, as_json: bool,
+    on: str | None, follow: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """
     Add the messages of captures to a stream, each once, however often this is run.
@@ -82,20 +91,52 @@ def ingest_command(
         )
         feed = StreamFeed(open_manifest(state, create=True), stream, taker, shards, tenant, privacy)
         bulk = Bulk(feed, port, protocol, on)
-        for source in sources:
+        dropped = _follow(bulk, sources, state, stream) if follow else None
+        for source in sources if not follow else ():
             done = bulk.add(source, partial(byte_progress, "reading"))
             if done is not None and not as_json:
-                before = f", {done.known} were there before" if done.known else ""
-                out.print(f"{source}: {done.messages} messages added{before}", highlight=False, soft_wrap=True)
+                _tell_added(source, done)
         reports, digest = bulk.feed.reports, bulk.feed.close()
     note_dead_letters(open_storage(state), stream, bulk.tried, bulk.dead)
-    _tell(stream, bulk, digest, reports, as_json)
+    if dropped is not None and not as_json:
+        _tell_added(sources[0], bulk.feed.done, f", {dropped} dropped")
+    _tell(stream, bulk, digest, reports, dropped if as_json else None, as_json)
 
 
-def _tell(stream: str, bulk: Bulk, digest: str | None, reports: list[str], as_json: bool) -> None:
+def _follow(bulk: Bulk, sources: tuple[str, ...], state: str, stream: str) -> int:
+    """Feed what goes on until it ends or this process is told to; return how many messages were dropped."""
+    from ..actors.follow import feed_followed, follow
+    from ..discovery.capture_set import Asked
+
+    if len(sources) != 1:
+        raise click.UsageError("--follow takes one INPUT")
+    stop = Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        asked = Asked(bulk.port, bulk.protocol, bulk.feed.framing)
+        followed = follow(sources[0], asked, open_storage(state), stream, stop)
+        feed_followed(bulk.feed, followed)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for warning in followed.warnings:
+        click.echo(f"qbitel: {warning}", err=True)
+    return followed.dropped
+
+
+def _tell_added(source: str, done: Ingested, more: str = "") -> None:
+    known = f", {done.known} were there before" if done.known else ""
+    out.print(f"{source}: {done.messages} messages added{known}{more}", highlight=False, soft_wrap=True)
+
+
+def _tell(
+    stream: str, bulk: Bulk, digest: str | None, reports: list[str], dropped: int | None, as_json: bool
+) -> None:
     done = bulk.feed.done
     if as_json:
-        print_json({"stream": stream, **asdict(done), "digest": digest, "failed": [asdict(f) for f in bulk.dead]})
+        live = {} if dropped is None else {"dropped": dropped}
+        failed = [asdict(each) for each in bulk.dead]
+        print_json({"stream": stream, **asdict(done), "digest": digest, "failed": failed, **live})
     elif digest:
         out.print(f"digest {digest}", highlight=False, soft_wrap=True)
     for reason in (*reports, *done.refused, *(each.reason for each in bulk.dead)):
