@@ -174,13 +174,7 @@ def _own(table: pa.Table) -> pa.Table:
     Arrow fills buffers up to a multiple of 64 bytes with what lies behind a slice: messages of another shard, or ones
     that were erased.
     """
-    return pa.table([_own_column(column) for column in table.columns], schema=table.schema)
-
-
-def _own_column(column: pa.ChunkedArray) -> pa.Array:
-    if column.null_count == len(column):
-        return pa.nulls(len(column), column.type)
-    return pa.concat_arrays([*column.chunks, column.chunk(0).slice(0, 0)])  # of two or more: always a copy
+    return pa.concat_tables([table, table.slice(0, 0)]).combine_chunks()  # of two chunks: always a copy
 
 
 def encode_segment(records: Sequence[bytes]) -> bytes:

@@ -105,6 +105,7 @@ class _Search:
                 return
             if shared is None or (shared[0].end, shared[0].own_bytes) != (region.end, region.own_bytes):
                 shared = region, differences_of(view, rows, place, region)
+                yield from self._over_zeros(place, rows, shared[1])
             found = shared[1].after(region.start - shared[0].start)
             if len(found.lengths) < 4 and not found.impossible:
                 if place.start < 0 and region.start == 0:
@@ -113,6 +114,14 @@ class _Search:
             for ordering, generator in generators(found, place.width, usual=region is not shared[0]):
                 self.seeds.append(Algorithm.generated(place.width, ordering, generator))
                 yield from parameters_of(view, rows, place, region, ordering, generator)
+
+    def _over_zeros(self, place: Place, rows: NDArray[np.int64], found: Differences) -> Iterator[Proposal]:
+        """Propose CRCs of whole messages that end with the field, which was zero when they were computed."""
+        if place.start + place.width:
+            return
+        region = Region(0, 0, "zeroed")
+        for ordering, generator in generators(found.ended_by_zeros(place.width), place.width, usual=True):
+            yield from parameters_of(self.columns.sample.view, rows, place, region, ordering, generator)
 
     def _judged(self, place: Place, proposal: Proposal) -> Finding | None:
         """Compute the checksum of every message and return the finding for the types in which it holds."""

@@ -56,6 +56,12 @@ class Differences(NamedTuple):
         )
 
 
+    def ended_by_zeros(self, count: int) -> Differences:
+        """Return the differences of the same regions with so many zeros behind them: fields that are zero at first."""
+        covered = np.pad(self.covered, ((0, 0), (0, count)))
+        return self._replace(covered=covered, lengths=self.lengths + count, sizes=self.sizes + count)
+
+
 class Ordering(NamedTuple):
     """How bits and bytes are ordered: input bytes, result, and the bytes of the field."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import struct
 import zlib
 from collections.abc import Callable
@@ -184,6 +185,18 @@ def crc_by_bits(data: bytes, width: int, poly: int, init: int, reflected: bool, 
             register = register << 1 & (1 << width) - 1
             register ^= poly if top ^ (byte >> bit & 1) else 0
     return (int(f"{register:0{width}b}"[::-1], 2) if reflected else register) ^ xorout
+
+
+@pytest.mark.parametrize("width", [2, 4])
+def test_crc_at_the_end_that_was_zero_when_computed(width: int) -> None:
+    """A CRC of the whole message with zeros in its own place, at the end, is told from one of the bytes before it."""
+    poly = random.Random(width).getrandbits(8 * width) | 1
+    crcs = [crc_by_bits(body + bytes(width), 8 * width, poly, 5, False, 0) for body in bodies(3)]
+    messages = [body + value.to_bytes(width, "big") for body, value in zip(bodies(3), crcs, strict=True)]
+    (checksum,) = named(found(messages), "checksum")
+    assert (checksum.start, checksum.width) == (-width, width)
+    assert isinstance(checksum.constraint, Checksum)
+    assert (checksum.constraint.poly, checksum.constraint.own_bytes) == (poly, "zeroed")
 
 
 @pytest.mark.parametrize("seed", range(10))
