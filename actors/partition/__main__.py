@@ -40,7 +40,7 @@ def main() -> int:
             campaign = Campaign(there, arguments.without)
             campaign.begin()
             for name in arguments.faults:
-                faults.append(campaign.fault(name))
+                faults.append(campaign.fault(name))  # what does not recover shows in its time, and in those after it
                 sys.stdout.write(f"{faults[-1]}\n")
                 sys.stdout.flush()
             found = campaign.end(faults)

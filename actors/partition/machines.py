@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ _RAY = {
     "NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1",
 }  # fmt: skip
 _PORT = 6379
+_START_S = 120.0
 _BACK_S = 2.0  # before a process that ended is started again
 
 
@@ -147,12 +149,20 @@ class Machines:
 
     def wait_for_ray(self, host: str) -> None:
         """
-        Return when the newest start of Ray on a host is up.
+        Return when Ray is up on a host; one that gives its own start up, after 30 seconds, is started again.
 
         Raises:
             InputError: it is not in time.
         """
-        wait_for(self.rays[host].log, "Ray runtime started", self.rays[host].running)
+        until = time.monotonic() + _START_S
+        while True:
+            kept = self.rays[host]
+            try:
+                return wait_for(kept.log, "Ray runtime started", kept.running)
+            except InputError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(_BACK_S)
 
     def holders(self) -> dict[str, list[int]]:
         """Return the processes of holders by host."""
