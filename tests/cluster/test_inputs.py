@@ -49,3 +49,21 @@ def test_dead_letters_are_kept_until_their_file_is_read(tmp_path: Path) -> None:
     note_dead_letters(storage, "s", ["a"], [])
     assert dead_letters(storage, "s") == letters[1:]
     assert dead_letters(storage, "other") == []
+
+
+def test_captures_in_an_object_store_are_read_as_those_of_a_folder(object_store: str, example_captures: Path) -> None:
+    """A prefix of a bucket is a capture set; what cannot be read there is told, and the messages are the same."""
+    from qbitel.actors.reading import LocalReading, Report
+    from qbitel.discovery.capture_set import Asked
+
+    storage = Storage(f"{object_store}/caps")
+    storage.write("day1/dns.pcap", (example_captures / "dns.pcap").read_bytes())
+    storage.write("day1/bad.pcap", bytes(40))
+    report = Report()
+    there = LocalReading(list_inputs(f"{object_store}/caps"), Asked(), report)
+    here = LocalReading(list_inputs(str(example_captures / "dns.pcap")), Asked(), Report())
+    assert [letter.uri for letter in report.dead] == [f"{object_store}/caps/day1/bad.pcap"]
+    assert there.known == here.known
+    blocks = [[block.batch for block in each.blocks("udp_53")] for each in (there, here)]
+    assert sum(map(len, blocks[0])) == 600
+    assert blocks[0] == blocks[1]
