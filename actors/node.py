@@ -285,6 +285,7 @@ class Node:
             self._round(effects)
         if all(machine.idle for machine in self._shards.values()):
             self._requests = []  # nobody will be told anything about them any more
+        self._fit()  # what waits to be counted takes memory too
 
     def _round(self, effects: list[tuple[int, Effect]]) -> None:
         writes = [each for each in effects if isinstance(each[1], do.WriteSegment)]
