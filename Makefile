@@ -100,6 +100,7 @@ figures: warm
 	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.semantics --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/semantics.md
 	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.dissectors --messages 100 --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/dissectors.md
 	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.simulator --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/simulator.md
+	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.few_shot --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/few_shot.md
 
 # These fit networks: they need torch, and up to half an hour each. UNKNOWN: another folder, of protocols that no
 # classifier is shown.

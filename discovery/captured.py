@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from .analyst import AnalystLabels
 from .batch import MessageBatch
 from .captures import Capture, ProtocolGroup, messages_of
 from .errors import InputError, NotFoundError
@@ -106,6 +107,7 @@ def discover_captures(
     *,
     only: str | None = None,
     settings: DiscoverySettings | None = None,
+    labels: Mapping[str, AnalystLabels] | None = None,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
     clock: Clock | None = None,
@@ -113,13 +115,16 @@ def discover_captures(
     """
     Find the specification of every protocol group of the captures, in the order of their names.
 
+    Args:
+        labels: what an analyst said of messages, by the name of the group.
+
     Raises:
         NotFoundError, InputError: as ``protocols_in``.
         CancelledError: the cancel token was set.
     """
-    orchestrator = ProtocolDiscoveryOrchestrator(settings)
     found = []
     for protocol in protocols_in(captures, only):
+        orchestrator = ProtocolDiscoveryOrchestrator(settings, labels=(labels or {}).get(protocol.known.protocol))
         result = orchestrator.discover(
             protocol.batches, known=protocol.known, progress=progress, cancel=cancel, clock=clock
         )

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .analyst import AnalystLabels
 from .batch import MessageBatch, MessageView
 from .confirmation import Confirmation, Confirmer
 from .errors import CancelledError, QbitelError
@@ -184,14 +185,21 @@ class ProtocolDiscoveryOrchestrator:
     """
     From messages to a specification, in stages with counted budgets.
 
-    The same messages, in any order and any split, with the same settings give the same specification.
+    The same messages, in any order and any split, with the same settings and labels give the same specification.
 
     Args:
         privacy: which values a specification may hold; rivals, which name values too, are left out where it hides any.
+        labels: what an analyst said of messages of the protocol.
     """
 
-    def __init__(self, settings: DiscoverySettings | None = None, privacy: Privacy | None = None) -> None:
+    def __init__(
+        self,
+        settings: DiscoverySettings | None = None,
+        privacy: Privacy | None = None,
+        labels: AnalystLabels | None = None,
+    ) -> None:
         self.settings, self._privacy = settings or DiscoverySettings(), privacy or OPEN
+        self.labels = labels or AnalystLabels()
 
     def discover(
         self,
@@ -302,6 +310,7 @@ class ProtocolDiscoveryOrchestrator:
                 "captures": [Capture(hash=h, messages=n) for h, n in statistics.captures()],
                 "statistics_digest": statistics.digest(),
                 "settings_digest": self.settings.digest(),
+                "labels_digest": self.labels.digest,
                 "seed": self.settings.seed,
                 "engine": ENGINE,
             }
@@ -325,7 +334,7 @@ class ProtocolDiscoveryOrchestrator:
     ) -> ProtocolSpec:
         spec = base
         for round_number in range(1, self.settings.confirm_rounds + 1):
-            spec = propose(base, sample, self.settings, runner.stage, runner.keep)
+            spec = propose(base, sample, self.settings, runner.stage, runner.keep, labels=self.labels)
             with runner.stage("confirm") as report:
                 confirmer = Confirmer(spec, self.settings)
                 confirmation = self._confirm(confirmer, messages, runner)

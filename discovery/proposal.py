@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .analyst import AnalystLabels
 from .boundaries import default_segmenter
 from .boundaries.across_types import draw_together
 from .layout import build_layouts
@@ -38,6 +39,7 @@ def propose(
     stage: Stage,
     keep: Callable[[ProtocolSpec], ProtocolSpec],
     segmenter: Segmenter | None = None,
+    labels: AnalystLabels | None = None,
 ) -> ProtocolSpec:
     """
     Return ``base`` filled with the types, layouts, constraints and evidence that the sample supports.
@@ -48,27 +50,30 @@ def propose(
         stage: a context manager factory that each stage runs in (progress, cancellation, reports).
         keep: told of the specification as it grows, so that a failed stage does not lose what was found before it.
         segmenter: what finds boundaries; the package's default where None.
+        labels: what an analyst said of messages.
     """
     if not len(sample.view):
         return base
-    segmenter = segmenter or default_segmenter()
+    segmenter, labels = segmenter or default_segmenter(), labels or AnalystLabels()
     with stage("types") as report:
-        model, type_of_row = _present(find_types(sample, settings), sample)
+        model, type_of_row = _present(labels.types(find_types(sample, settings), sample), sample)
         keep(base.model_copy(update={"types": _types(model, [[]] * len(model.types)), "key": model.key}))
         report.message = f"{len(model.types)} types"
     with stage("relations") as report:
-        findings = find_relations(sample, type_of_row, len(model.types), settings)
+        found = find_relations(sample, type_of_row, len(model.types), settings)
+        findings = labels.findings(model, found)
         report.message = f"{len(findings)} findings"
     with stage("boundaries") as report:
         probabilities = segmenter.boundary_probabilities(sample, type_of_row, findings)
         probabilities = draw_together(sample, type_of_row, probabilities)
+        probabilities = labels.probabilities(model, type_of_row, sample, probabilities)
         report.message = segmenter.name
     with stage("layout") as report:
         layouts = build_layouts(sample, model, type_of_row, probabilities, findings, settings)
         types = _types(model, layouts.elements)
         evidence = {**base.evidence, **model.evidence, **layouts.evidence}
-        found = {"types": types, "groups": layouts.groups, "key": model.key, "evidence": evidence}
-        spec = keep(base.model_copy(update=found))
+        parts = {"types": types, "groups": layouts.groups, "key": model.key, "evidence": evidence}
+        spec = keep(base.model_copy(update=parts))
         report.message = f"{sum(len(t.elements) for t in types)} elements"
     with stage("semantics") as report:
         spec = keep(label_fields(spec, sample, settings))

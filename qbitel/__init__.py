@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .api import discover, discover_all
+    from .discovery.analyst import MessageLabel
     from .discovery.batch import MessageBatch
     from .discovery.captures import read_capture
     from .discovery.parser import Parser
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 __all__ = [
     "DiscoverySettings",
     "MessageBatch",
+    "MessageLabel",
     "MessageValidator",
     "Parser",
     "ProtocolSpec",
@@ -34,6 +36,7 @@ __all__ = [
 _HOMES = {
     "DiscoverySettings": "discovery.settings",
     "MessageBatch": "discovery.batch",
+    "MessageLabel": "discovery.analyst",
     "MessageValidator": "discovery.validator",
     "Parser": "discovery.parser",
     "ProtocolSpec": "discovery.spec",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .discovery.analyst import AnalystLabels, MessageLabel
 from .discovery.batch import MessageBatch
 from .discovery.captured import CapturedProtocol, DiscoveredProtocol, discover_captures, protocols_in
 from .discovery.captures import Capture, read_capture
@@ -20,7 +21,7 @@ from .discovery.orchestrator import Known, Progress, ProtocolDiscoveryOrchestrat
 from .discovery.settings import DiscoverySettings
 from .discovery.spec import ProtocolSpec
 from .discovery.statistics import StatisticalAnalyzer
-from .results import INDEX, open_results, protocols_of
+from .results import INDEX, StoredProtocol, open_results, protocols_of
 
 
 def discover(
@@ -28,6 +29,7 @@ def discover(
     *,
     protocol: str | None = None,
     settings: DiscoverySettings | None = None,
+    labels: Iterable[MessageLabel] = (),
 ) -> ProtocolSpec:
     """
     Return the specification of one protocol.
@@ -35,20 +37,22 @@ def discover(
     Args:
         source: messages (bytes or a MessageBatch), a capture, or the path of one.
         protocol: which protocol of a capture that holds several, for instance ``udp_20547``.
+        labels: what is known of single messages: the name of their type, where their fields begin.
 
     Raises:
-        InputError: the source cannot be read or holds no messages.
+        InputError: the source cannot be read or holds no messages, or no byte tells named types apart.
         NotFoundError: it holds several protocols and none was named, or not the one that was named.
     """
     if isinstance(source, (str, PathLike)):
         source = read_capture(Path(source))
+    orchestrator = ProtocolDiscoveryOrchestrator(settings, labels=AnalystLabels.of(labels))
     if isinstance(source, Capture):
         chosen = the_one(protocols_in([source], protocol))
-        return ProtocolDiscoveryOrchestrator(settings).discover(chosen.batches, known=chosen.known).spec
+        return orchestrator.discover(chosen.batches, known=chosen.known).spec
     batch = source if isinstance(source, MessageBatch) else MessageBatch.from_payloads(source)
     if not len(batch):
         raise InputError("no messages to read")
-    return ProtocolDiscoveryOrchestrator(settings).discover(batch, known=Known(protocol or "protocol")).spec
+    return orchestrator.discover(batch, known=Known(protocol or "protocol")).spec
 
 
 def the_one(protocols: Sequence[CapturedProtocol]) -> CapturedProtocol:
@@ -82,6 +86,7 @@ def discover_all(
     settings: DiscoverySettings | None = None,
     progress: Progress | None = None,
     extend: Path | None = None,
+    labels: Mapping[str, AnalystLabels] | None = None,
 ) -> Discovered:
     """
     Find the specification of every protocol in capture files.
@@ -91,6 +96,7 @@ def discover_all(
         form: format of the files where it should not be found out.
         group: by ``port`` or ``transport``; regroups and reframes the rows of tables.
         extend: a result folder to learn on: protocols that it holds are extended by these captures, others begun.
+        labels: what an analyst said of messages, by protocol.
 
     Raises:
         InputError: a file cannot be read, or none holds messages.
@@ -99,16 +105,21 @@ def discover_all(
     captures = [read_capture(Path(s), port=port, format=form, group=group) for s in sources]
     warnings = tuple(f"{s}: {w}" for s, capture in zip(sources, captures, strict=True) for w in capture.warnings)
     if extend is None:
-        found = discover_captures(captures, only=only, settings=settings, progress=progress, clock=perf_counter)
+        found = discover_captures(
+            captures, only=only, settings=settings, labels=labels, progress=progress, clock=perf_counter
+        )
     else:
-        found = [_extended(extend, p, settings, progress) for p in protocols_in(captures, only)]
+        known = labels or {}
+        found = [
+            _extended(extend, p, ProtocolDiscoveryOrchestrator(settings, labels=known.get(p.known.protocol)), progress)
+            for p in protocols_in(captures, only)
+        ]
     return Discovered(tuple(found), warnings)
 
 
 def _extended(
-    folder: Path, protocol: CapturedProtocol, settings: DiscoverySettings | None, progress: Progress | None
+    folder: Path, protocol: CapturedProtocol, orchestrator: ProtocolDiscoveryOrchestrator, progress: Progress | None
 ) -> DiscoveredProtocol:
-    orchestrator = ProtocolDiscoveryOrchestrator(settings)
     name = protocol.known.protocol
     if not (folder / INDEX).exists() or name not in protocols_of(folder):
         result = orchestrator.discover(protocol.batches, known=protocol.known, progress=progress, clock=perf_counter)
@@ -121,6 +132,23 @@ def _extended(
         raise InputError(f"{name} has been learned from these captures before", where=str(folder), hint=hint)
     result = orchestrator.extend(stored.spec, stored.statistics(), fresh, progress=progress, clock=perf_counter)
     return DiscoveredProtocol(result, MessageBatch.concatenate([stored.messages(), protocol.messages]))
+
+
+def relabel(
+    stored: StoredProtocol, labels: AnalystLabels, progress: Progress | None = None
+) -> DiscoveredProtocol:
+    """
+    Read a stored protocol's statistics again under an analyst's labels, and return its next version with the changes.
+
+    Of its messages only the sample is left, and is what it is confirmed on.
+
+    Raises:
+        InputError: the statistics cannot be read.
+    """
+    statistics = stored.statistics()
+    orchestrator = ProtocolDiscoveryOrchestrator(statistics.settings, labels=labels)
+    result = orchestrator.extend(stored.spec, statistics, {}, progress=progress, clock=perf_counter)
+    return DiscoveredProtocol(result, stored.messages())
 
 
 def load_messages(source: str | PathLike[str], spec: ProtocolSpec) -> tuple[MessageBatch, tuple[str, ...]]:

@@ -2,8 +2,8 @@
 The result folder: what ``qbitel discover --out DIR`` writes and every other command reads.
 
 ``DIR/index.json`` lists the protocols. ``DIR/<protocol>/`` holds ``spec.json``, ``evidence.txt``, ``parser.py``,
-``dissector.lua``, ``schema.json``, ``types.dot``, ``statistics.bin`` (to learn on) and ``messages.arrow`` (a few
-messages of each type, to look at).
+``dissector.lua``, ``schema.json``, ``types.dot``, ``statistics.bin`` (to learn on), ``messages.arrow`` (a few
+messages of each type, to look at) and, where an analyst labelled messages, ``labels.jsonl``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from .discovery.analyst import AnalystLabels
 from .discovery.batch import MessageBatch
 from .discovery.errors import InputError, NotFoundError, SpecError
 from .discovery.exports import FORMATS, export
@@ -28,7 +29,7 @@ from .discovery.statistics import MessageStatistics
 from .evidence_text import claim_lines
 
 EXAMPLES_PER_TYPE = 32
-INDEX = "index.json"
+INDEX, LABELS = "index.json", "labels.jsonl"
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,42 @@ class StoredProtocol:
             hint = "only a folder that qbitel discover wrote can be extended"
             raise InputError(f"cannot read: {error.strerror}", where=str(path), hint=hint) from error
 
+    def labels(self) -> AnalystLabels:
+        """
+        Return what an analyst said of messages.
+
+        Raises:
+            InputError: the file is damaged. LimitError: it is too large.
+        """
+        return _labels(self.folder)
+
+    def keep_labels(self, labels: AnalystLabels) -> None:
+        """Write what an analyst says of messages, in place of what was said before."""
+        (self.folder / LABELS).write_bytes(labels.to_bytes())
+
+
+def _labels(folder: Path) -> AnalystLabels:
+    path = folder / LABELS
+    return AnalystLabels.from_bytes(path.read_bytes(), str(path)) if path.is_file() else AnalystLabels()
+
+
+def labels_in(folder: Path) -> dict[str, AnalystLabels]:
+    """
+    Return what an analyst said of messages, by protocol; nothing where there is no result folder yet.
+
+    Raises:
+        InputError: the index or a file of labels is damaged.
+    """
+    names = protocols_of(folder) if (folder / INDEX).exists() else []
+    return {name: labels for name in names if (labels := _labels(folder / name)).labels}
+
 
 def write_results(
-    out: Path, results: Sequence[tuple[DiscoveryResult, MessageBatch]], warnings: Sequence[str] = ()
+    out: Path,
+    results: Sequence[tuple[DiscoveryResult, MessageBatch]],
+    warnings: Sequence[str] = (),
+    *,
+    beside: bool = False,
 ) -> list[Path]:
     """
     Write one folder a protocol and the index; return the folders.
@@ -76,6 +110,7 @@ def write_results(
     Args:
         results: each with the messages it was confirmed on.
         warnings: what the readers had to say about the captures.
+        beside: other protocols of the folder stay in the index.
 
     Raises:
         InputError: the folder cannot be written.
@@ -83,11 +118,20 @@ def write_results(
     try:
         folders = [_write_protocol(out, result, messages) for result, messages in results]
         entries = [_entry(folder, result) for folder, (result, _) in zip(folders, results, strict=True)]
+        if beside:
+            entries = _beside(out, entries)
         index = {"protocols": entries, "warnings": list(warnings)}
         _write(out / INDEX, json.dumps(index, indent=2, sort_keys=True) + "\n")
     except OSError as error:
         raise InputError(f"cannot write: {error.strerror}", where=str(out)) from error
     return folders
+
+
+def _beside(out: Path, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the entries with those of the index whose protocols they do not name, by name."""
+    mine = {entry["folder"] for entry in entries}
+    others = [entry for entry in _index(out) if entry["folder"] not in mine] if (out / INDEX).exists() else []
+    return sorted([*entries, *others], key=lambda entry: str(entry["protocol"]))
 
 
 def _write_protocol(out: Path, result: DiscoveryResult, messages: MessageBatch) -> Path:
@@ -163,12 +207,15 @@ def open_results(folder: Path, protocol: str | None = None) -> StoredProtocol:
 
 def protocols_of(folder: Path) -> list[str]:
     """Return the names of the protocols of a result folder."""
+    return [str(entry["folder"]) for entry in _index(folder)]
+
+
+def _index(folder: Path) -> list[dict[str, Any]]:
     try:
-        index = json.loads((folder / INDEX).read_bytes())
-        names = [str(entry["folder"]) for entry in index["protocols"]]
-        if not all(NAME.match(name) for name in names):
+        entries: list[dict[str, Any]] = json.loads((folder / INDEX).read_bytes())["protocols"]
+        if not all(NAME.match(str(entry["folder"])) for entry in entries):
             raise ValueError("a folder of it has no name that a protocol can have")
-        return names
+        return entries
     except OSError as error:
         hint = "make one with: qbitel discover CAPTURE --out DIR"
         raise InputError("no result folder here", where=str(folder), hint=hint) from error

@@ -7,7 +7,11 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from ..cluster.storage import Storage
+from ..discovery.analyst import AnalystLabels
 from ..discovery.errors import InputError
 from .sets import TrainingSets
 
@@ -44,3 +48,18 @@ def _copy(labels: Labels) -> TemporaryDirectory[str]:
     folder = TemporaryDirectory(prefix="qbitel-set-")
     sets.copy(version, Path(folder.name))
     return folder
+
+
+def of_analyst(labels: AnalystLabels) -> bytes | None:
+    """Return the messages whose boundaries an analyst told as a file of a training set, None where there are none."""
+    told = [label for label in labels.labels if label.boundaries is not None]
+    if not told:
+        return None
+    table = pa.table({
+        "payload": pa.array([label.payload for label in told], pa.binary()),
+        "field_offsets": pa.array([label.boundaries for label in told], pa.list_(pa.int32())),
+        "msg_type": pa.array([label.type for label in told], pa.string()),
+    })  # fmt: skip
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    return bytes(sink.getvalue().to_pybytes())

@@ -103,6 +103,8 @@ def _size(element: Element) -> int:
 
 def _claim(names: Names, element: Field, finding: Finding, kept: set[str]) -> Field:
     """Return the field with what the finding says; it takes the meaning as its name unless others refer to it."""
+    if finding.semantic == "unknown":
+        return element
     update: dict[str, object] = {"semantic": finding.semantic}
     if finding.endianness and finding.width in (2, 3, 4, 8):
         update |= {"endianness": finding.endianness, "encoding": "uint"}

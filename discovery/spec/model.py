@@ -11,7 +11,7 @@ from pydantic import Field as Attribute
 from pydantic import ValidationError
 
 from ..errors import LimitError, SpecError
-from .base import HexBytes, Label, Model, Name, Quantised
+from .base import HexBytes, Label, Model, Name, Quantised, absent
 from .evidence import Evidence
 from .framing import DatagramFraming, Framing
 from .grammar import Grammar, SequenceModel
@@ -72,11 +72,12 @@ class Capture(Model):
 
 
 class Provenance(Model):
-    """Where a specification comes from, enough to make it again."""
+    """Where a specification comes from, enough to make it again; ``labels_digest``: of an analyst's labels, if any."""
 
     captures: list[Capture] = []
     statistics_digest: str = ""
     settings_digest: str = ""
+    labels_digest: str | None = Attribute(default=None, exclude_if=absent)
     seed: int = 0
     engine: str = ""
     models: dict[str, str] = {}

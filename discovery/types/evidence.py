@@ -21,6 +21,17 @@ def gather(
     model: TypeModel, split: Split | None, sample: Sample, settings: DiscoverySettings
 ) -> dict[str, Evidence]:
     """Return the evidence of each type (``type:<name>``), and of the key (``key:protocol``) unless it is refuted."""
+    evidence = gather_types(model, sample)
+    if model.key is not None and split is not None and split.key is not None:
+        of_key = _of_key(split, split.key, sample, settings)
+        wrong = violation_lower_bound(of_key.trials - of_key.support, of_key.trials, settings.confidence)
+        if max(wrong, of_key.violation_bound) <= UNKNOWN_VALUES:
+            evidence["key:protocol"] = of_key
+    return evidence
+
+
+def gather_types(model: TypeModel, sample: Sample) -> dict[str, Evidence]:
+    """Return the evidence of each type (``type:<name>``): the messages that its guards hold for."""
     assigned = model.assign(sample.view)
     held_out = sample.held_out
     proposing, kept_back = int((~held_out).sum()), int(held_out.sum())
@@ -36,11 +47,6 @@ def gather(
             held_out_trials=kept_back,
             examples=_references(sample, rows[:EXAMPLES]),
         )
-    if model.key is not None and split is not None and split.key is not None:
-        of_key = _of_key(split, split.key, sample, settings)
-        wrong = violation_lower_bound(of_key.trials - of_key.support, of_key.trials, settings.confidence)
-        if max(wrong, of_key.violation_bound) <= UNKNOWN_VALUES:
-            evidence["key:protocol"] = of_key
     return evidence
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +52,14 @@ def find_types(sample: Sample, settings: DiscoverySettings) -> TypeModel:
     key = _key_field(split.key) if split and split.key else None
     evidence = gather(TypeModel(types, key), split, sample, settings)
     return TypeModel(types, key if "key:protocol" in evidence else None, evidence)
+
+
+def types_of_key(offset: int, mask: int, values: Sequence[int]) -> tuple[list[ProposedType], KeyField]:
+    """Return one type for each value of a key that is known, one for all other messages, and the key."""
+    key = KeyCandidate(offset, len(values), 0.0, 0.0, mask=mask)
+    nothing = np.zeros(0, np.int64)
+    split = Split(nothing, key=key, children={value: Split(nothing) for value in values})
+    return _named(_key_drafts(split)), _key_field(key)
 
 
 def _key_field(key: KeyCandidate) -> KeyField:

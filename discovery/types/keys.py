@@ -117,12 +117,12 @@ def _grow(columns: Columns, flows: Conversations | None, rows: NDArray[np.int64]
     column = key.read(here)
     children = {
         value: _grow(columns, flows, rows[column == value], (*path, (key.offset, key.mask, value)), key.bits / n)
-        for value in _values_to_keep(column)
+        for value in values_to_keep(column)
     }
     return Split(rows, candidates, key, children)
 
 
-def _values_to_keep(column: NDArray[np.int16]) -> list[int]:
+def values_to_keep(column: NDArray[np.int16]) -> list[int]:
     """Return the values that get a type: those that recur, and single ones where few messages are single."""
     counts = np.bincount(column, minlength=MISSING)[:MISSING]
     once = int((counts == 1).sum())

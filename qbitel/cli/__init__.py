@@ -31,6 +31,7 @@ COMMANDS = {
     "discover": ("discover", "Find the specification of every protocol in captures."),
     "show": ("inspect", "Show types and fields, or one message as hex and tree."),
     "why": ("inspect", "Show the evidence for a claim."),
+    "label": ("label", "Say what messages are, and read their protocol again."),
     "parse": ("use", "Parse messages into trees or columns."),
     "validate": ("use", "Judge messages against a specification."),
     "fields": ("use", "Print the field boundaries and meanings of every message."),

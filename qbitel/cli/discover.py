@@ -17,7 +17,7 @@ from ..discovery.captured import DiscoveredProtocol
 from ..discovery.captures import FORMATS
 from ..discovery.orchestrator import DiscoveryResult, Progress
 from ..discovery.settings import DiscoverySettings
-from ..results import write_results
+from ..results import labels_in, write_results
 from . import EXIT_INPUT, EXIT_PARTIAL
 from .console import err, out, print_json, stage_progress
 from .listing import LEGEND, overview_table, summary_line, summary_table
@@ -59,6 +59,7 @@ def discover_command(
     Find the specification of every protocol in CAPTURES, or of a stream, and write it to a folder.
 
     One of CAPTURES may be a folder or prefix (s3://caps/) whose files one capture was rotated into; it stands alone.
+    What an analyst said of messages in the result folder (qbitel label) holds.
     """
     _check_source(captures, stream, state)
     as_set = _is_set(captures, on, alone=not (extend or form or group))
@@ -71,9 +72,9 @@ def discover_command(
         else:
             found = discover_all(
                 captures, only=protocol, port=port, form=form, group=group, progress=progress,
-                settings=DiscoverySettings(seed=seed), extend=folder if extend else None,
+                settings=DiscoverySettings(seed=seed), extend=folder if extend else None, labels=labels_in(folder),
             )  # fmt: skip
-    write_results(folder, [(f.result, f.messages) for f in found.protocols], found.warnings)
+    write_results(folder, [(f.result, f.messages) for f in found.protocols], found.warnings, beside=extend)
     _tell(found, folder, as_json)
     _end(found, dead)
 
