@@ -11,8 +11,9 @@ from ..cluster.inputs import InputFile, list_inputs
 from ..discovery.capture_set import Asked
 from ..discovery.captured import DiscoveredProtocol
 from ..discovery.errors import InputError, NotFoundError, QbitelError
-from ..discovery.orchestrator import Clock, Known, Progress, ProtocolDiscoveryOrchestrator
+from ..discovery.orchestrator import Known, ProtocolDiscoveryOrchestrator
 from ..discovery.settings import DiscoverySettings
+from ..discovery.stages import Clock, Progress
 from .feed import StreamFeed
 from .ingest import Ingested, keyed
 from .reading import Report, Told, read_set

@@ -16,10 +16,11 @@ from ..cluster.privacy import StreamPrivacy
 from ..cluster.state import State
 from ..discovery.confirmation import Confirmation, Confirmer
 from ..discovery.errors import InputError
-from ..discovery.orchestrator import Clock, Confirm, DiscoveryResult, Known, Progress, ProtocolDiscoveryOrchestrator
+from ..discovery.orchestrator import Confirm, DiscoveryResult, Known, ProtocolDiscoveryOrchestrator
 from ..discovery.privacy import HashKey
 from ..discovery.settings import DiscoverySettings
 from ..discovery.spec import DatagramFraming, Framing, ProtocolSpec
+from ..discovery.stages import Clock, Progress
 from ..discovery.statistics import MessageStatistics
 from .journals import confirm_journal, read_journal
 

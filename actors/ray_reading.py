@@ -37,9 +37,10 @@ from ..discovery.captured import DiscoveredProtocol
 from ..discovery.captures.packed import Packed
 from ..discovery.confirmation import Confirmation, Confirmer
 from ..discovery.errors import InputError, QbitelError
-from ..discovery.orchestrator import Clock, Progress, ProtocolDiscoveryOrchestrator
+from ..discovery.orchestrator import ProtocolDiscoveryOrchestrator
 from ..discovery.settings import DiscoverySettings
 from ..discovery.spec import ProtocolSpec
+from ..discovery.stages import Clock, Progress
 from ..discovery.statistics import MessageStatistics
 from .reading import Head, Report, Told, packets_of
 

@@ -32,7 +32,8 @@ from ..discovery.captures import ProtocolGroup
 from ..discovery.captures.flows import HEAD
 from ..discovery.captures.packed import Packed
 from ..discovery.errors import InputError, NotFoundError, QbitelError
-from ..discovery.orchestrator import Clock, Known, Progress, ProtocolDiscoveryOrchestrator
+from ..discovery.orchestrator import Known, ProtocolDiscoveryOrchestrator
+from ..discovery.stages import Clock, Progress
 
 SMALL = 256 << 20
 """Bytes of a set up to which it is read in this process: Ray Data takes seconds before it reads anything."""

@@ -25,7 +25,6 @@ from .types.renaming import apply_names
 MOST_LABELS = 4096
 MOST_BYTES = 1 << 24  # of a file of labels
 SURE = 255 / 256  # probability of a boundary that an analyst sees; of one that is not there: what is left of one
-_DETECTOR = "analyst"
 
 
 class MessageLabel(Model):
@@ -132,18 +131,9 @@ class AnalystLabels:
         """Return what was found, less what an analyst's boundaries cut, and the fields that these make, first."""
         ours: list[Finding] = []
         for index, cuts in self._agreed(model).items():
-            spans = list(zip((0, *cuts), cuts, strict=False))
+            found = [_without(f, index) if _is_cut(f, cuts) else f for f in found]
             known = {(f.start, f.width) for f in found if index in f.types and f.hard}
-            cut = [f for f in found if index in f.types and _is_cut(f, cuts)]
-            found = [_without(f, index) if f in cut else f for f in found]
-            count = sum(1 for label, at in zip(self.labels, self._types(model), strict=True)
-                        if at == index and label.boundaries is not None)  # fmt: skip
-            evidence = Evidence(detector=_DETECTOR, statement="a field of its own", support=count, trials=count)
-            ours += [
-                Finding((index,), start, stop - start, "unknown", None, None, evidence)
-                for start, stop in spans
-                if (start, stop - start) not in known
-            ]
+            ours += [_field(index, *span) for span in _spans(cuts) if span not in known]
         return [*ours, *(f for f in found if f.types)]
 
     def probabilities(
@@ -176,6 +166,17 @@ class AnalystLabels:
                 by_type.setdefault(index, []).append(label.boundaries)
         agreed = {index: _common(many) for index, many in by_type.items()}
         return {index: cuts for index, cuts in agreed.items() if cuts}
+
+
+def _field(index: int, start: int, width: int) -> Finding:
+    """Return a field that an analyst sees in all messages of a type."""
+    evidence = Evidence(detector="analyst", untestable="an analyst says so")
+    return Finding((index,), start, width, "unknown", None, None, evidence)
+
+
+def _spans(cuts: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Return start and width of the fields between boundaries, the first one at 0."""
+    return [(start, stop - start) for start, stop in zip((0, *cuts), cuts, strict=False)]
 
 
 def _common(many: list[tuple[int, ...]]) -> tuple[int, ...]:

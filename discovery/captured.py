@@ -10,9 +10,10 @@ from .batch import MessageBatch
 from .captures import Capture, ProtocolGroup, messages_of
 from .errors import InputError, NotFoundError
 from .framing import infer_framing
-from .orchestrator import Cancel, Clock, DiscoveryResult, Known, Progress, ProtocolDiscoveryOrchestrator
+from .orchestrator import DiscoveryResult, Known, ProtocolDiscoveryOrchestrator
 from .settings import DiscoverySettings
 from .spec import Carrier, DatagramFraming, Evidence, Framing
+from .stages import Cancel, Clock, Progress
 
 
 @dataclass(frozen=True)

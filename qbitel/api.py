@@ -17,9 +17,10 @@ from .discovery.captured import CapturedProtocol, DiscoveredProtocol, discover_c
 from .discovery.captures import Capture, read_capture
 from .discovery.captures.grouping import Grouping
 from .discovery.errors import InputError, NotFoundError
-from .discovery.orchestrator import Known, Progress, ProtocolDiscoveryOrchestrator
+from .discovery.orchestrator import Known, ProtocolDiscoveryOrchestrator
 from .discovery.settings import DiscoverySettings
 from .discovery.spec import ProtocolSpec
+from .discovery.stages import Progress
 from .discovery.statistics import StatisticalAnalyzer
 from .results import INDEX, StoredProtocol, open_results, protocols_of
 

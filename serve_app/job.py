@@ -14,8 +14,9 @@ from ..cluster.settings import ServiceSettings
 from ..discovery.captured import CapturedProtocol, protocols_in
 from ..discovery.captures import Capture, CaptureLimits, read_capture
 from ..discovery.errors import CancelledError, QbitelError
-from ..discovery.orchestrator import STAGES, DiscoveryResult, ProtocolDiscoveryOrchestrator
+from ..discovery.orchestrator import DiscoveryResult, ProtocolDiscoveryOrchestrator
 from ..discovery.settings import DiscoverySettings
+from ..discovery.stages import STAGES
 from .models import Context
 from .problems import Problem, problem, problem_of_error
 

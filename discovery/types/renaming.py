@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from ..batch import MessageBatch, MessageView
@@ -40,10 +40,9 @@ def _keyed(model: TypeModel, named: Named, sample: Sample) -> TypeModel:
 
     Fewer labels than two more than names leave the key as it is: any byte that varies would do.
     """
-    names = {name for _, name in named}
-    pairs = set(zip(_assigned(model.types, named), (name for _, name in named), strict=True))
-    agree = len({kind for kind, _ in pairs}) == len({name for _, name in pairs}) == len(pairs)
-    if agree or len(names) < 2 or len(named) < len(names) + 2:
+    names = [name for _, name in named]
+    enough = 2 <= len(set(names)) <= len(names) - 2
+    if not enough or _one_to_one(zip(_assigned(model.types, named), names, strict=True)):
         return model
     columns = Columns.read(sample.view.take(~sample.held_out))
     found = next((place for place in _places(columns) if _is_key(named, *place)), None)
@@ -67,9 +66,15 @@ def _places(columns: Columns) -> Iterator[tuple[int, int]]:
 
 def _is_key(named: Named, offset: int, mask: int) -> bool:
     """Return whether a masked byte has one value in the messages of each name, of each another one."""
-    pairs = {(payload[offset] & mask, name) for payload, name in named if offset < len(payload)}
-    names = {name for _, name in named}
-    return len(pairs) == len(names) == len({value for value, _ in pairs}) == len({name for _, name in pairs})
+    return all(offset < len(payload) for payload, _ in named) and _one_to_one(
+        (payload[offset] & mask, name) for payload, name in named
+    )
+
+
+def _one_to_one(pairs: Iterable[tuple[int, str]]) -> bool:
+    """Return whether each number goes with one name and each name with one number."""
+    different = set(pairs)
+    return len({number for number, _ in different}) == len({name for _, name in different}) == len(different)
 
 
 def _assigned(types: Sequence[ProposedType], named: Named) -> list[int]:
@@ -102,17 +107,19 @@ def _parted(model: TypeModel, named: Named, sample: Sample) -> Iterator[Proposed
 def _telling(mine: Named, view: MessageView) -> int:
     """Return the offset whose byte tells the names apart: of those that do, the best key of the type's messages."""
     shortest = min(len(payload) for payload, _ in mine)
-    names = {name for _, name in mine}
-    values = {
-        offset: [{payload[offset] for payload, name in mine if name == each} for each in names]
-        for offset in range(min(shortest, CANDIDATES))
-    }
-    telling = {offset for offset, sets in values.items() if sum(map(len, sets)) == len(set.union(*sets))}
+    telling = [offset for offset in range(min(shortest, CANDIDATES)) if _tells(mine, offset)]
     if not telling:
+        names = " and ".join(sorted({name for _, name in mine}))
         hint = f"they are alike, or differ behind byte {CANDIDATES}: give them one name"
-        raise InputError(f"no byte tells {' and '.join(sorted(names))} apart", where="labels", hint=hint)
+        raise InputError(f"no byte tells {names} apart", where="labels", hint=hint)
     ranked = [candidate.offset for candidate in weigh(Columns.read(view), None, 0.0)] if len(view) else []
-    return next((offset for offset in ranked if offset in telling), min(telling))
+    return next((offset for offset in ranked if offset in telling), telling[0])
+
+
+def _tells(mine: Named, offset: int) -> bool:
+    """Return whether no value of this byte is in messages of two names."""
+    pairs = {(payload[offset], name) for payload, name in mine}
+    return len({value for value, _ in pairs}) == len(pairs)
 
 
 def _joined(types: list[ProposedType], named: Named) -> list[ProposedType]:

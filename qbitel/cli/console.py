@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ..discovery.errors import InputError
-from ..discovery.orchestrator import STAGES
+from ..discovery.stages import STAGES
 
 Item = TypeVar("Item")
 

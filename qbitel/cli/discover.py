@@ -15,8 +15,9 @@ from ..discovery.batch import MessageBatch
 from ..discovery.capture_set import Asked
 from ..discovery.captured import DiscoveredProtocol
 from ..discovery.captures import FORMATS
-from ..discovery.orchestrator import DiscoveryResult, Progress
+from ..discovery.orchestrator import DiscoveryResult
 from ..discovery.settings import DiscoverySettings
+from ..discovery.stages import Progress
 from ..results import labels_in, write_results
 from . import EXIT_INPUT, EXIT_PARTIAL
 from .console import err, out, print_json, stage_progress

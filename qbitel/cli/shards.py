@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from ..actors.fleet import Fleet
     from ..cluster.manifest import Manifest, Stream
     from ..cluster.verify import Verification
-    from ..discovery.orchestrator import DiscoveryResult, Progress
+    from ..discovery.orchestrator import DiscoveryResult
+    from ..discovery.stages import Progress
 
 
 def discover_stream(

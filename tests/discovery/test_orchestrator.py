@@ -10,10 +10,11 @@ import pytest
 
 from qbitel.discovery.batch import MessageBatch
 from qbitel.discovery.errors import CancelledError, LimitError
-from qbitel.discovery.orchestrator import STAGES, Known, ProtocolDiscoveryOrchestrator
+from qbitel.discovery.orchestrator import Known, ProtocolDiscoveryOrchestrator
 from qbitel.discovery.parser import Parser
 from qbitel.discovery.settings import DiscoverySettings
 from qbitel.discovery.spec import ProtocolSpec
+from qbitel.discovery.stages import STAGES
 from qbitel.discovery.statistics import StatisticalAnalyzer
 
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 
 from qbitel import MessageBatch, discover
-from qbitel.discovery.orchestrator import STAGES
 from qbitel.discovery.spec import ProtocolSpec
+from qbitel.discovery.stages import STAGES
 
 MESSAGES = [b"\xa5\x01" + bytes([n, 2 + n % 5]) + b"x" * (2 + n % 5) for n in range(120)]
 
