@@ -132,8 +132,7 @@ class AnalystLabels:
         ours: list[Finding] = []
         for index, cuts in self._agreed(model).items():
             found = [_without(f, index) if _is_cut(f, cuts) else f for f in found]
-            known = {(f.start, f.width) for f in found if index in f.types and f.hard}
-            ours += [_field(index, *span) for span in _spans(cuts) if span not in known]
+            ours += [_field(index, *span) for span in _spans(cuts) if span not in _proven(found, index)]
         return [*ours, *(f for f in found if f.types)]
 
     def probabilities(
@@ -172,6 +171,11 @@ def _field(index: int, start: int, width: int) -> Finding:
     """Return a field that an analyst sees in all messages of a type."""
     evidence = Evidence(detector="analyst", untestable="an analyst says so")
     return Finding((index,), start, width, "unknown", None, None, evidence)
+
+
+def _proven(found: Sequence[Finding], index: int) -> set[tuple[int, int]]:
+    """Return start and width of what stands in a type."""
+    return {(f.start, f.width) for f in found if index in f.types and f.hard}
 
 
 def _spans(cuts: tuple[int, ...]) -> list[tuple[int, int]]:
