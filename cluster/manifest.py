@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
+from sqlalchemy import Connection, Engine, Row, bindparam, delete, insert, select, update
 
 from ..discovery.errors import InputError, NotFoundError
 from .database import transaction
@@ -22,6 +22,18 @@ from .manifest_tables import EntryRow, KeyRow, LeaseRow, SnapshotRow, StreamRow,
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 _AT_ONCE = 400  # values of one IN (…): SQLite takes some thousands, others fewer
+
+# Registration's statements, made once: making them anew for each segment took more time than running them.
+_OF_LEASE = (LeaseRow.stream == bindparam("of_stream"), LeaseRow.shard == bindparam("of_shard"))
+_LEASE = select(LeaseRow.epoch, LeaseRow.last).where(*_OF_LEASE).with_for_update()
+_ADVANCE = update(LeaseRow).where(*_OF_LEASE).values(last=bindparam("to"))
+_HORIZON = select(StreamRow.horizon).where(StreamRow.name == bindparam("of_stream"))
+_HERE = select(KeyRow.key).where(
+    KeyRow.stream == bindparam("of_stream"),
+    KeyRow.shard == bindparam("of_shard"),
+    KeyRow.key.in_(bindparam("keys", expanding=True)),
+)
+_ADD_ENTRY, _ADD_KEY = insert(EntryRow), insert(KeyRow)
 
 
 @dataclass(frozen=True)
@@ -289,8 +301,7 @@ class Manifest:
 
     @staticmethod
     def _lease(connection: Connection, stream: str, shard: int) -> Row[int, int] | None:
-        chosen = select(LeaseRow.epoch, LeaseRow.last).where(LeaseRow.stream == stream, LeaseRow.shard == shard)
-        return connection.execute(chosen.with_for_update()).one_or_none()
+        return connection.execute(_LEASE, {"of_stream": stream, "of_shard": shard}).one_or_none()
 
     @staticmethod
     def _digests(connection: Connection, requests: Sequence[Registration]) -> dict[tuple[str, str], str]:
@@ -311,13 +322,12 @@ class Manifest:
         rejected = self._rejected(connection, request, digests)
         if rejected:
             return rejected
-        at = (LeaseRow.stream == request.stream, LeaseRow.shard == request.shard)
         position = int(lease.last) + 1
-        connection.execute(update(LeaseRow).where(*at).values(last=position))
+        connection.execute(_ADVANCE, {"of_stream": request.stream, "of_shard": request.shard, "to": position})
         messages = sum(key.messages for key in request.keys)
         segment = (request.epoch, request.sequence, request.path, request.size, request.sha256, messages)
         entry = Entry(position, position, *segment, times=request.times)
-        connection.execute(insert(EntryRow).values(values_of(request.stream, request.shard, entry)))
+        connection.execute(_ADD_ENTRY, values_of(request.stream, request.shard, entry))
         rows = [
             {
                 "stream": request.stream, "key": key.key, "shard": request.shard, "made": key.made,
@@ -325,13 +335,13 @@ class Manifest:
             }
             for key in request.keys
         ]  # fmt: skip
-        connection.execute(insert(KeyRow), rows)
+        connection.execute(_ADD_KEY, rows)
         return Registered(position)
 
     def _rejected(
         self, connection: Connection, request: Registration, digests: dict[tuple[str, str], str]
     ) -> Rejected | None:
-        horizon = connection.scalar(select(StreamRow.horizon).where(StreamRow.name == request.stream)) or 0
+        horizon = connection.scalar(_HORIZON, {"of_stream": request.stream}) or 0
         here = self._here(connection, request)
         known, conflicting, forgotten = set(), set(), set()
         for key in request.keys:
@@ -351,11 +361,8 @@ class Manifest:
         keys = [key.key for key in request.keys]
         found: set[str] = set()
         for start in range(0, len(keys), _AT_ONCE):
-            chosen = select(KeyRow.key).where(
-                KeyRow.stream == request.stream, KeyRow.shard == request.shard,
-                KeyRow.key.in_(keys[start : start + _AT_ONCE]),
-            )  # fmt: skip
-            found.update(connection.scalars(chosen))
+            at = {"of_stream": request.stream, "of_shard": request.shard, "keys": keys[start : start + _AT_ONCE]}
+            found.update(connection.scalars(_HERE, at))
         return found
 
 

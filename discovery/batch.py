@@ -142,6 +142,9 @@ class MessageBatch:
     def __init__(self, table: pa.RecordBatch | pa.Table) -> None:
         if isinstance(table, pa.RecordBatch):
             table = pa.Table.from_batches([table])
+        if table.schema.equals(SCHEMA, check_metadata=True):
+            self.table = table
+            return
         if "payload" not in table.column_names:
             raise InputError("no binary column 'payload'", where="message table")
         columns = []
