@@ -30,6 +30,7 @@ MIN_BITS = 20.0  # that a split must explain in all
 MIN_BITS_A_MESSAGE = (1.0, 2.0)  # of the first key, of a key nested in it
 NESTED_SHARE = 0.25  # of the bits a message of the key above
 MIN_NESTED_SCORE = -0.75  # below it a column lies too deep in content, or has too many values
+DEEP_SCORE = 0.0  # of a first key; below it what counts content before it must leave it something to explain
 MAX_DEPTH = 2
 MAX_ABSENT = 0.3  # share of messages that may end before a key
 MAX_VALUES = 0.5  # distinct values of a key, a message
@@ -55,6 +56,8 @@ _SHARED, _SHARED_CAP = 1.0 / 3, 6.0
 _ANSWERS = 0.8  # what a key of answers that follows from the key of questions counts for; compared in the same way
 
 _ITEMS = "begins items that fill the message"
+_LENGTH, _PARTS, _TEXT = "tells the length", "counts parts", "counts the text that follows"
+_COUNTS = frozenset({_LENGTH, _PARTS, _TEXT})
 
 
 @dataclass(frozen=True)
@@ -199,7 +202,8 @@ def _with_objections(
     columns: Columns, flows: Conversations | None, candidates: list[KeyCandidate], least: float, path: Path
 ) -> list[KeyCandidate]:
     """Name what rules candidates out; the dear tests stop at the first candidate that passes them."""
-    weighed, found, content = [], False, CANDIDATES
+    weighed: list[KeyCandidate] = []
+    found, content = False, CANDIDATES
     for candidate in candidates:
         objection = ""
         if candidate.bits < least:
@@ -208,6 +212,7 @@ def _with_objections(
             objection = "lies in content"
         elif not found:
             objection = _dear_objection(columns, flows, candidate.offset, path)
+            objection = objection or _counted_objection(columns, candidate, weighed, least, path)
             content = min(content, candidate.offset) if objection == _ITEMS else content
         found = found or not objection
         weighed.append(KeyCandidate(candidate.offset, candidate.values, candidate.bits, candidate.score, objection))
@@ -218,13 +223,40 @@ def _dear_objection(columns: Columns, flows: Conversations | None, offset: int, 
     if path and flows and flows.stays(offset, path):
         return "keeps its value in a flow"
     if any(tells_length(side, offset) >= LENGTH_SHARE for side in (columns.sides() if path else [columns])):
-        return "tells the length"
+        return _LENGTH
     if path and begins_items(columns, offset):
         return _ITEMS
     return _counting(columns, offset)
 
 
+def _counted_objection(
+    columns: Columns, candidate: KeyCandidate, before: list[KeyCandidate], least: float, path: Path
+) -> str:
+    """
+    Object to a first key deep in messages that tells no more than how far counted content goes.
+
+    Such are a character of a string and a part of a record. What the key explains is weighed among messages of the
+    same count, for each column before it that tells the length or counts parts or text.
+    """
+    if path or candidate.score >= DEEP_SCORE:
+        return ""
+    counts = [c.offset for c in before if c.objection in _COUNTS and c.offset < candidate.offset]
+    if any(_explained_within(columns, candidate.offset, count) < least for count in counts):
+        return "lies in what is counted before it"
+    return ""
+
+
+def _explained_within(columns: Columns, offset: int, count: int) -> float:
+    """Return the bits that a column explains among messages of the same value of another, over all such values."""
+    groups, codes = np.unique(columns.values[count], return_inverse=True)
+    bits = 0.0
+    for group in range(len(groups)):
+        here = columns.take(np.flatnonzero(codes == group))
+        bits += float(explained_bits(here.values[offset : offset + 1], np.array([offset], np.int64), here)[0])
+    return bits
+
+
 def _counting(columns: Columns, offset: int) -> str:
     if counts_parts(columns, offset):
-        return "counts parts"
-    return "counts the text that follows" if tells_text(columns, offset) >= TEXT_SHARE else ""
+        return _PARTS
+    return _TEXT if tells_text(columns, offset) >= TEXT_SHARE else ""

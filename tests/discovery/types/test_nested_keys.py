@@ -68,3 +68,26 @@ def test_a_byte_count_of_answers_is_no_key_although_questions_have_an_address_th
     model = find_types(StatisticalAnalyzer(SETTINGS).analyze(batch).sample(), SETTINGS)
     assert model.key is not None and model.key.offset == 0
     assert not [proposed.name for proposed in model.types if proposed.name.startswith(("t03_", "t04_"))]
+
+
+def wide_text(number: int) -> bytes:
+    """Return a kind without consequence, a number that counts, and counted UTF-16 text."""
+    text = " ".join(DRAW.choice(["alpha", "bravo", "quebec", "november"]) for _ in range(DRAW.randrange(1, 4)))
+    head = struct.pack("<BHB", DRAW.choice([1, 2, 9]), 7000 + number, len(text))
+    return head + text.encode("utf-16le") + DRAW.randbytes(2)
+
+
+def signed_records(_: int) -> bytes:
+    """Return a length, a count, and records whose high byte is of the sign."""
+    count = DRAW.randrange(1, 9)
+    records = b"".join(struct.pack("<Bh", DRAW.randrange(1, 30), DRAW.randrange(-200, 200)) for _ in range(count))
+    return bytes([0xAA, 7 + len(records), DRAW.randrange(6), 0x20, count]) + records + DRAW.randbytes(2)
+
+
+@pytest.mark.parametrize("message", [wide_text, signed_records])
+def test_bytes_of_counted_content_are_no_first_key(message) -> None:  # type: ignore[no-untyped-def]
+    """A character of counted text, or the sign of a counted number, that shows only how long messages are is no key."""
+    batch = MessageBatch.from_payloads([message(number) for number in range(400)])
+    model = find_types(StatisticalAnalyzer(SETTINGS).analyze(batch).sample(), SETTINGS)
+    assert model.key is None
+    assert len(model.types) == 1
