@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -60,6 +61,7 @@ class Form:
         """Bytes from the lead's end to the value."""
         return self.at + self.width
 
+    @cached_property
     def row(self) -> NDArray[np.int64]:
         """Return the form as the kernels read it."""
         return np.array([getattr(self, field.name) for field in fields(self)], np.int64)
@@ -91,7 +93,7 @@ def _forms() -> list[Form]:
 
 
 FORMS = _forms()
-_ROWS = np.stack([form.row() for form in FORMS])
+_ROWS = np.stack([form.row for form in FORMS])
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,7 @@ def _slots(rows: int) -> int:
 
 def _trace(table: Table, form: Form, limit: int) -> tuple[Ints, Ints]:
     counts, places = np.zeros(len(table), np.int64), np.zeros((len(table), limit), np.int64)
-    trace(table.data, table.start, np.maximum(table.end, table.start), form.row(), counts, places)
+    trace(table.data, table.start, np.maximum(table.end, table.start), form.row, counts, places)
     return counts, places
 
 

@@ -126,7 +126,7 @@ def _sections(table: Table, sections: Sections) -> Ints:
     """Return where the questions of each region end, -1 where questions and records do not fill it."""
     splits = np.zeros(len(table), np.int64)
     place = np.array([sections.offset, sections.at, sections.width], np.int64)
-    _scan_sections(table.data, table.start, table.end, place, sections.question.row(), sections.record.row(), splits)
+    _scan_sections(table.data, table.start, table.end, place, sections.question.row, sections.record.row, splits)
     return splits
 
 

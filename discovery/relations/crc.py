@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from ..batch import MessageView
@@ -23,6 +24,8 @@ _SLACK = 8
 _SOLVING_ROWS = 64
 _PAIRED_ROWS = 32
 _CATALOGUE_ROWS = 6
+_SIZES = 4
+_OWN_BYTES = ("outside", "excluded", "zeroed")
 
 
 class Differences(NamedTuple):
@@ -79,60 +82,94 @@ def orderings(width: int) -> list[Ordering]:
 def differences_of(view: MessageView, rows: NDArray[np.int64], place: Place, region: Region) -> Differences:
     """Return up to ``PAIRS`` different differences among the rows."""
     first, last = region.bounds(view, rows)
-    position = view.starts[rows] + place.offsets(view, rows)
-    size = last - first
-    pairs: dict[bytes, tuple[bytes, bytes, int]] = {}
-    impossible = False
-    for length in _common_lengths(size):
-        chosen = np.flatnonzero(size == length)[:_PAIRED_ROWS]
-        covered = _matrix(view.data, first[chosen], length)
-        fields = _matrix(view.data, position[chosen], place.width)
-        covered = _without_own(covered, position[chosen] - first[chosen], place.width, region.own_bytes)
-        contents = _rows(covered)
-        order = sorted(range(len(chosen)), key=contents.__getitem__)
-        delta = covered[order[1:]] ^ covered[order[:-1]]
-        field_delta = fields[order[1:]] ^ fields[order[:-1]]
-        same = ~delta.any(axis=1)
-        impossible = impossible or bool((same & field_delta.any(axis=1)).sum() > 1)
-        for d, f in zip(_rows(delta[~same]), _rows(field_delta[~same]), strict=True):
-            stripped = d.lstrip(b"\0")
-            pairs.setdefault(stripped + f, (stripped, f, covered.shape[1]))
-    shortest = sorted(pairs.values(), key=lambda pair: (len(pair[0]), pair))[:PAIRS]
-    widest = max((len(d) for d, _, _ in shortest), default=0)
-    covered = np.zeros((len(shortest), widest), np.uint8)
-    for k, (d, _, _) in enumerate(shortest):
-        covered[k, widest - len(d) :] = np.frombuffer(d, np.uint8)
-    fields = np.frombuffer(b"".join(f for _, f, _ in shortest), np.uint8).reshape(-1, place.width)
-    lengths, sizes = np.array([(len(d), size) for d, _, size in shortest], np.int64).reshape(-1, 2).T
-    return Differences(covered, np.ascontiguousarray(lengths), fields, np.ascontiguousarray(sizes), impossible)
+    size, own = last - first, view.starts[rows] + place.offsets(view, rows) - first
+    room, mode = min(int(size.max(initial=1)), LONGEST), _OWN_BYTES.index(region.own_bytes)
+    shortest, sizes = np.zeros((PAIRS, room + place.width), np.uint8), np.zeros(PAIRS, np.int64)
+    count, impossible = _differences(view.data, first, size, own, place.width, mode, shortest, sizes)
+    covered, fields = shortest[:count, :room], shortest[:count, room:]
+    lengths = room - (covered != 0).argmax(axis=1)
+    covered = covered[:, room - lengths.max(initial=0) :]
+    return Differences(np.ascontiguousarray(covered), lengths, np.ascontiguousarray(fields), sizes[:count], impossible)
 
 
-def _common_lengths(size: NDArray[np.int64]) -> list[int]:
-    values, counts = np.unique(size, return_counts=True)
-    usable = (counts > 1) & (values > 0) & (values <= LONGEST)
-    return [int(v) for v in values[usable][np.argsort(-counts[usable], kind="stable")][:4]]
+@njit(cache=True, nogil=True)
+def _differences(data, first, size, own, width, mode, shortest, sizes):  # type: ignore[no-untyped-def]
+    """
+    Write the least of the differences between rows of equal size that are neighbours in the order of their bytes.
+
+    A row of ``shortest`` is the covered bytes, right-aligned, then the field: so the order of rows is that of lengths,
+    then of contents.
+    """
+    room = shortest.shape[1] - width
+    counts = np.zeros(room + 1, np.int64)
+    for length in size:
+        if 0 < length <= room:
+            counts[length] += 1
+    rows = np.zeros((_PAIRED_ROWS, room + width), np.uint8)
+    found, impossible = 0, False
+    for _ in range(_SIZES):
+        length = np.argmax(counts)
+        if counts[length] < 2:
+            break
+        counts[length] = 0
+        read, covered = _sorted(data, first, size, own, width, mode, length, rows)
+        for k in range(read - 1):
+            rows[k] ^= rows[k + 1]
+        alike = 0  # rows of equal covered bytes and different fields: one may be damaged
+        for row in rows[: read - 1]:
+            if row[room - covered : room].any():
+                found = _keep(row, covered, shortest, sizes, found)
+            else:
+                alike += row[room:].any()
+        impossible = impossible or alike > 1
+    return found, impossible
 
 
-def _matrix(data: NDArray[np.uint8], start: NDArray[np.int64], width: int) -> NDArray[np.uint8]:
-    matrix: NDArray[np.uint8] = data[start[:, None] + np.arange(width)]
-    return matrix
+@njit(cache=True, nogil=True)
+def _sorted(data, first, size, own, width, mode, length, rows):  # type: ignore[no-untyped-def]
+    """Read the first rows of this length, without the field's own bytes or with zeros there; return (rows, bytes)."""
+    read, covered, room = 0, length - width if mode == 1 else length, rows.shape[1] - width
+    begin = room - covered
+    row = np.zeros(room + width, np.uint8)
+    for message in np.flatnonzero(size == length)[: len(rows)]:
+        content, at = data[first[message] : first[message] + length], own[message]
+        if mode == 0:
+            row[begin:room] = content
+        else:
+            row[room - length + at + width : room] = content[at + width :]
+            row[begin : begin + at] = content[:at]
+        row[room:] = data[first[message] + at : first[message] + at + width]
+        place = read
+        while place and _less(row[begin:room], rows[place - 1, begin:room]):
+            rows[place] = rows[place - 1]
+            place -= 1
+        rows[place] = row
+        read += 1
+    rows[:read, :begin] = 0
+    return read, covered
 
 
-def _rows(matrix: NDArray[np.uint8]) -> list[bytes]:
-    """Return the bytes of each row."""
-    whole, (count, width) = matrix.tobytes(), matrix.shape
-    return [whole[i * width : (i + 1) * width] for i in range(count)]
+@njit(cache=True, nogil=True)
+def _keep(row, covered, shortest, sizes, found):  # type: ignore[no-untyped-def]
+    """Insert a difference into the least ones, unless it is there; return how many there are."""
+    place = found
+    while place and _less(row, shortest[place - 1]):
+        place -= 1
+    if place == len(shortest) or (place and not _less(shortest[place - 1], row)):
+        return found
+    found = min(found + 1, len(shortest))
+    for k in range(found - 1, place, -1):
+        shortest[k], sizes[k] = shortest[k - 1], sizes[k - 1]
+    shortest[place], sizes[place] = row, covered
+    return found
 
 
-def _without_own(covered: NDArray[np.uint8], own: NDArray[np.int64], width: int, mode: str) -> NDArray[np.uint8]:
-    """Leave out or zero the field's own bytes, which lie at the same place of each row."""
-    if mode == "outside":
-        return covered
-    start = int(own[0])
-    if mode == "excluded":
-        return np.ascontiguousarray(np.delete(covered, np.s_[start : start + width], axis=1))
-    covered[:, start : start + width] = 0
-    return covered
+@njit(cache=True, nogil=True)
+def _less(one, other):  # type: ignore[no-untyped-def]
+    for k in range(len(one)):
+        if one[k] != other[k]:
+            return one[k] < other[k]
+    return False
 
 
 def generators(found: Differences, width: int, usual: bool = False) -> Iterator[tuple[Ordering, int]]:
