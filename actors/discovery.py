@@ -6,11 +6,13 @@ What is proposed and what it is confirmed on are the same messages: those up to 
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
+from ..cluster.buckets import ALL_TIME, Span
 from ..cluster.manifest import Stream
 from ..cluster.privacy import StreamPrivacy
 from ..cluster.state import State
@@ -20,7 +22,7 @@ from ..discovery.orchestrator import Confirm, DiscoveryResult, Known, ProtocolDi
 from ..discovery.privacy import HashKey
 from ..discovery.settings import DiscoverySettings
 from ..discovery.spec import DatagramFraming, Framing, ProtocolSpec
-from ..discovery.stages import Clock, Progress
+from ..discovery.stages import Cancel, Clock, Progress
 from ..discovery.statistics import MessageStatistics
 from .journals import confirm_journal, read_journal
 
@@ -28,36 +30,41 @@ if TYPE_CHECKING:
     from .fleet import Fleet
 
 FRAMING: TypeAdapter[Framing] = TypeAdapter(Framing)
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_]")
 
 
 def known_of(stream: Stream) -> Known:
-    """Return what a stream says of its messages."""
+    """Return what a stream says of its messages; what a protocol's name cannot hold of the stream's is underscored."""
     framing = DatagramFraming() if stream.framing is None else FRAMING.validate_python(stream.framing)
-    return Known(stream.name, framing=framing)
+    name = _NOT_IN_NAMES.sub("_", stream.name)[:63]
+    return Known(name if not name[0].isdigit() else f"_{name}", framing=framing)
 
 
 def discover_journal(
     state: State, stream: Stream, progress: Progress | None = None, clock: Clock | None = None,
-    key: HashKey | None = None,
+    key: HashKey | None = None, span: Span = ALL_TIME, cancel: Cancel | None = None,
 ) -> DiscoveryResult:  # fmt: skip
     """
     Find the specification of a stream in this process, from its journal; nobody who feeds it is disturbed.
+
+    Args:
+        span: the window: only messages of this part of the event time are read.
 
     Raises:
         InputError: the stream holds no messages, some were erased meanwhile, its values are hashed and there is no
             key, or an object is missing or damaged.
     """
-    statistics, positions = read_journal(state, stream)
+    statistics, positions = read_journal(state, stream, span)
 
     def confirm(spec: ProtocolSpec) -> Confirmation:
-        return confirm_journal(state, stream, positions, Confirmer(spec, statistics.settings))
+        return confirm_journal(state, stream, positions, Confirmer(spec, statistics.settings), span)
 
-    return _concluded(state, stream, statistics, confirm, progress, clock, key)
+    return _concluded(state, stream, statistics, confirm, progress, clock, key, cancel)
 
 
 def discover_fleet(
     fleet: Fleet, stream: Stream, progress: Progress | None = None, clock: Clock | None = None,
-    key: HashKey | None = None,
+    key: HashKey | None = None, span: Span = ALL_TIME, cancel: Cancel | None = None,
 ) -> DiscoveryResult:  # fmt: skip
     """
     Find the specification of a stream by the holders of its shards.
@@ -65,25 +72,25 @@ def discover_fleet(
     Raises:
         InputError: the stream holds no messages, a shard is with nobody, or an object is missing or damaged.
     """
-    statistics, positions = fleet.statistics(stream)
+    statistics, positions = fleet.statistics(stream, span)
 
     def confirm(spec: ProtocolSpec) -> Confirmation:
-        return fleet.confirm(stream, spec, positions)
+        return fleet.confirm(stream, spec, positions, span)
 
-    return _concluded(fleet.state, stream, statistics, confirm, progress, clock, key)
+    return _concluded(fleet.state, stream, statistics, confirm, progress, clock, key, cancel)
 
 
 def _concluded(
     state: State, stream: Stream, statistics: MessageStatistics, confirm: Confirm, progress: Progress | None,
-    clock: Clock | None, key: HashKey | None,
+    clock: Clock | None, key: HashKey | None, cancel: Cancel | None,
 ) -> DiscoveryResult:  # fmt: skip
     if statistics.empty:
-        raise InputError("no messages in it", where=stream.name, hint="qbitel ingest adds some")
+        raise InputError("no messages in it, or none in this window", where=stream.name, hint="qbitel ingest adds some")
     kept = StreamPrivacy.of(stream.privacy)
     orchestrator = ProtocolDiscoveryOrchestrator(DiscoverySettings.model_validate(stream.settings), kept.shown(key))
     if kept.statistics_only:
         confirm = _by_sample(statistics)
-    result = orchestrator.conclude(known_of(stream), statistics, confirm, progress=progress, clock=clock)
+    result = orchestrator.conclude(known_of(stream), statistics, confirm, progress=progress, cancel=cancel, clock=clock)
     if state.manifest.stream(stream.name).erasures != stream.erasures:
         raise InputError("messages were erased while it was read", where=stream.name, hint="try again")
     return result if not kept.statistics_only else _unconfirmed(result)

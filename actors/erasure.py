@@ -12,6 +12,7 @@ from ..cluster.database import scrub
 from ..cluster.manifest import Stream
 from ..cluster.state import State
 from ..cluster.verify import orphans
+from ..cluster.versions import Versions
 from .effects import NOTHING, Removed
 from .node import Node
 
@@ -51,6 +52,8 @@ def erase(state: State, stream: Stream, span: Span, eraser: Eraser) -> Erased:
     removed = eraser(stream, span)
     catalog = Catalog(state.engine)
     specifications = tuple(catalog.forget_specifications(stream.name)) if removed.messages else ()
+    if removed.messages:
+        Versions(state.engine).forget(stream.name)
     scrub(state.engine)
     kept = (entry for shard in range(stream.shards) for entry in state.manifest.entries(stream.name, shard))
     return Erased(

@@ -37,10 +37,10 @@ class Taker(Protocol):
 
 
 class NodeTaker:
-    """All shards of a stream in this process, taken from whoever has them."""
+    """All shards of a stream in this process, taken from whoever has them; ``memory`` as of ``Node``."""
 
-    def __init__(self, state: State, stream: Stream, owner: str) -> None:
-        self._node = Node(state.storage, state.manifest, stream, owner)
+    def __init__(self, state: State, stream: Stream, owner: str, memory: int = 1 << 30) -> None:
+        self._node = Node(state.storage, state.manifest, stream, owner, memory=memory)
 
     def ingest(self, batches: Iterable[Keyed | None]) -> Ingested:
         """Add batches; return when all are acknowledged."""

@@ -18,7 +18,7 @@ from ray.exceptions import GetTimeoutError, PendingCallsLimitExceeded, RayActorE
 from ray.util.placement_group import PlacementGroup, placement_group, placement_group_table, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from ..cluster.buckets import Span
+from ..cluster.buckets import ALL_TIME, Span
 from ..cluster.database import is_server
 from ..cluster.manifest import Stream
 from ..cluster.ray_start import need_cores
@@ -100,15 +100,17 @@ class Fleet:
         with errors_of(name):
             return ray.get(call.remote(*arguments), timeout=self.settings.patience_s)
 
-    def statistics(self, stream: Stream) -> tuple[MessageStatistics, dict[str, dict[int, int]]]:
+    def statistics(
+        self, stream: Stream, span: Span = ALL_TIME
+    ) -> tuple[MessageStatistics, dict[str, dict[int, int]]]:
         """
-        Return the statistics of a stream, and by holder up to which position of each virtual shard they go.
+        Return the statistics of a part of a stream's time, and up to which position of each shard they go, by holder.
 
         Raises:
             InputError: a shard is with nobody, or with another than the catalog says.
         """
         names = sorted(set(settle(self.state, self, stream).values()))
-        held: list[Held] = self._ask_all(dict.fromkeys(names, ("statistics", stream.name)))
+        held: list[Held] = self._ask_all(dict.fromkeys(names, ("statistics", stream.name, span)))
         epochs = {lease.shard: lease.epoch for lease in self.state.manifest.leases(stream.name)}
         found = {shard: epoch for each in held for shard, (epoch, _) in each.positions.items()}
         if found != epochs or len(found) != stream.shards or sum(len(h.positions) for h in held) != stream.shards:
@@ -119,10 +121,12 @@ class Fleet:
         }
         return merged(held, MessageStatistics(DiscoverySettings.model_validate(stream.settings))), positions
 
-    def confirm(self, stream: Stream, spec: ProtocolSpec, upto: dict[str, dict[int, int]]) -> Confirmation:
+    def confirm(
+        self, stream: Stream, spec: ProtocolSpec, upto: dict[str, dict[int, int]], span: Span = ALL_TIME
+    ) -> Confirmation:
         """Return what the journals of a stream, as far as ``statistics`` read them, say of a specification."""
         document = spec.to_bytes()
-        asked = {name: ("confirm", stream.name, document, positions) for name, positions in upto.items()}
+        asked = {name: ("confirm", stream.name, document, positions, span) for name, positions in upto.items()}
         total, *others = self._ask_all(asked)
         for each in others:
             total = total.merge(each)

@@ -12,14 +12,14 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ..cluster.buckets import Span
+from ..cluster.buckets import ALL_TIME, Span
 from ..cluster.manifest import Lease, Stream
 from ..cluster.state import State
 from ..discovery.confirmation import Confirmation, Confirmer
 from ..discovery.spec import ProtocolSpec
 from ..discovery.statistics import MessageStatistics
 from .effects import Refusal, Removed
-from .journals import confirm_journal
+from .journals import confirm_journal, read_journal
 from .limits import ShardLimits
 from .node import Node, Receipt
 from .offer import Offer
@@ -99,12 +99,16 @@ class ShardHolder:
         held = node.held
         return node.erase(span, sorted(held)), held
 
-    def statistics(self, stream: str) -> Held:
-        """Return the statistics of everything in the journals of the virtual shards that are placed here."""
+    def statistics(self, stream: str, span: Span = ALL_TIME) -> Held:
+        """Return the statistics of a part of the event time in the journals of the virtual shards placed here."""
         positions = self.hold(stream)
-        return Held(self._node(stream).statistics().to_bytes(), positions)
+        node = self._node(stream)
+        if span.whole:
+            return Held(node.statistics().to_bytes(), positions)
+        found, upto = read_journal(self._state, node.stream, span, positions)
+        return Held(found.to_bytes(), {shard: (epoch, upto[shard]) for shard, (epoch, _) in positions.items()})
 
-    def confirm(self, stream: str, document: bytes, upto: dict[int, int]) -> Confirmation:
+    def confirm(self, stream: str, document: bytes, upto: dict[int, int], span: Span = ALL_TIME) -> Confirmation:
         """
         Confirm a specification on the journals of virtual shards, each up to a position.
 
@@ -113,7 +117,7 @@ class ShardHolder:
         """
         node = self._node(stream)
         confirmer = Confirmer(ProtocolSpec.model_validate_json(document), node.settings)
-        return confirm_journal(self._state, node.stream, upto, confirmer)
+        return confirm_journal(self._state, node.stream, upto, confirmer, span)
 
     def reports(self, stream: str) -> list[str]:
         """Return what people must know: damaged objects of the journals."""

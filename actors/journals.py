@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+from ..cluster.buckets import ALL_TIME, Span
 from ..cluster.entries import Entry
+from ..cluster.erasure import within
 from ..cluster.journal import count, read_object, read_records
 from ..cluster.manifest import Stream
 from ..cluster.segment import Record
@@ -18,19 +20,25 @@ from ..discovery.statistics import MessageStatistics
 RUN = 1 << 14  # messages that are read at once
 
 
-def read_journal(state: State, stream: Stream) -> tuple[MessageStatistics, dict[int, int]]:
+def read_journal(
+    state: State, stream: Stream, span: Span = ALL_TIME, shards: Iterable[int] | None = None
+) -> tuple[MessageStatistics, dict[int, int]]:
     """
     Return the statistics of a stream, and up to which position of each virtual shard they go.
+
+    Args:
+        span: the part of the event time that is counted: segments that do not touch it are not read, and snapshots
+            serve the whole time alone. shards: only these virtual shards.
 
     Raises:
         InputError: a segment is missing or damaged, and nobody has reported it yet.
     """
     whole = MessageStatistics(DiscoverySettings.model_validate(stream.settings))
     positions: dict[int, int] = {}
-    for shard in range(stream.shards):
-        statistics, after = _snapshot(state, stream, shard)
+    for shard in range(stream.shards) if shards is None else shards:
+        statistics, after = _snapshot(state, stream, shard, span)
         entries = state.manifest.entries(stream.name, shard, after)
-        for records in _runs(state, entries):
+        for records in _runs(state, entries, span):
             statistics = count(statistics, records)
         positions[shard] = entries[-1].position if entries else after
         if not statistics.empty:
@@ -38,9 +46,11 @@ def read_journal(state: State, stream: Stream) -> tuple[MessageStatistics, dict[
     return whole, positions
 
 
-def confirm_journal(state: State, stream: Stream, upto: Mapping[int, int], confirmer: Confirmer) -> Confirmation:
+def confirm_journal(
+    state: State, stream: Stream, upto: Mapping[int, int], confirmer: Confirmer, span: Span = ALL_TIME
+) -> Confirmation:
     """
-    Return what the messages of virtual shards, each up to a position, say of a specification.
+    Return what the messages of virtual shards, each up to a position and of a span, say of a specification.
 
     Raises:
         InputError: a segment is missing or damaged, or was merged with later ones meanwhile.
@@ -50,14 +60,14 @@ def confirm_journal(state: State, stream: Stream, upto: Mapping[int, int], confi
         entries = [entry for entry in state.manifest.entries(stream.name, shard) if entry.first <= last]
         if entries and entries[-1].position > last:
             raise InputError("merged while it was read", where=f"{stream.name}/{shard}", hint="try again")
-        for capture, batch in (each for records in _runs(state, entries) for each in _by_capture(records)):
+        for capture, batch in (each for records in _runs(state, entries, span) for each in _by_capture(records)):
             view = batch.view()
             total = total.merge(confirmer.confirm(view, (capture,) * (int(view.source.max(initial=0)) + 1)))
     return total
 
 
-def _snapshot(state: State, stream: Stream, shard: int) -> tuple[MessageStatistics, int]:
-    known = state.manifest.snapshot(stream.name, shard)
+def _snapshot(state: State, stream: Stream, shard: int, span: Span) -> tuple[MessageStatistics, int]:
+    known = state.manifest.snapshot(stream.name, shard) if span.whole else None
     if known is not None:
         try:
             return MessageStatistics.from_bytes(read_object(state.storage, known)), known.position
@@ -66,12 +76,13 @@ def _snapshot(state: State, stream: Stream, shard: int) -> tuple[MessageStatisti
     return MessageStatistics(DiscoverySettings.model_validate(stream.settings)), -1
 
 
-def _runs(state: State, entries: list[Entry]) -> Iterator[list[Record]]:
-    """Yield the records of a journal, many messages at a time."""
+def _runs(state: State, entries: list[Entry], span: Span) -> Iterator[list[Record]]:
+    """Yield the records of a journal, with the messages of a span alone, many messages at a time."""
     waiting: list[Record] = []
     for entry in entries:
-        if not entry.damaged:
-            waiting += read_records(state.storage, entry)
+        if not entry.damaged and span.touches(entry.times):
+            records = read_records(state.storage, entry)
+            waiting += records if span.covers(entry.times) else within(records, span)
         if sum(record.key.messages for record in waiting) >= RUN:
             yield waiting
             waiting = []

@@ -73,6 +73,18 @@ class Span:
         """Return the span of all messages."""
         return cls(untimed=True)
 
+    @property
+    def whole(self) -> bool:
+        """Whether all messages are in it."""
+        return self == Span(untimed=True)
+
+    def before(self, other: Span) -> Span:
+        """Return the part of it that lies before another one begins; all of it where that has no beginning."""
+        if other.first is None:
+            return self
+        end = other.first if self.end is None else min(self.end, other.first)
+        return Span(self.first, end, self.untimed and not other.untimed)
+
     @classmethod
     def between(cls, since: float | None, until: float | None) -> Span:
         """Return the buckets that lie wholly between two times (seconds since 1970); None leaves a side open."""
@@ -103,3 +115,6 @@ class Span:
         known = np.isfinite(ts)
         inside = (ts >= self.since) & (ts < self.until)
         return np.where(known, inside, self.untimed)
+
+
+ALL_TIME = Span.everything()

@@ -210,6 +210,12 @@ class Catalog:
             session.execute(delete(_Specification).where(at))
             return ids
 
+    def document(self, digest: str) -> bytes | None:
+        """Return the document of that digest."""
+        with Session(self._engine) as session:
+            row = session.get(_Specification, digest)
+            return row.document if row else None
+
     def specification(self, spec_id: str) -> StoredSpecification | None:
         """Return the newest document of a specification."""
         newest = select(_Specification).where(_Specification.id == spec_id).order_by(_Specification.stored.desc())

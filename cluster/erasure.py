@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, select, update
 
 from .buckets import Span, Times
@@ -16,14 +17,23 @@ from .segment import Record
 
 def without(records: Iterable[Record], span: Span) -> list[Record]:
     """Return records without the messages of a span; what has none left is not among them."""
+    return _only(records, lambda ts: ~span.holds(ts))
+
+
+def within(records: Iterable[Record], span: Span) -> list[Record]:
+    """Return records with the messages of a span alone; what has none is not among them."""
+    return _only(records, span.holds)
+
+
+def _only(records: Iterable[Record], wanted: Callable[[NDArray[np.float64]], NDArray[np.bool_]]) -> list[Record]:
     kept: list[Record] = []
     for record in records:
-        rows = np.flatnonzero(~span.holds(record.ts))
+        rows = np.flatnonzero(wanted(record.ts))
         key = replace(record.key, messages=len(rows))
         if len(rows) == record.key.messages:
             kept.append(record)
         elif len(rows) and record.counted:
-            counted = tuple(each for each in record.counted if not span.holds(each.ts).all())
+            counted = tuple(each for each in record.counted if wanted(each.ts).any())
             kept.append(replace(record, key=key, counted=counted))
         elif len(rows):
             kept.append(Record(key, record.capture, record.batch.take(rows)))

@@ -7,6 +7,8 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from .state import State
+
 
 class ServiceSettings(BaseSettings):
     """
@@ -21,6 +23,9 @@ class ServiceSettings(BaseSettings):
     port: int = Field(8000, ge=1, le=65535, description="port the HTTP proxy listens on")
     data_dir: Path = Field(Path("qbitel-data"), description="folder of the catalog and of uploaded captures")
 
+    storage: str | None = Field(
+        None, description="URI where the journals of streams lie: a folder, s3://, gs://, …; None: data_dir"
+    )
     catalog: str | None = Field(
         None, repr=False, description="postgresql://… of the catalog; None: an SQLite file in data_dir, for one machine"
     )
@@ -55,6 +60,11 @@ class ServiceSettings(BaseSettings):
     def catalog_address(self) -> str:
         """Return where the catalog is: on the server that was given, or in a file of ``data_dir``."""
         return self.catalog or str(self.data_dir / "catalog.sqlite")
+
+    @property
+    def streams(self) -> State:
+        """Return where the journals of streams lie; ``qbitel shards`` finds them at the same address."""
+        return State(self.storage or str(self.data_dir.resolve()), self.catalog_address)
 
     @property
     def uploads(self) -> Path:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .discovery.settings import DiscoverySettings
     from .discovery.spec import ProtocolSpec
     from .discovery.validator import MessageValidator
+    from .stream import Stream
 
 __version__ = "0.1.0"
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "MessageValidator",
     "Parser",
     "ProtocolSpec",
+    "Stream",
     "discover",
     "discover_all",
     "read_capture",
@@ -40,6 +42,7 @@ _HOMES = {
     "MessageValidator": "discovery.validator",
     "Parser": "discovery.parser",
     "ProtocolSpec": "discovery.spec",
+    "Stream": "stream",
     "discover": "api",
     "discover_all": "api",
     "read_capture": "discovery.captures",

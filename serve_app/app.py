@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from . import classify, discoveries, events, health, parse, protocols, validate
+from . import classify, discoveries, events, health, parse, protocols, streams, validate
 from .body_limit import BodyLimit
 from .models import ClassifyRequest, Context, DiscoveryRequest, ParseRequest, Rule, ValidateRequest
 from .problems import Problem, add_problem_handlers, problem_responses
@@ -22,7 +22,8 @@ Unknown traffic in; a specification, parsing and validation out.
 
 `POST /v1/discoveries` with a capture or with messages; small ones are answered with the result, large ones with 202
 and an address to ask (or to listen to). What is found is known by the id of its specification, which `/v1/parse`,
-`/v1/validate` and `/v1/protocols` take. `/v1/classify` says which known protocol messages are of. Every error is a
+`/v1/validate` and `/v1/protocols` take. `/v1/classify` says which known protocol messages are of.
+`/v1/streams` keeps messages for months, each once, and says what changes. Every error is a
 problem of RFC 9457.
 """
 DESCRIBED: tuple[type[BaseModel], ...] = (
@@ -41,7 +42,7 @@ def build_app(service: Service) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
-    for part in (discoveries, events, classify, parse, validate, protocols, health):
+    for part in (discoveries, events, classify, parse, validate, protocols, streams, health):
         app.include_router(part.router)
     # The last that is added is the outermost: also a refused body has a request id.
     app.add_middleware(BodyLimit, limit=service.settings.max_body_bytes)

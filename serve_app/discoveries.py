@@ -7,7 +7,7 @@ import re
 import uuid
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import Annotated
+from typing import Annotated, Any
 
 import pyarrow as pa
 from fastapi import APIRouter, Header, Path, Query, Request, Response
@@ -97,24 +97,41 @@ async def start_discovery(
 ) -> Response:
     """Answer with the result where the input is small and read in time, else with 202 and where to ask for it."""
     settings = service.settings
-    if len(await asyncio.to_thread(service.catalog.waiting)) >= settings.max_waiting:
-        raise ProblemError(503, f"{settings.max_waiting} discoveries wait already", hint="try again later")
+    await _check_room(service)
     sent = await _read(request, service, context)
     job_id = uuid.uuid4().hex
     await sent.store(settings.uploads / job_id)
     asked = {"context": sent.context.model_dump(mode="json"), "input": {"name": sent.name, "bytes": sent.size}}
     job = await asyncio.to_thread(service.catalog.add_job, job_id, asked, idempotency_key)
-    if job.id == job_id:
-        ended = service.dispatch(job_id)
-        if sent.size <= settings.inline_bytes and "respond-async" not in prefer:
-            await asyncio.wait({ended}, timeout=settings.inline_wait_s)
-    else:
+    if job.id != job_id:
         (settings.uploads / job_id).unlink()
         if job.request != asked:
             hint = f"it stands for /v1/discoveries/{job.id}; take a new key"
             raise ProblemError(409, "the idempotency key was used for another request", hint=hint)
-    found = await asyncio.to_thread(job_of, service, job.id)
-    return _answer(found, request)
+        return _answer(await asyncio.to_thread(job_of, service, job.id), request)
+    small = sent.size <= settings.inline_bytes
+    return await _run(service, request, job_id, wait=small and "respond-async" not in prefer)
+
+
+async def answer_of(service: Service, request: Request, asked: dict[str, Any], *, wait: bool) -> Response:
+    """Start a discovery of something that the service has itself, and answer as for one that was sent."""
+    await _check_room(service)
+    job = await asyncio.to_thread(service.catalog.add_job, uuid.uuid4().hex, asked)
+    return await _run(service, request, job.id, wait=wait)
+
+
+async def _check_room(service: Service) -> None:
+    most = service.settings.max_waiting
+    if len(await asyncio.to_thread(service.catalog.waiting)) >= most:
+        raise ProblemError(503, f"{most} discoveries wait already", hint="try again later")
+
+
+async def _run(service: Service, request: Request, job_id: str, *, wait: bool) -> Response:
+    """Hand a new discovery out, and answer with its result where it ends in time."""
+    ended = service.dispatch(job_id)
+    if wait:
+        await asyncio.wait({ended}, timeout=service.settings.inline_wait_s)
+    return _answer(await asyncio.to_thread(job_of, service, job_id), request)
 
 
 def _answer(job: Job, request: Request) -> Response:

@@ -9,9 +9,11 @@ from dataclasses import replace
 from time import monotonic, perf_counter
 from typing import Any
 
+from ..actors.streams import Streams, Watch
 from ..cluster.catalog import CANCELLED, DONE, FAILED, PARTIAL, Catalog, Job
+from ..cluster.privacy import read_hash_key
 from ..cluster.settings import ServiceSettings
-from ..discovery.captured import CapturedProtocol, protocols_in
+from ..discovery.captured import protocols_in
 from ..discovery.captures import Capture, CaptureLimits, read_capture
 from ..discovery.errors import CancelledError, QbitelError
 from ..discovery.orchestrator import DiscoveryResult, ProtocolDiscoveryOrchestrator
@@ -45,6 +47,9 @@ class DiscoveryRun:
         Raises:
             QbitelError: the capture cannot be read, or the run was stopped.
         """
+        if "stream" in self.job.request:
+            self._execute_stream(self.job.request["stream"], self.job.request["window"])
+            return
         context = Context.model_validate(self.job.request["context"])
         capture = self._capture(context)
         self.warnings = list(capture.warnings)
@@ -53,7 +58,7 @@ class DiscoveryRun:
             protocols = [replace(protocols[0], known=replace(protocols[0].known, protocol=context.protocol))]
         orchestrator = ProtocolDiscoveryOrchestrator(DiscoverySettings(seed=context.seed))
         for number, protocol in enumerate(protocols):
-            self._next(protocol, number, len(protocols))
+            self._next(protocol.known.protocol, number, len(protocols))
             result = orchestrator.discover(
                 protocol.batches,
                 known=protocol.known,
@@ -64,6 +69,14 @@ class DiscoveryRun:
             self._keep(result)
         with self._lock:
             self._counts = (len(protocols), len(protocols))
+
+    def _execute_stream(self, name: str, window: str) -> None:
+        streams = Streams(self.settings.streams, f"discovery {self.job.id}")
+        self._next(name, 0, 1)
+        watch = Watch(self._tell, self.stop.is_set, perf_counter)
+        self._keep(streams.discover(name, window, watch, read_hash_key(None)))
+        with self._lock:
+            self._counts = (1, 1)
 
     def _capture(self, context: Context) -> Capture:
         most, expanded = self.settings.max_body_bytes, self.settings.max_expanded_bytes
@@ -86,9 +99,9 @@ class DiscoveryRun:
             stages = [dict(stage) for stage in self._stages.values()]
             return {"protocol": self._protocol, "protocols": total, "finished": finished, "stages": stages}
 
-    def _next(self, protocol: CapturedProtocol, number: int, total: int) -> None:
+    def _next(self, protocol: str, number: int, total: int) -> None:
         with self._lock:
-            self._protocol, self._counts = protocol.known.protocol, (total, number)
+            self._protocol, self._counts = protocol, (total, number)
             self._stages = {name: {"name": name, "status": "waiting", "fraction": 0.0} for name in STAGES}
             self._begun = {}
 
@@ -103,7 +116,7 @@ class DiscoveryRun:
         spec = result.spec
         self.partial = self.partial or bool(spec.partial)
         document = spec.to_bytes()
-        if spec.id is not None:
+        if spec.id is not None and "stream" not in self.job.request:
             self.catalog.add_specification(spec.id, spec.digest, spec.protocol, spec.measures.messages, document)
         stages = [stage_document(report) for report in result.stages]
         with self._lock:

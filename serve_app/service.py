@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import cached_property, lru_cache
@@ -12,6 +14,7 @@ from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
 
+from ..actors.streams import Streams
 from ..cluster.catalog import Catalog, StoredSpecification
 from ..cluster.settings import ServiceSettings
 from ..cluster.unknowns import UnknownNames
@@ -46,6 +49,7 @@ class Service:
         self.settings = settings
         self.catalog = catalog
         self.unknown = UnknownNames(catalog.engine)
+        self.streams = Streams(settings.streams, f"{socket.gethostname()}:{os.getpid()}")
         self._start = start
         self._tasks: set[asyncio.Task[None]] = set()
         self._looked_up: dict[str, tuple[float, StoredSpecification | None]] = {}
@@ -96,6 +100,7 @@ class Service:
             yield
         finally:
             watch.cancel()
+            await asyncio.to_thread(self.streams.close)
             self.catalog.close()
 
     def specification(self, spec_id: str) -> StoredSpecification:

@@ -29,6 +29,7 @@ class StatisticsSummary:
         reached: messages that have a byte there; values: distinct byte values; entropy: bits, 0 to 8.
         printable: share of printable ASCII, tab, CR, LF; commonest, commonest_share: the most frequent byte.
         bit_set, bit_change: (n, 8) shares, bit 0 is the lowest; NaN from the end; changed is unlike the byte before.
+        histogram: (n, 256) int64, messages by byte value.
         mutual_information: bits that the byte tells about the next one; NaN where pairs are not counted exactly.
     """
 
@@ -50,6 +51,7 @@ class StatisticsSummary:
     bit_set: NDArray[np.float64]
     bit_change: NDArray[np.float64]
     mutual_information: NDArray[np.float64]
+    histogram: NDArray[np.int64]
 
     def to_arrow(self) -> pa.Table:
         """Return a table of one row an offset; the counts of the whole are in the schema's metadata."""
@@ -61,6 +63,8 @@ class StatisticsSummary:
         for name in ("bit_set", "bit_change"):
             bits = pa.FixedSizeListArray.from_arrays(pa.array(getattr(self, name).reshape(-1)), 8)
             table = table.append_column(name, bits)
+        counts = pa.FixedSizeListArray.from_arrays(pa.array(self.histogram.reshape(-1)), 256)
+        table = table.append_column("histogram", counts)
         whole = {name: str(getattr(self, name)) for name in ("messages", "payload_bytes", "longest", "cut", "distinct")}
         return table.replace_schema_metadata(whole)
 
@@ -97,6 +101,7 @@ def summarise(statistics: MessageStatistics) -> StatisticsSummary:
         bit_set=bits[0],
         bit_change=bits[1],
         mutual_information=np.concatenate([_neighbour_information(statistics, len(front)), missing[:, 0]]),
+        histogram=counts,
     )
 
 

@@ -1,7 +1,7 @@
 """
 The command ``qbitel``.
 
-Exit codes: 0 done; 1 the answer is "no" (messages that do not validate); 2 wrong usage;
+Exit codes: 0 done; 1 the answer is "no" (messages that do not validate, specifications that differ); 2 wrong usage;
 3 the input cannot be read, or the output not written; 4 a limit was passed; 5 no such protocol, type, message or
 claim, or a bad specification or rule; 6 a partial result was written; 7 something the command needs is not
 installed; 130 interrupted.
@@ -35,6 +35,7 @@ COMMANDS = {
     "parse": ("use", "Parse messages into trees or columns."),
     "validate": ("use", "Judge messages against a specification."),
     "fields": ("use", "Print the field boundaries and meanings of every message."),
+    "diff": ("difference", "Say what changed between two specifications, or two versions of a stream's."),
     "export": ("inspect", "Write a parser, a Wireshark dissector, a JSON schema or a graph."),
     "digest": ("digest", "Print the digest of a capture's statistics and the id of its specification."),
     "ingest": ("ingest", "Add captures to a stream: each message once, kept in a journal."),

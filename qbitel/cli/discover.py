@@ -41,6 +41,11 @@ MOST_TABLES = 3
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of samples and splits.")
 @click.option("--stream", help="Instead of captures: a stream that qbitel ingest has fed.")
 @click.option("--state", metavar="URI", help="Where the stream's journal lies.")
+@click.option(
+    "--window", default="all", show_default=True,
+    help="Which part of the stream's time, by its captures' clock: the last 15m, 1h or 7d, the last 5000messages, "
+    "or SINCE/UNTIL; in whole buckets of five minutes.",
+)  # fmt: skip
 @click.option("--ray", "address", metavar="ADDRESS", help="The Ray cluster whose actors hold the stream's shards.")
 @click.option(
     "--hash-key", type=click.Path(path_type=Path), envvar="QBITEL_HASH_KEY_FILE",
@@ -54,7 +59,7 @@ MOST_TABLES = 3
 def discover_command(
     captures: tuple[str, ...], folder: Path, port: int | None, protocol: str | None, form: str | None,
     group: Literal["port", "transport"] | None, extend: bool, seed: int, stream: str | None, state: str | None,
-    address: str | None, hash_key: Path | None, on: str | None, as_json: bool,
+    window: str, address: str | None, hash_key: Path | None, on: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """
     Find the specification of every protocol in CAPTURES, or of a stream, and write it to a folder.
@@ -67,7 +72,7 @@ def discover_command(
     dead: list[str] = []
     with stage_progress("discovering") as progress:
         if stream and state:
-            found = _in_stream(stream, state, address, hash_key, progress)
+            found = _in_stream(stream, state, address, hash_key, progress, window)
         elif as_set:
             found = _in_set(captures[0], Asked(port, protocol), DiscoverySettings(seed=seed), on, progress, dead)
         else:
@@ -104,10 +109,12 @@ def _check_source(captures: tuple[str, ...], stream: str | None, state: str | No
 
 
 @needs_extra("cluster")
-def _in_stream(stream: str, state: str, address: str | None, key: Path | None, progress: Progress) -> Discovered:
+def _in_stream(
+    stream: str, state: str, address: str | None, key: Path | None, progress: Progress, window: str
+) -> Discovered:
     from .shards import discover_stream
 
-    result = discover_stream(stream, state, address, progress, key)
+    result = discover_stream(stream, state, address, progress, key, window)
     sample = result.statistics.sample()
     examples = MessageBatch.from_view(sample.view.take(np.array(result.privacy.examples(sample), np.int64)))
     return Discovered((DiscoveredProtocol(result, examples),), ())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +14,7 @@ import click
 from ..discovery.errors import InputError
 from . import EXIT_NO
 from .console import out, print_json
-from .places import needs_extra, open_state
+from .places import needs_extra, open_state, owner_here
 
 if TYPE_CHECKING:
     from ..actors.erasure import Erased, Eraser
@@ -122,8 +120,7 @@ def _eraser(state: State, uri: str, address: str | None) -> Iterator[Eraser]:
     from .shards import open_fleet
 
     if address is None:
-        owner = f"{socket.gethostname()}:{os.getpid()}"
-        yield eraser_here(state, owner, lambda problem: click.echo(f"qbitel: {problem}", err=True))
+        yield eraser_here(state, owner_here(), lambda problem: click.echo(f"qbitel: {problem}", err=True))
         return
     with open_fleet(uri, address) as fleet:
         yield fleet.erase

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +15,7 @@ import click
 
 from . import EXIT_INPUT
 from .console import byte_progress, out, print_json
-from .places import needs_extra, open_manifest, open_state, open_storage
+from .places import needs_extra, open_manifest, open_state, open_storage, owner_here
 from .shards import open_fleet
 
 if TYPE_CHECKING:
@@ -151,8 +149,7 @@ def _taker(state: str, address: str | None) -> Iterator[Callable[[Stream], Taker
     from ..actors.feed import NodeTaker
 
     if address is None:
-        owner = f"{socket.gethostname()}:{os.getpid()}"
-        yield lambda stream: NodeTaker(open_state(state), stream, owner)
+        yield lambda stream: NodeTaker(open_state(state), stream, owner_here())
         return
     with open_fleet(state, address, create=True) as fleet:
         from ..actors.fleet_feed import FleetTaker

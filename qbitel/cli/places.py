@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +73,11 @@ def open_state(uri: str, *, create: bool = False) -> State:
     if not is_server(catalog) and not create and not Path(catalog).exists():
         raise InputError("no catalog of journals", where=catalog, hint="qbitel ingest makes one")
     return State(uri if "://" in uri else str(Path(uri).resolve()), catalog)
+
+
+def owner_here() -> str:
+    """Return what leases call this process."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def open_manifest(uri: str, *, create: bool = False) -> Manifest:

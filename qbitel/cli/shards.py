@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from rich.table import Table
 from . import EXIT_NO
 from .console import out, print_json
 from .erasure import erase_command, retain_command
-from .places import needs_extra, open_manifest, open_state, open_storage
+from .places import needs_extra, open_manifest, open_state, open_storage, owner_here
 
 if TYPE_CHECKING:
     from ..actors.fleet import Fleet
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
 
 
 def discover_stream(
-    name: str, state: str, address: str | None, progress: Progress, key_file: Path | None = None
+    name: str, state: str, address: str | None, progress: Progress, key_file: Path | None, window: str
 ) -> DiscoveryResult:
-    """Return the specification of a stream: read from its journal here, or by the actors of a Ray cluster."""
-    from ..actors.discovery import discover_fleet, discover_journal
+    """
+    Return the specification of a window of a stream, which is kept as a version.
+
+    It is read from the journal here, or by the actors of a Ray cluster.
+    """
+    from ..actors.streams import Streams, Watch
     from ..cluster.privacy import read_hash_key
 
-    key = read_hash_key(key_file)
-
-    if address is None:
-        there = open_state(state)
-        return discover_journal(there, there.manifest.stream(name), progress, perf_counter, key)
-    with open_fleet(state, address) as fleet:
-        return discover_fleet(fleet, fleet.state.manifest.stream(name), progress, perf_counter, key)
+    key, watch = read_hash_key(key_file), Watch(progress, clock=perf_counter)
+    with nullcontext() if address is None else open_fleet(state, address):
+        return Streams(open_state(state), owner_here()).discover(name, window, watch, key)
 
 
 @click.group("shards")
