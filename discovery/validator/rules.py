@@ -92,8 +92,10 @@ def load_rules(path: Path, symbols: Sequence[Symbol]) -> tuple[Rule, ...]:
         document = tomllib.loads(text.decode()) if path.suffix == ".toml" else json.loads(text)
     except (ValueError, RecursionError) as error:
         raise RuleError(f"not valid: {error}", where=str(path)) from error
-    rules = document.get("rule") if isinstance(document, dict) else document
-    return rules_from(rules, symbols)
+    rules = rules_from(document.get("rule") if isinstance(document, dict) else document, symbols)
+    if not rules:
+        raise RuleError("there are no rules in it", where=str(path), hint="it would judge nothing")
+    return rules
 
 
 def rules_from(documents: Any, symbols: Sequence[Symbol]) -> tuple[Rule, ...]:

@@ -2,9 +2,9 @@
 The command ``qbitel``.
 
 Exit codes: 0 done; 1 the answer is "no" (messages that do not validate, specifications that differ); 2 wrong usage;
-3 the input cannot be read, or the output not written; 4 a limit was passed; 5 no such protocol, type, message or
-claim, or a bad specification or rule; 6 a partial result was written; 7 something the command needs is not
-installed; 130 interrupted.
+3 the input (a capture, a specification, rules) cannot be read, or the output not written; 4 a limit was passed; 5 no
+such protocol, type, message or claim; 6 a partial result was written; 7 something the command needs is not installed;
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ EXIT_INTERRUPTED = 130
 EXIT_CODES = {
     "input": EXIT_INPUT,
     "limit": EXIT_LIMIT,
-    "spec": EXIT_NOT_FOUND,
-    "rule": EXIT_NOT_FOUND,
+    "spec": EXIT_INPUT,
+    "rule": EXIT_INPUT,
     "not-found": EXIT_NOT_FOUND,
     "cancelled": EXIT_INTERRUPTED,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -287,3 +288,24 @@ def test_several_protocols_have_to_be_named(plant: Path, run: Run, tmp_path: Pat
 def test_doctor_says_what_is_installed(run: Run) -> None:
     """The base is complete here, and the JSON says so."""
     assert json.loads(run("doctor", "--json").stdout)["ok"] is True
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '[{"field": "t01.nothing", "op": "==", "value": 1}]'])
+def test_rules_that_cannot_be_read_are_an_error_of_input(
+    plant: Path, plant_file: Path, tmp_path: Path, run: Run, text: str
+) -> None:
+    """Malformed rules, rules of unknown fields, and a file without rules are named, and judge nothing."""
+    rules = tmp_path / "rules.json"
+    rules.write_text(text)
+    told = run("validate", plant, plant_file, "--rules", rules, expect=3)
+    assert len(told.stderr.splitlines()) == 1 and not told.stdout
+
+
+def test_a_damaged_specification_is_an_error_of_input(plant: Path, tmp_path: Path, run: Run) -> None:
+    """It is named in one line, and nothing is shown of it."""
+    folder = tmp_path / "damaged"
+    shutil.copytree(plant, folder)
+    (spec,) = folder.glob("*/spec.json")
+    spec.write_text(spec.read_text()[:200])
+    told = run("show", folder, expect=3)
+    assert "spec.json" in told.stderr and len(told.stderr.splitlines()) == 1

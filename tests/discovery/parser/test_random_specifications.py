@@ -206,7 +206,8 @@ def test_both_faces_read_the_same_and_lose_nothing(spec: ProtocolSpec, messages:
 
 def exported(spec: ProtocolSpec, folder: Path) -> ModuleType:
     """The specification as a Python module: an independent reader of the same layouts."""
-    path = folder / "exported.py"
+    # A name of its own: two sources of one size in one second would share what Python keeps of a compiled file.
+    path = folder / f"exported_{len(list(folder.iterdir()))}.py"
     path.write_text(export(spec, "python"), encoding="utf-8")
     module_spec = importlib.util.spec_from_file_location("exported", path)
     assert module_spec is not None and module_spec.loader is not None
