@@ -305,7 +305,7 @@ def bcd(context: Context) -> Proposal | None:
 
 
 def flags(context: Context) -> Proposal | None:
-    """Few bits, most of them alone somewhere and several together elsewhere; as numbers the values lie far apart."""
+    """Few bits, most of them alone somewhere and several together elsewhere; numbers far apart, in either order."""
     profile = context.profile
     if not context.is_number or profile.width > 4 or not 4 <= profile.distinct <= 64 or profile.count("n") < 32:
         return None
@@ -317,7 +317,8 @@ def flags(context: Context) -> Proposal | None:
     together = int((bits > 1).sum())
     if not 3 <= used <= 3 + 3 * profile.width or 2 * alone < used or not together:
         return None
-    if int(values[-1]) < 6 * len(values) or together > 2 * used:
+    turned = values.byteswap() >> np.uint64(64 - 8 * profile.width)  # a count's high byte may well be its last
+    if min(int(values.max()), int(turned.max())) < 6 * len(values) or together > 2 * used:
         return None
     holds = (numbers & ~np.uint64(mask)) == 0
     return Proposal("flags", "flags", Flags(mask=mask.to_bytes(profile.width, "big")), holds)

@@ -97,6 +97,13 @@ def test_flags() -> None:
     assert (fields["a"].semantic, fields["a"].constraints) == ("flags", [Flags(mask=b"\x93")])
 
 
+def test_count_before_a_zero_is_no_flags() -> None:
+    """Numbers from 0 to 9 in the high byte of two: far apart as they stand, but not from the other end."""
+    messages = [bytes([int(RNG.integers(0, 10)), 0]) + RNG.bytes(6) for _ in range(300)]
+    fields, _ = labelled(messages, [number("a", 2), Field(name="b", width=Fixed(size=6))])
+    assert fields["a"].semantic != "flags"
+
+
 @pytest.mark.parametrize(
     ("encode", "charset", "padding", "encoding"),
     [
