@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from ..cluster.dead_letters import DeadLetter
 from ..cluster.inputs import InputFile, list_inputs
 from ..discovery.capture_set import Asked
-from ..discovery.captured import DiscoveredProtocol
-from ..discovery.errors import InputError, NotFoundError, QbitelError
-from ..discovery.orchestrator import Known, ProtocolDiscoveryOrchestrator
+from ..discovery.captured import DiscoveredProtocol, the_one
+from ..discovery.errors import InputError, QbitelError
+from ..discovery.orchestrator import ProtocolDiscoveryOrchestrator
 from ..discovery.settings import DiscoverySettings
 from ..discovery.stages import Clock, Progress
 from .feed import StreamFeed
@@ -62,19 +62,6 @@ class Bulk:
             return None  # each file has a letter of its own
         finally:
             self.dead += report.dead
-
-
-def the_one(known: dict[str, Known]) -> Known:
-    """
-    Return the only protocol.
-
-    Raises:
-        NotFoundError: there are several.
-    """
-    if len(known) > 1:
-        hint = f"name one of: {', '.join(list(known)[:12])}"
-        raise NotFoundError(f"the input holds {len(known)} protocols", hint=hint)
-    return next(iter(known.values()))
 
 
 def discover_set(

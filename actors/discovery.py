@@ -6,11 +6,8 @@ What is proposed and what it is confirmed on are the same messages: those up to 
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
-
-from pydantic import TypeAdapter
 
 from ..cluster.buckets import ALL_TIME, Span
 from ..cluster.manifest import Stream
@@ -21,23 +18,21 @@ from ..discovery.errors import InputError
 from ..discovery.orchestrator import Confirm, DiscoveryResult, Known, ProtocolDiscoveryOrchestrator
 from ..discovery.privacy import HashKey
 from ..discovery.settings import DiscoverySettings
-from ..discovery.spec import DatagramFraming, Framing, ProtocolSpec
+from ..discovery.spec import ProtocolSpec
+from ..discovery.spec.base import NOT_IN_NAMES
 from ..discovery.stages import Cancel, Clock, Progress
 from ..discovery.statistics import MessageStatistics
+from .feed import framing_of
 from .journals import confirm_journal, read_journal
 
 if TYPE_CHECKING:
     from .fleet import Fleet
 
-FRAMING: TypeAdapter[Framing] = TypeAdapter(Framing)
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_]")
-
 
 def known_of(stream: Stream) -> Known:
     """Return what a stream says of its messages; what a protocol's name cannot hold of the stream's is underscored."""
-    framing = DatagramFraming() if stream.framing is None else FRAMING.validate_python(stream.framing)
-    name = _NOT_IN_NAMES.sub("_", stream.name)[:63]
-    return Known(name if not name[0].isdigit() else f"_{name}", framing=framing)
+    name = NOT_IN_NAMES.sub("_", stream.name)[:63]
+    return Known(f"_{name}" if name[0].isdigit() else name, framing=framing_of(stream))
 
 
 def discover_journal(

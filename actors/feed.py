@@ -20,6 +20,11 @@ from .node import Node
 _FRAMING: TypeAdapter[Framing] = TypeAdapter(Framing)
 
 
+def framing_of(stream: Stream) -> Framing:
+    """Return how a stream's messages are cut from byte streams."""
+    return DatagramFraming() if stream.framing is None else _FRAMING.validate_python(stream.framing)
+
+
 class Taker(Protocol):
     """Who takes a stream's messages."""
 
@@ -84,10 +89,9 @@ class StreamFeed:
     def framing(self) -> Framing | None:
         """How the stream's messages are cut from byte streams; None while the stream has no capture yet."""
         try:
-            kept = self._manifest.stream(self._name).framing
+            return framing_of(self._manifest.stream(self._name))
         except NotFoundError:
             return None
-        return DatagramFraming() if kept is None else _FRAMING.validate_python(kept)
 
     @property
     def reports(self) -> list[str]:

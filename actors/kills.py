@@ -41,10 +41,14 @@ _LONGEST = 0.4  # seconds between the first word of a child and its end
 
 
 @dataclass(frozen=True)
-class Kills:
-    """What a campaign came to; ``same_digest`` says whether the journal's digest is that of a single process."""
+class Judged:
+    """
+    What a campaign left in the journal; counts are of messages, ``problems`` of objects that cannot be read.
 
-    killed: int
+    Attributes:
+        same_digest: whether the journal's digest is that of a single process.
+    """
+
     acknowledged: int
     lost: int
     doubled: int
@@ -57,11 +61,11 @@ class Kills:
         return self.same_digest and not (self.lost or self.doubled or self.problems)
 
     def __str__(self) -> str:
-        """Return the one line."""
+        """Return the counts."""
         digest = "the digest of a single process" if self.same_digest else "another digest than a single process"
         return (
-            f"{self.killed} kills: {self.acknowledged} messages acknowledged, {self.lost} lost, "
-            f"{self.doubled} doubled, {self.problems} damaged objects, {digest}"
+            f"{self.acknowledged} messages acknowledged, {self.lost} lost, {self.doubled} doubled, "
+            f"{self.problems} damaged objects, {digest}"
         )
 
 
@@ -72,8 +76,12 @@ def made(number: int) -> MessageBatch:
     return MessageBatch.from_payloads(payloads, flow=(rng.integers(1, 13, 60)).tolist())
 
 
-def run_kills(folder: Path, kills: int, seed: int = 0) -> Kills:
-    """Kill so many processes that ingest into a folder, let one finish, and judge what the folder holds."""
+def run_kills(folder: Path, kills: int, seed: int = 0) -> tuple[int, Judged]:
+    """
+    Kill so many processes that ingest into a folder, and let one finish.
+
+    Return how many were killed before they ended by themselves, and what the folder holds.
+    """
     random, context = Random(seed), multiprocessing.get_context("fork")
     MessageStatistics(SETTINGS).update(made(0))  # compiles the kernels once, here
     acknowledged: set[int] = set()
@@ -89,7 +97,7 @@ def run_kills(folder: Path, kills: int, seed: int = 0) -> Kills:
         sent = max(sent, _listen(ears, child.pid, acknowledged, delay))
         child.join()
         killed += child.exitcode == -signal.SIGKILL
-    return judge(folder, sent, acknowledged, killed)
+    return killed, judge(folder, sent, acknowledged)
 
 
 def _listen(ears: Connection, child: int | None, acknowledged: set[int], delay: float | None) -> int:
@@ -136,7 +144,7 @@ def _feed(folder: Path, mouth: Connection, again: list[int], first: int, finish:
     mouth.close()
 
 
-def judge(folder: Path, sent: int, acknowledged: set[int], kills: int) -> Kills:
+def judge(folder: Path, sent: int, acknowledged: set[int]) -> Judged:
     """Hold what the sender knows of the first ``sent`` batches against the journal in a folder."""
     storage, manifest = Storage(folder), Manifest(open_engine(folder / "catalog.sqlite", durable=True))
     ledger, single = Ledger(), MessageStatistics(SETTINGS)
@@ -151,7 +159,7 @@ def judge(folder: Path, sent: int, acknowledged: set[int], kills: int) -> Kills:
     manifest.close()
     doubled = verdict.doubled + verdict.foreign
     same = found.digest == single.digest()
-    return Kills(kills, verdict.acknowledged, verdict.lost, doubled, len(found.problems), same)
+    return Judged(verdict.acknowledged, verdict.lost, doubled, len(found.problems), same)
 
 
 def main() -> int:
@@ -161,9 +169,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        result = run_kills(Path(folder), arguments.kills, arguments.seed)
-    sys.stdout.write(f"{result}\n")
-    return 0 if result.sound else 1
+        killed, found = run_kills(Path(folder), arguments.kills, arguments.seed)
+    sys.stdout.write(f"{killed} kills: {found}\n")
+    return 0 if found.sound else 1
 
 
 if __name__ == "__main__":

@@ -27,17 +27,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from ..cluster.ray_start import free_port, prepare_environment
+from ..cluster.ray_start import HEALTH_CHECKS, free_port, prepare_environment
 from ..cluster.state import State
-from .kills import LIMITS, STREAM, Kills, judge, made
+from .kills import LIMITS, STREAM, Judged, judge, made
 from .partition.servers import redis
 
 _HOLDERS = 3
 _LONGEST = 0.5  # seconds between sending and killing
-_CHECKS = {  # a raylet that does not answer is given up after three seconds, where Ray's own settings take twenty
-    "health_check_initial_delay_ms": 1000, "health_check_period_ms": 1000, "health_check_timeout_ms": 1000,
-    "health_check_failure_threshold": 3,
-}  # fmt: skip
 _BATCHES = 6  # sent in a round, and as many at most once more
 
 
@@ -54,7 +50,7 @@ class RayKills:
     killed: dict[str, int]
     retries: int
     recovery: dict[str, float]
-    found: Kills
+    found: Judged
 
     def __str__(self) -> str:
         """Return the one line."""
@@ -142,7 +138,7 @@ def run_ray_kills(folder: Path, killed: dict[str, int], seed: int = 0) -> RayKil
             slowest[what] = max(slowest[what], campaign.round(kills[what]))
         retries = campaign.feeder.retries
         fleet.stop()
-    found = judge(folder, campaign.sent, campaign.acknowledged, sum(killed.values()))
+    found = judge(folder, campaign.sent, campaign.acknowledged)
     return RayKills({what: count for what, count in killed.items() if count}, retries, slowest, found)
 
 
@@ -172,7 +168,7 @@ def _cluster(own: str) -> Iterator[Any]:
 
     # Unix socket paths end at 107 bytes, and Ray adds about 80 of its own: the folder lies right under /tmp.
     head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": 80 << 20, "temp_dir": own}
-    cluster = Cluster(initialize_head=True, head_node_args={**head, "_system_config": _CHECKS})
+    cluster = Cluster(initialize_head=True, head_node_args={**head, "_system_config": HEALTH_CHECKS})
     try:
         for _ in range(2):
             _add_raylet(cluster)

@@ -21,7 +21,7 @@ from ray.data import Dataset
 
 from ..cluster.dead_letters import DeadLetter
 from ..cluster.inputs import InputFile, local_copy
-from ..discovery.batch import MessageBatch
+from ..discovery.batch import MessageBatch, arrow_stream
 from ..discovery.capture_set import (
     Asked,
     Block,
@@ -171,7 +171,7 @@ def _read(row: dict[str, Any], asked: Asked, parts: int) -> Iterator[dict[str, A
                         yield _found(part, row["file"], piece, some.to_bytes())
             elif (group := reader.rows(asked.port)) is not None and asked.only in (None, group.name):
                 for block in blocks_of(group.name, row["file"], group.batch):
-                    yield _found(_ROWS, row["file"], block.number, _ipc(block.batch.table))
+                    yield _found(_ROWS, row["file"], block.number, bytes(arrow_stream(block.batch.table)))
             yield _found(_FACTS, row["file"], 0, json.dumps(asdict(reader.facts)).encode())
     except QbitelError as error:
         yield _found(_DEAD, row["file"], 0, str(error).encode())
@@ -206,14 +206,7 @@ def _join(group: pa.Table) -> pa.Table:
 
 def _row(block: Block) -> dict[str, Any]:
     place, table = (block.file << 32) | block.number, block.batch.table
-    return {"place": place, "protocol": block.protocol, "messages": table.num_rows, "body": _ipc(table)}
-
-
-def _ipc(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue())
+    return {"place": place, "protocol": block.protocol, "messages": table.num_rows, "body": bytes(arrow_stream(table))}
 
 
 def _batch(body: bytes) -> MessageBatch:

@@ -18,7 +18,7 @@ from ..cluster.manifest import Stream
 from ..cluster.privacy import StreamPrivacy
 from ..cluster.state import State
 from ..cluster.versions import Versions
-from ..discovery.errors import InputError, QbitelError
+from ..discovery.errors import InputError, NotFoundError, QbitelError
 from ..discovery.orchestrator import DiscoveryResult, Known
 from ..discovery.privacy import HashKey
 from ..discovery.spec import Framing
@@ -26,7 +26,7 @@ from ..discovery.stages import Cancel, Clock, Progress
 from ..discovery.statistics import MessageStatistics
 from .discovery import discover_fleet, discover_journal
 from .erasure import Erased, erase, eraser_here
-from .feed import NodeTaker, StreamFeed, Taker
+from .feed import NodeTaker, StreamFeed, Taker, framing_of
 from .ingest import Ingested, Keyed
 from .journals import read_journal
 from .versions import keep_version
@@ -78,7 +78,10 @@ class Streams:
 
     def framing(self, name: str) -> Framing | None:
         """Return how byte streams are cut into a stream's messages; None where nobody has fed it yet."""
-        return StreamFeed(self.state.manifest, name, self._taker).framing
+        try:
+            return framing_of(self.stream(name))
+        except NotFoundError:
+            return None
 
     def append(self, name: str, known: Known, batch: Keyed) -> Ingested:
         """

@@ -23,6 +23,14 @@ _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
 }
 
+# A node that does not answer is given up after about three seconds, where Ray's own settings take more than twenty.
+HEALTH_CHECKS = {
+    "health_check_initial_delay_ms": 1000,
+    "health_check_period_ms": 1000,
+    "health_check_timeout_ms": 1000,
+    "health_check_failure_threshold": 3,
+}
+
 
 def prepare_environment() -> None:
     """Set the environment that Ray and its workers inherit; what the user has set stays."""

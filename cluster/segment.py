@@ -23,7 +23,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..discovery.batch import MessageBatch
+from ..discovery.batch import MessageBatch, arrow_stream
 from ..discovery.errors import InputError, LimitError
 from ..discovery.settings import DiscoverySettings
 from ..discovery.statistics import MessageStatistics
@@ -153,18 +153,10 @@ def encode_record(record: Record) -> bytes:
             (each.bucket, each.messages, len(part)) for each, part in zip(record.counted, packed, strict=True)
         ]
     header = json.dumps(told).encode()
-    body = b"".join(packed) if packed else _encode_batch(record.batch)
+    body = b"".join(packed) if packed else arrow_stream(_own(record.batch.table))
     sizes = _SIZES.pack(len(header), len(body))
     check = zlib.crc32(body, zlib.crc32(header, zlib.crc32(sizes)))
     return b"".join((sizes, _CHECK.pack(check), header, body))
-
-
-def _encode_batch(batch: MessageBatch) -> bytes | pa.Buffer:
-    sink = pa.BufferOutputStream()
-    table = _own(batch.table)
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return sink.getvalue()
 
 
 def _own(table: pa.Table) -> pa.Table:

@@ -125,6 +125,14 @@ class MessageView:
         return gathered
 
 
+def arrow_stream(table: pa.Table | pa.RecordBatch) -> pa.Buffer:
+    """Return a table as an Arrow stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write(table)
+    return sink.getvalue()
+
+
 class MessageBatch:
     """
     An Arrow table of messages with the columns of ``SCHEMA``; slices, chunks and nulls give the same result.

@@ -119,7 +119,6 @@ class FileReader:
             self.facts = FileFacts(self.name, self.source.sha256, first, told)
             yield packed
 
-
     def rows(self, port: int | None = None) -> ProtocolGroup | None:
         """
         Return the messages of a file whose rows are messages; None where none is of the port.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from .analyst import AnalystLabels
 from .batch import MessageBatch
@@ -14,6 +15,8 @@ from .orchestrator import DiscoveryResult, Known, ProtocolDiscoveryOrchestrator
 from .settings import DiscoverySettings
 from .spec import Carrier, DatagramFraming, Evidence, Framing
 from .stages import Cancel, Clock, Progress
+
+Protocol = TypeVar("Protocol")
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,19 @@ def protocols_in(
     if not by_name:
         raise InputError("no messages", where=", ".join(c.source for c in captures[:4]), hint=_why_none(captures))
     return [_framed(members, framing) for _, members in sorted(by_name.items())]
+
+
+def the_one(protocols: Mapping[str, Protocol]) -> Protocol:
+    """
+    Return the only one of protocols, by what a person is told of each.
+
+    Raises:
+        NotFoundError: there are several.
+    """
+    if len(protocols) > 1:
+        hint = f"name one of: {', '.join(list(protocols)[:12])}"
+        raise NotFoundError(f"the input holds {len(protocols)} protocols", hint=hint)
+    return next(iter(protocols.values()))
 
 
 def _why_none(captures: Sequence[Capture]) -> str:

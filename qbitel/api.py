@@ -13,10 +13,10 @@ import numpy as np
 
 from .discovery.analyst import AnalystLabels, MessageLabel
 from .discovery.batch import MessageBatch
-from .discovery.captured import CapturedProtocol, DiscoveredProtocol, discover_captures, protocols_in
+from .discovery.captured import CapturedProtocol, DiscoveredProtocol, discover_captures, protocols_in, the_one
 from .discovery.captures import Capture, read_capture
 from .discovery.captures.grouping import Grouping
-from .discovery.errors import InputError, NotFoundError
+from .discovery.errors import InputError
 from .discovery.orchestrator import Known, ProtocolDiscoveryOrchestrator
 from .discovery.settings import DiscoverySettings
 from .discovery.spec import ProtocolSpec
@@ -48,7 +48,7 @@ def discover(
         source = read_capture(Path(source))
     orchestrator = ProtocolDiscoveryOrchestrator(settings, labels=AnalystLabels.of(labels))
     if isinstance(source, Capture):
-        chosen = the_one(protocols_in([source], protocol))
+        chosen = _only(protocols_in([source], protocol))
         return orchestrator.discover(chosen.batches, known=chosen.known).spec
     batch = source if isinstance(source, MessageBatch) else MessageBatch.from_payloads(source)
     if not len(batch):
@@ -56,17 +56,8 @@ def discover(
     return orchestrator.discover(batch, known=Known(protocol or "protocol")).spec
 
 
-def the_one(protocols: Sequence[CapturedProtocol]) -> CapturedProtocol:
-    """
-    Return the only protocol.
-
-    Raises:
-        NotFoundError: there are several.
-    """
-    if len(protocols) > 1:
-        names = ", ".join(f"{p.known.protocol} ({len(p.messages)})" for p in protocols[:12])
-        raise NotFoundError(f"the input holds {len(protocols)} protocols", hint=f"name one of: {names}")
-    return protocols[0]
+def _only(protocols: Sequence[CapturedProtocol]) -> CapturedProtocol:
+    return the_one({f"{p.known.protocol} ({len(p.messages)})": p for p in protocols})
 
 
 @dataclass(frozen=True)
@@ -165,7 +156,7 @@ def load_messages(source: str | PathLike[str], spec: ProtocolSpec) -> tuple[Mess
     if not names:
         return MessageBatch.from_payloads([]), (*capture.warnings, f"{source}: there are no messages in it")
     only = spec.protocol if spec.protocol in names else None
-    chosen = the_one(protocols_in([capture], only, spec.framing))
+    chosen = _only(protocols_in([capture], only, spec.framing))
     warnings = list(capture.warnings)
     # Rows of a table say nothing of their protocol; a port does.
     if only is None and chosen.known.carrier is not None:
@@ -190,7 +181,7 @@ def digest_of(
     """
     settings = settings or DiscoverySettings()
     capture = read_capture(Path(source), port=port)
-    chosen = the_one(protocols_in([capture], protocol))
+    chosen = _only(protocols_in([capture], protocol))
     ((capture_hash, batch),) = chosen.batches.items()
     if shuffle is not None:
         batch = batch.take(np.random.default_rng(shuffle).permutation(len(batch)).astype(np.int64))

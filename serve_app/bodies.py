@@ -11,7 +11,7 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from ..cluster.settings import ServiceSettings
-from ..discovery.batch import MessageBatch
+from ..discovery.batch import MessageBatch, arrow_stream
 from ..discovery.captures import CaptureLimits
 from ..discovery.captures.source import Source
 from ..discovery.captures.tables import read_table
@@ -114,10 +114,7 @@ def check_count(count: int, limit: int) -> None:
 
 def arrow_bytes(table: pa.Table) -> bytes:
     """Return a table as an Arrow stream."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue())
+    return bytes(arrow_stream(table))
 
 
 def request_body(model: type[BaseModel], *others: tuple[str, str]) -> dict[str, Any]:

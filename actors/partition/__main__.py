@@ -49,7 +49,7 @@ def main() -> int:
         return 2
     missed = [] if arguments.defaults else late(found)
     sys.stdout.write(f"{found}{'; too late: ' + ', '.join(missed) if missed else ''}\n")
-    return 0 if found.sound and found.fenced and not missed else 1
+    return 0 if found.found.sound and found.fenced and not missed else 1
 
 
 if __name__ == "__main__":

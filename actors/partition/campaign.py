@@ -12,7 +12,7 @@ from typing import Any
 
 from ...cluster.ledger_file import LedgerFile
 from ...discovery.statistics import MessageStatistics
-from ..kills import SETTINGS
+from ..kills import SETTINGS, Judged
 from .hosts import kill
 from .machines import HEAD, NODES, STORE, Kept, Machines
 from .sender import LEDGER, SHARDS, STOP, STREAM, made
@@ -44,34 +44,20 @@ class Fault:
 
 @dataclass(frozen=True)
 class Partitions:
-    """What a campaign came to; counts are of messages, ``problems`` of objects that cannot be read."""
+    """What a campaign came to, and what it left in the journal."""
 
     faults: tuple[Fault, ...]
-    acknowledged: int
-    lost: int
-    doubled: int
-    problems: int
-    same_digest: bool
+    found: Judged
 
     @property
     def fenced(self) -> int:
         """Segments that a former holder wrote and could not register."""
         return sum(fault.fenced for fault in self.faults)
 
-    @property
-    def sound(self) -> bool:
-        """Whether nothing is lost, doubled or damaged."""
-        return self.same_digest and not (self.lost or self.doubled or self.problems)
-
     def __str__(self) -> str:
         """Return the one line."""
-        digest = "the digest of a single process" if self.same_digest else "another digest than a single process"
         times = ", ".join(f"{fault.name} {fault.recovery_s:.1f} s" for fault in self.faults)
-        return (
-            f"{len(self.faults)} faults, recovered: {times}; {self.acknowledged} messages acknowledged, "
-            f"{self.lost} lost, {self.doubled} doubled, {self.problems} damaged objects, "
-            f"{self.fenced} fenced writes, {digest}"
-        )
+        return f"{len(self.faults)} faults, recovered: {times}; {self.fenced} fenced writes, {self.found}"
 
 
 @dataclass
@@ -115,10 +101,10 @@ class Campaign:
         expected = MessageStatistics(SETTINGS)
         for key in sorted(key for host in NODES for key in self._account(host)):
             expected.update(made(key))
-        return Partitions(
-            tuple(faults), verdict["acknowledged"], verdict["lost"], verdict["doubled"] + verdict["foreign"],
-            len(verdict["problems"]), verdict["digest"] == expected.digest(),
-        )  # fmt: skip
+        doubled, problems = verdict["doubled"] + verdict["foreign"], len(verdict["problems"])
+        same = verdict["digest"] == expected.digest()
+        found = Judged(verdict["acknowledged"], verdict["lost"], doubled, problems, same)
+        return Partitions(tuple(faults), found)
 
     @property
     def _faults(self) -> dict[str, Callable[[], tuple[str, ...]]]:

@@ -13,16 +13,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...cluster.ray_start import HEALTH_CHECKS
 from ...discovery.errors import InputError
 from .hosts import Hosts, hosts
 from .servers import BUCKET, object_store, postgres, redis, wait_for
 
 HEAD, NODES, STORE = "head", ("a", "b"), "store"
-# A node that does not answer is given up after about three seconds, where Ray's own settings take more than twenty.
-TUNED = {
-    "RAY_health_check_initial_delay_ms": "1000", "RAY_health_check_period_ms": "1000",
-    "RAY_health_check_timeout_ms": "1000", "RAY_health_check_failure_threshold": "3",
-}  # fmt: skip
+TUNED = {f"RAY_{name}": str(value) for name, value in HEALTH_CHECKS.items()}
 _RAY = {
     "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0",
     "NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1",

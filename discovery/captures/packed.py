@@ -11,7 +11,7 @@ import pyarrow as pa
 from numba import njit
 from numpy.typing import NDArray
 
-from ..batch import IN_STREAM, PART_BITS, MessageBatch
+from ..batch import IN_STREAM, PART_BITS, MessageBatch, arrow_stream
 from ..errors import InputError
 from .headers import IGNORED, PACKET, Packets
 from .packets import PacketIndex
@@ -94,11 +94,7 @@ class Packed:
             "packets": pa.array([self.packets.tobytes()], pa.large_binary()),
             **{name: pa.array([getattr(self, name).tobytes()], pa.large_binary()) for name in _COLUMNS},
         }
-        batch = pa.record_batch(columns)
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, batch.schema) as writer:
-            writer.write_batch(batch)
-        return bytes(sink.getvalue())
+        return bytes(arrow_stream(pa.record_batch(columns)))
 
     @classmethod
     def from_bytes(cls, text: bytes) -> Packed:

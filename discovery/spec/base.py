@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, Pla
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
 QUANTUM = 1 << 16
+NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_]")
 
 
 class Model(BaseModel):

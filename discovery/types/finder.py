@@ -12,6 +12,7 @@ from ..batch import MessageView
 from ..sample import Sample
 from ..settings import DiscoverySettings
 from ..spec import Guard, KeyField, TextGuard, ValueGuard
+from ..spec.base import NOT_IN_NAMES
 from .clusters import find_division
 from .columns import Columns
 from .conversations import Conversations
@@ -25,7 +26,6 @@ TEXT = TextGuard(bytes=16)
 MIN_TEXT = 8  # messages of text, to be divided by words
 MIN_TEXT_SHARE = 0.1
 MAX_TEXT_SHARE = 0.9
-NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_]")
 NOT_IN_LABELS = re.compile(r"[^ -~]")
 MAX_STEM = 40
 

@@ -29,7 +29,7 @@ def apply_names(model: TypeModel, named: Named, sample: Sample) -> TypeModel:
     model = _keyed(model, named, sample)
     types = list(_parted(model, named, sample))
     types = _joined(types, named)
-    changed = TypeModel(_renamed(types, [_names_in(types, index, named) for index in range(len(types))]), model.key)
+    changed = TypeModel(_renamed(types, _names(types, named)), model.key)
     kept = {claim: evidence for claim, evidence in model.evidence.items() if not claim.startswith("type:")}
     return replace(changed, evidence={**kept, **gather_types(changed, sample)})
 
@@ -83,10 +83,13 @@ def _assigned(types: Sequence[ProposedType], named: Named) -> list[int]:
     return found
 
 
-def _names_in(types: Sequence[ProposedType], index: int, named: Named) -> list[str]:
-    """Return the names of the labelled messages of a type, each once, in their order."""
-    at = _assigned(types, named)
-    return list(dict.fromkeys(name for (_, name), kind in zip(named, at, strict=True) if kind == index))
+def _names(types: Sequence[ProposedType], named: Named) -> list[list[str]]:
+    """Return by type the names of its labelled messages, each once, in their order."""
+    names: list[dict[str, None]] = [{} for _ in types]
+    for (_, name), kind in zip(named, _assigned(types, named), strict=True):
+        if kind >= 0:
+            names[kind][name] = None
+    return [list(mine) for mine in names]
 
 
 def _parted(model: TypeModel, named: Named, sample: Sample) -> Iterator[ProposedType]:
@@ -124,9 +127,8 @@ def _tells(mine: Named, offset: int) -> bool:
 
 def _joined(types: list[ProposedType], named: Named) -> list[ProposedType]:
     """Return the types, those of one name joined where guards can say so."""
-    names = [_names_in(types, index, named) for index in range(len(types))]
     kept: list[tuple[ProposedType, list[str]]] = []
-    for proposed, mine in zip(types, names, strict=True):
+    for proposed, mine in zip(types, _names(types, named), strict=True):
         for place, (other, theirs) in enumerate(kept):
             both = _union(other, proposed) if mine and mine == theirs else None
             if both is not None:

@@ -65,8 +65,7 @@ def label_command(
         found = relabel(stored, labels, progress)
     if found.result.spec.partial:
         raise InputError("; ".join(found.result.spec.partial), hint="the labels were not kept")
-    inside = folder / "spec.json" == stored.folder / "spec.json"
-    write_results(folder.parent if inside else folder, [(found.result, found.messages)], beside=True)
+    write_results(stored.folder.parent, [(found.result, found.messages)], beside=True)
     stored.keep_labels(labels)
     out.print(f"{len(labels.labels)} labelled messages, version {found.result.spec.version}", highlight=False)
     for change in found.result.changes:
