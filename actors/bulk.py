@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from ..cluster.dead_letters import DeadLetter
 from ..cluster.inputs import InputFile, list_inputs
+from ..discovery.analyst import AnalystLabels
 from ..discovery.capture_set import Asked
 from ..discovery.captured import DiscoveredProtocol, the_one
 from ..discovery.errors import InputError, QbitelError
@@ -66,17 +67,21 @@ class Bulk:
 
 def discover_set(
     source: str, asked: Asked, report: Report, on: str | None, settings: DiscoverySettings, progress: Progress,
-    clock: Clock,
+    clock: Clock, labels: Mapping[str, AnalystLabels] | None = None,
 ) -> list[DiscoveredProtocol]:  # fmt: skip
     """
     Find the specification of every protocol of a file, or of all files below a folder or prefix, by name.
 
     Args:
         report: takes what becomes of the files. on: the Ray that reads, as of ``read_set``.
+        labels: what an analyst said of messages, by protocol.
 
     Raises:
         InputError: nothing can be read, or no such Ray. NotFoundError: there is no protocol of the name asked for.
     """
-    orchestrator = ProtocolDiscoveryOrchestrator(settings)
+    told = labels or {}
     with read_set(list_inputs(source), asked, report, on) as read:
-        return [read.discover(name, orchestrator, progress, clock) for name in sorted(read.known)]
+        return [
+            read.discover(name, ProtocolDiscoveryOrchestrator(settings, labels=told.get(name)), progress, clock)
+            for name in sorted(read.known)
+        ]

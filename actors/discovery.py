@@ -6,13 +6,14 @@ What is proposed and what it is confirmed on are the same messages: those up to 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..cluster.buckets import ALL_TIME, Span
 from ..cluster.manifest import Stream
 from ..cluster.privacy import StreamPrivacy
 from ..cluster.state import State
+from ..discovery.analyst import AnalystLabels
 from ..discovery.confirmation import Confirmation, Confirmer
 from ..discovery.errors import InputError
 from ..discovery.orchestrator import Confirm, DiscoveryResult, Known, ProtocolDiscoveryOrchestrator
@@ -35,57 +36,81 @@ def known_of(stream: Stream) -> Known:
     return Known(f"_{name}" if name[0].isdigit() else name, framing=framing_of(stream))
 
 
+@dataclass(frozen=True)
+class Watch:
+    """Who is told how far a discovery is, who may stop it, and what times its stages."""
+
+    progress: Progress | None = None
+    cancel: Cancel | None = None
+    clock: Clock | None = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """
+    What is wanted of a stream.
+
+    Attributes:
+        span: the window: only messages of this part of the event time are read.
+        key: the tenant's, where values are hashed. labels: what an analyst said of messages.
+    """
+
+    span: Span = ALL_TIME
+    key: HashKey | None = None
+    labels: AnalystLabels | None = None
+
+
+WHOLE, UNWATCHED = Wanted(), Watch()
+
+
 def discover_journal(
-    state: State, stream: Stream, progress: Progress | None = None, clock: Clock | None = None,
-    key: HashKey | None = None, span: Span = ALL_TIME, cancel: Cancel | None = None,
-) -> DiscoveryResult:  # fmt: skip
+    state: State, stream: Stream, wanted: Wanted = WHOLE, watch: Watch = UNWATCHED
+) -> DiscoveryResult:
     """
     Find the specification of a stream in this process, from its journal; nobody who feeds it is disturbed.
-
-    Args:
-        span: the window: only messages of this part of the event time are read.
 
     Raises:
         InputError: the stream holds no messages, some were erased meanwhile, its values are hashed and there is no
             key, or an object is missing or damaged.
     """
-    statistics, positions = read_journal(state, stream, span)
+    statistics, positions = read_journal(state, stream, wanted.span)
 
     def confirm(spec: ProtocolSpec) -> Confirmation:
-        return confirm_journal(state, stream, positions, Confirmer(spec, statistics.settings), span)
+        return confirm_journal(state, stream, positions, Confirmer(spec, statistics.settings), wanted.span)
 
-    return _concluded(state, stream, statistics, confirm, progress, clock, key, cancel)
+    return _concluded(state, stream, statistics, confirm, wanted, watch)
 
 
 def discover_fleet(
-    fleet: Fleet, stream: Stream, progress: Progress | None = None, clock: Clock | None = None,
-    key: HashKey | None = None, span: Span = ALL_TIME, cancel: Cancel | None = None,
-) -> DiscoveryResult:  # fmt: skip
+    fleet: Fleet, stream: Stream, wanted: Wanted = WHOLE, watch: Watch = UNWATCHED
+) -> DiscoveryResult:
     """
     Find the specification of a stream by the holders of its shards.
 
     Raises:
         InputError: the stream holds no messages, a shard is with nobody, or an object is missing or damaged.
     """
-    statistics, positions = fleet.statistics(stream, span)
+    statistics, positions = fleet.statistics(stream, wanted.span)
 
     def confirm(spec: ProtocolSpec) -> Confirmation:
-        return fleet.confirm(stream, spec, positions, span)
+        return fleet.confirm(stream, spec, positions, wanted.span)
 
-    return _concluded(fleet.state, stream, statistics, confirm, progress, clock, key, cancel)
+    return _concluded(fleet.state, stream, statistics, confirm, wanted, watch)
 
 
 def _concluded(
-    state: State, stream: Stream, statistics: MessageStatistics, confirm: Confirm, progress: Progress | None,
-    clock: Clock | None, key: HashKey | None, cancel: Cancel | None,
-) -> DiscoveryResult:  # fmt: skip
+    state: State, stream: Stream, statistics: MessageStatistics, confirm: Confirm, wanted: Wanted, watch: Watch
+) -> DiscoveryResult:
     if statistics.empty:
         raise InputError("no messages in it, or none in this window", where=stream.name, hint="qbitel ingest adds some")
     kept = StreamPrivacy.of(stream.privacy)
-    orchestrator = ProtocolDiscoveryOrchestrator(DiscoverySettings.model_validate(stream.settings), kept.shown(key))
+    settings = DiscoverySettings.model_validate(stream.settings)
+    orchestrator = ProtocolDiscoveryOrchestrator(settings, kept.shown(wanted.key), wanted.labels)
     if kept.statistics_only:
         confirm = _by_sample(statistics)
-    result = orchestrator.conclude(known_of(stream), statistics, confirm, progress=progress, cancel=cancel, clock=clock)
+    result = orchestrator.conclude(
+        known_of(stream), statistics, confirm, progress=watch.progress, cancel=watch.cancel, clock=watch.clock
+    )
     if state.manifest.stream(stream.name).erasures != stream.erasures:
         raise InputError("messages were erased while it was read", where=stream.name, hint="try again")
     return result if not kept.statistics_only else _unconfirmed(result)

@@ -10,7 +10,6 @@ import logging
 import sys
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..cluster.buckets import ALL_TIME, Span
@@ -18,13 +17,13 @@ from ..cluster.manifest import Stream
 from ..cluster.privacy import StreamPrivacy
 from ..cluster.state import State
 from ..cluster.versions import Versions
+from ..discovery.analyst import AnalystLabels
 from ..discovery.errors import InputError, NotFoundError, QbitelError
 from ..discovery.orchestrator import DiscoveryResult, Known
 from ..discovery.privacy import HashKey
 from ..discovery.spec import Framing
-from ..discovery.stages import Cancel, Clock, Progress
 from ..discovery.statistics import MessageStatistics
-from .discovery import discover_fleet, discover_journal
+from .discovery import UNWATCHED, Wanted, Watch, discover_fleet, discover_journal
 from .erasure import Erased, erase, eraser_here
 from .feed import NodeTaker, StreamFeed, Taker, framing_of
 from .ingest import Ingested, Keyed
@@ -39,15 +38,6 @@ logger = logging.getLogger("qbitel.streams")
 
 MOST_OPEN = 8
 """Streams that are open at a time; the least recently fed is closed for the next."""
-
-
-@dataclass(frozen=True)
-class Watch:
-    """Who is told how far a discovery is, who may stop it, and what times its stages."""
-
-    progress: Progress | None = None
-    cancel: Cancel | None = None
-    clock: Clock | None = None
 
 
 class Streams:
@@ -137,20 +127,25 @@ class Streams:
         return window_of(self.state, self.stream(name), text)
 
     def discover(
-        self, name: str, window: str = "all", watch: Watch | None = None, key: HashKey | None = None
-    ) -> DiscoveryResult:
+        self, name: str, window: str = "all", watch: Watch = UNWATCHED, key: HashKey | None = None,
+        labels: AnalystLabels | None = None,
+    ) -> DiscoveryResult:  # fmt: skip
         """
         Find the specification of a window of a stream, and keep it as a version with what has changed.
+
+        Args:
+            key: the tenant's, where values are hashed. labels: what an analyst said of messages.
 
         Raises:
             NotFoundError: there is no such stream. InputError: as ``discover_journal`` and ``window_of``.
         """
-        stream, fleet, seen = self.stream(name), self._fleet(), watch or Watch()
+        stream, fleet = self.stream(name), self._fleet()
         span = window_of(self.state, stream, window)
+        wanted = Wanted(span, key, labels)
         if fleet:
-            found = discover_fleet(fleet, stream, seen.progress, seen.clock, key, span, seen.cancel)
+            found = discover_fleet(fleet, stream, wanted, watch)
         else:
-            found = discover_journal(self.state, stream, seen.progress, seen.clock, key, span, seen.cancel)
+            found = discover_journal(self.state, stream, wanted, watch)
         return keep_version(self.state, stream, span, found, lambda earlier: self.statistics(name, earlier))[0]
 
     def erase(self, name: str, span: Span) -> Erased:

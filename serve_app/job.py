@@ -9,7 +9,8 @@ from dataclasses import replace
 from time import monotonic, perf_counter
 from typing import Any
 
-from ..actors.streams import Streams, Watch
+from ..actors.discovery import Watch
+from ..actors.streams import Streams
 from ..cluster.catalog import CANCELLED, DONE, FAILED, PARTIAL, Catalog, Job
 from ..cluster.privacy import read_hash_key
 from ..cluster.settings import ServiceSettings

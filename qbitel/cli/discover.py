@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -11,6 +12,7 @@ import click
 import numpy as np
 
 from ..api import Discovered, discover_all
+from ..discovery.analyst import AnalystLabels
 from ..discovery.batch import MessageBatch
 from ..discovery.capture_set import Asked
 from ..discovery.captured import DiscoveredProtocol
@@ -69,16 +71,18 @@ def discover_command(
     """
     _check_source(captures, stream, state)
     as_set = _is_set(captures, on, alone=not (extend or form or group))
+    labels = labels_in(folder)
     dead: list[str] = []
     with stage_progress("discovering") as progress:
         if stream and state:
-            found = _in_stream(stream, state, address, hash_key, progress, window)
+            found = _in_stream(stream, state, address, hash_key, progress, window, labels)
         elif as_set:
-            found = _in_set(captures[0], Asked(port, protocol), DiscoverySettings(seed=seed), on, progress, dead)
+            asked, settings = Asked(port, protocol), DiscoverySettings(seed=seed)
+            found = _in_set(captures[0], asked, settings, on, progress, dead, labels)
         else:
             found = discover_all(
                 captures, only=protocol, port=port, form=form, group=group, progress=progress,
-                settings=DiscoverySettings(seed=seed), extend=folder if extend else None, labels=labels_in(folder),
+                settings=DiscoverySettings(seed=seed), extend=folder if extend else None, labels=labels,
             )  # fmt: skip
     write_results(folder, [(f.result, f.messages) for f in found.protocols], found.warnings, beside=extend)
     _tell(found, folder, as_json)
@@ -110,11 +114,12 @@ def _check_source(captures: tuple[str, ...], stream: str | None, state: str | No
 
 @needs_extra("cluster")
 def _in_stream(
-    stream: str, state: str, address: str | None, key: Path | None, progress: Progress, window: str
-) -> Discovered:
+    stream: str, state: str, address: str | None, key: Path | None, progress: Progress, window: str,
+    labels: Mapping[str, AnalystLabels],
+) -> Discovered:  # fmt: skip
     from .shards import discover_stream
 
-    result = discover_stream(stream, state, address, progress, key, window)
+    result = discover_stream(stream, state, address, progress, key, window, labels)
     sample = result.statistics.sample()
     examples = MessageBatch.from_view(sample.view.take(np.array(result.privacy.examples(sample), np.int64)))
     return Discovered((DiscoveredProtocol(result, examples),), ())
@@ -129,14 +134,15 @@ def _is_set(captures: tuple[str, ...], on: str | None, *, alone: bool) -> bool:
 
 @needs_extra("cluster")
 def _in_set(
-    source: str, asked: Asked, settings: DiscoverySettings, on: str | None, progress: Progress, dead: list[str]
-) -> Discovered:
+    source: str, asked: Asked, settings: DiscoverySettings, on: str | None, progress: Progress, dead: list[str],
+    labels: Mapping[str, AnalystLabels],
+) -> Discovered:  # fmt: skip
     from ..actors.bulk import discover_set
     from ..actors.reading import Report
 
     report = Report()
     try:
-        found = discover_set(source, asked, report, on, settings, progress, perf_counter)
+        found = discover_set(source, asked, report, on, settings, progress, perf_counter, labels)
     finally:
         dead += [letter.reason for letter in report.dead]
     return Discovered(tuple(found), tuple(report.warnings))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -23,24 +23,32 @@ if TYPE_CHECKING:
     from ..actors.fleet import Fleet
     from ..cluster.manifest import Manifest, Stream
     from ..cluster.verify import Verification
+    from ..discovery.analyst import AnalystLabels
     from ..discovery.orchestrator import DiscoveryResult
     from ..discovery.stages import Progress
 
 
 def discover_stream(
-    name: str, state: str, address: str | None, progress: Progress, key_file: Path | None, window: str
-) -> DiscoveryResult:
+    name: str, state: str, address: str | None, progress: Progress, key_file: Path | None, window: str,
+    labels: Mapping[str, AnalystLabels],
+) -> DiscoveryResult:  # fmt: skip
     """
     Return the specification of a window of a stream, which is kept as a version.
 
     It is read from the journal here, or by the actors of a Ray cluster.
+
+    Args:
+        labels: what an analyst said of messages, by protocol.
     """
-    from ..actors.streams import Streams, Watch
+    from ..actors.discovery import Watch, known_of
+    from ..actors.streams import Streams
     from ..cluster.privacy import read_hash_key
 
     key, watch = read_hash_key(key_file), Watch(progress, clock=perf_counter)
     with nullcontext() if address is None else open_fleet(state, address):
-        return Streams(open_state(state), owner_here()).discover(name, window, watch, key)
+        streams = Streams(open_state(state), owner_here())
+        protocol = known_of(streams.stream(name)).protocol
+        return streams.discover(name, window, watch, key, labels.get(protocol))
 
 
 @click.group("shards")

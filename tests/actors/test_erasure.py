@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qbitel.actors.discovery import discover_journal
+from qbitel.actors.discovery import Watch, discover_journal
 from qbitel.actors.effects import Removed
 from qbitel.actors.erasure import Erased, erase, eraser_here, outdated
 from qbitel.actors.limits import ShardLimits
@@ -236,7 +236,7 @@ def test_discovery_of_what_is_erased_meanwhile_is_refused(state: State) -> None:
             erased(state, stream, Span(end=5))
 
     with pytest.raises(InputError, match="erased while it was read"):
-        discover_journal(state, stream, progress=meanwhile)
+        discover_journal(state, stream, watch=Watch(meanwhile))
 
 
 def test_entries_say_when_their_messages_were_sent(state: State) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -36,6 +38,25 @@ def test_a_label_holds_is_kept_and_can_be_taken_back(run: Run, plant_file: Path,
     assert "first" in run("show", folder).stdout
     run("label", folder, plant_file, "--row", "0", "--forget")
     assert structure(folder) == before
+
+
+@pytest.mark.parametrize("kind", ["set", "stream"])
+def test_a_label_holds_in_what_is_read_of_a_folder_of_captures_and_of_a_stream(
+    run: Run, plant_file: Path, tmp_path: Path, kind: str
+) -> None:
+    """However the messages come, what was said of the result folder names their types."""
+    folder, state = tmp_path / "found", tmp_path / "state"
+    source: tuple[str | Path, ...] = (tmp_path / "captures",)
+    if kind == "set":
+        (tmp_path / "captures").mkdir()
+        shutil.copy(plant_file, tmp_path / "captures")
+    else:
+        source = ("--stream", "plant", "--state", state)
+        run("ingest", plant_file, *source, "--shards", "1")
+    run("discover", *source, "--out", folder)
+    run("label", folder, plant_file, "--row", "0", "--type", "first")
+    run("discover", *source, "--out", folder)
+    assert "first" in run("show", folder).stdout
 
 
 def test_what_cannot_be_said_is_refused_and_changes_nothing(run: Run, plant_file: Path, tmp_path: Path) -> None:
