@@ -34,6 +34,50 @@ from .ingest import Keyed, cut
 _NOTHING = Packed.concatenate([])
 
 
+NOTED = 1024  # steps an object
+
+
+class _Steps:
+    """The steps of a follower, in objects of ``NOTED``, so that noting one costs the same after months."""
+
+    def __init__(self, storage: Storage, folder: str) -> None:
+        self._storage, self._folder = storage, folder
+        self._last: list[tuple[int, int]] = []
+        self.count = 0
+
+    def read(self) -> list[tuple[int, int]]:
+        """
+        Return the steps that were noted: how many packets, and what was done then.
+
+        Raises:
+            InputError: an object is damaged.
+        """
+        noted: list[tuple[int, int]] = []
+        while len(noted) % NOTED == 0:
+            path = self._path(len(noted))
+            try:
+                self._last = [(int(count), int(step)) for count, step in json.loads(self._storage.read(path))]
+            except NotFoundError:
+                break
+            except (ValueError, TypeError) as error:
+                raise InputError("not a list of steps", where=self._storage.place(path)) from error
+            noted += self._last
+        self.count = len(noted)
+        return noted
+
+    def note(self, count: int, step: Step) -> int:
+        """Note a step, and return its number."""
+        if self.count % NOTED == 0:
+            self._last = []
+        self._last.append((count, int(step)))
+        self._storage.write(self._path(self.count), json.dumps(self._last).encode())
+        self.count += 1
+        return self.count - 1
+
+    def _path(self, number: int) -> str:
+        return f"{self._folder}/{number // NOTED:08d}.json"
+
+
 @dataclass
 class _File:
     """A file that is followed: its place, and how far it was walked; ``id`` is a SHA-256 up to its first packet."""
@@ -60,12 +104,11 @@ class FollowedFiles:
         self, source: str, asked: Asked, storage: Storage, stream: str, stop: Event, *,
         poll_s: float = 0.25, idle_s: float = 2.0,
     ) -> None:  # fmt: skip
-        self._source, self._asked, self._storage, self._stop = source, asked, storage, stop
+        self._source, self._asked, self._stop = source, asked, stop
         self._poll, self._idle = poll_s, idle_s
-        self._path = f"live/{stream}/{sha256(source.encode()).hexdigest()[:16]}.json"
+        self._steps = _Steps(storage, f"live/{stream}/{sha256(source.encode()).hexdigest()[:16]}")
         self._edge = LiveEdge(asked)
         self._files: list[_File] = []
-        self._steps: list[tuple[int, int]] = []
         self.warnings: list[str] = []
         self.dropped = 0
 
@@ -81,7 +124,7 @@ class FollowedFiles:
         Raises:
             InputError: a file is no pcap or pcapng, or not the one that was followed before.
         """
-        for number, (count, step) in enumerate(self._noted()):
+        for number, (count, step) in enumerate(self._steps.read()):
             read = self._read(count) if count else (_NOTHING, 0)
             if read is None or read[1] != count:
                 raise InputError("it does not hold what it held when it was followed before", where=self._source)
@@ -102,20 +145,9 @@ class FollowedFiles:
         if not paused:
             yield from self._step(None, Step.PAUSE)
 
-    def _noted(self) -> list[tuple[int, int]]:
-        try:
-            self._steps = [(int(count), int(step)) for count, step in json.loads(self._storage.read(self._path))]
-        except NotFoundError:
-            return []
-        except (ValueError, TypeError) as error:
-            raise InputError("not a list of steps", where=self._storage.place(self._path)) from error
-        return list(self._steps)
-
     def _step(self, read: tuple[Packed, int] | None, step: Step) -> Iterator[Keyed | None]:
         packed, count = read or (_NOTHING, 0)
-        self._steps.append((count, int(step)))
-        self._storage.write(self._path, json.dumps(self._steps).encode())
-        yield from self._take(packed, step, len(self._steps) - 1)
+        yield from self._take(packed, step, self._steps.note(count, step))
         yield None
 
     def _take(self, packed: Packed, step: Step, number: int) -> Iterator[Keyed]:

@@ -40,8 +40,12 @@ def received(state: State, source: str) -> tuple[StreamFeed, int]:
     return feed, followed.dropped
 
 
-def test_growing_capture_is_added_once_over_restarts(state: State, example_captures: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("noted", [2, 1024])
+def test_growing_capture_is_added_once_over_restarts(
+    state: State, example_captures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noted: int
+) -> None:
     """Packets that are written, also in part, while a follower runs or while none does, are added once each."""
+    monkeypatch.setattr("qbitel.actors.followed.NOTED", noted)  # steps an object
     data = (example_captures / "modbus.pcap").read_bytes()
     grown, added = tmp_path / "grown", 0
     grown.mkdir()
@@ -65,6 +69,7 @@ def test_growing_capture_is_added_once_over_restarts(state: State, example_captu
         added += feed.done.messages
         assert (feed.done.refused, followed.warnings) == ([], [])
     assert added == 960
+    assert len(state.storage.names("live/live/" + state.storage.names("live/live")[0])) == (3 if noted == 2 else 1)
 
 
 def test_lines_are_messages_and_others_are_counted(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
