@@ -96,6 +96,7 @@ figures: warm
 	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.framing --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/framing.md
 	$(BIN)/python -m benchmarks.service > $(FIGURES)/service.md
 	$(BIN)/python -m benchmarks.message_statistics > $(FIGURES)/statistics.md
+	$(BIN)/python -m benchmarks.ingest --plot $(FIGURES)/ingest.svg > $(FIGURES)/ingest.md
 	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.grammar --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/grammar.md
 	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.semantics --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/semantics.md
 	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.dissectors --messages 100 --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/dissectors.md

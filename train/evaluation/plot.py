@@ -10,15 +10,16 @@ WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 640, 420, 70, 50, 30
 Point = tuple[int, float]
 
 
-def growth_plot(points: Sequence[Point]) -> str:
+def growth_plot(points: Sequence[Point], *, linear: bool = False) -> str:
     """
-    Return an SVG of the measured points and of c n log2(n) through the first of them.
+    Return an SVG of the measured points and of c n log2(n), or c n, through the first of them.
 
     Args:
         points: (messages, seconds), messages ascending and above 1.
     """
     first, seconds = points[0]
-    bound = [(n, seconds * n * math.log2(n) / (first * math.log2(first))) for n, _ in points]
+    bound = [(n, seconds * n / first * (1.0 if linear else math.log2(n) / math.log2(first))) for n, _ in points]
+    grows = "c n" if linear else "c n log n"
     low_y, high_y = (f(s for _, s in [*points, *bound]) for f in (min, max))
     axes = _Axes(
         math.log10(points[0][0]),
@@ -35,7 +36,7 @@ def growth_plot(points: Sequence[Point]) -> str:
         f'<polyline points="{axes.path(points)}" fill="none" stroke="#1f5fa8" stroke-width="2"/>',
         *(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="#1f5fa8"/>' for x, y in map(axes.place, points)),
         f'<text x="{LEFT + 12}" y="{TOP + 16}" fill="#1f5fa8">measured</text>',
-        f'<text x="{LEFT + 12}" y="{TOP + 34}" fill="#777">c n log n through the first point</text>',
+        f'<text x="{LEFT + 12}" y="{TOP + 34}" fill="#777">{grows} through the first point</text>',
         f'<text x="{WIDTH / 2}" y="{HEIGHT - 10}" text-anchor="middle">messages</text>',
         f'<text x="16" y="{HEIGHT / 2}" text-anchor="middle" transform="rotate(-90 16 {HEIGHT / 2})">seconds</text>',
         "</svg>",
