@@ -24,7 +24,7 @@ Times = namedtuple("Times", "field bias")
 Until = namedtuple("Until", "bytes")
 Leaf = namedtuple("Leaf", "path start length semantic value")
 
-MAX_DEPTH, MAX_LEAVES = 32, 65536
+MAX_DEPTH, MAX_LEAVES = 128, 65536
 CLASSES = {
     "space": b" \t",
     "digit": b"0123456789",

@@ -1,6 +1,6 @@
 -- The reader of the tables above. Everything works on the message as a Lua string `m` (bytes 1..#m); offsets in the
 -- tables and in errors count from 0. It mirrors the engine's own parser: the same widths, limits and errors.
-local MAX_DEPTH, MAX_LEAVES = 32, 65536
+local MAX_DEPTH, MAX_LEAVES = 128, 65536
 
 local CLASSES = {
   space = "[ \t]", digit = "%d", letter = "[A-Za-z]", alnum = "[A-Za-z0-9]",

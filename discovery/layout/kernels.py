@@ -9,6 +9,7 @@ from numba import njit
 LEAD, AT, WIDTH, LITTLE, SCALE, BIAS, ALIGN, MARKER = range(8)
 NO_LEAD, LABELS, STRING = range(3)
 WEIGHED = 48
+BER_DEPTH = 40  # elements inside each other; each takes three of the depth that parsers have
 
 
 @njit(cache=True, nogil=True)
@@ -279,7 +280,7 @@ def ber_walk(data, position, end, stack, head):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def ber_scan(data, start, end, offset, counts):  # type: ignore[no-untyped-def]
     """Write (elements, constructed) of the BER sequence ``offset`` bytes into each region; -1 where there is none."""
-    stack, head = np.zeros(24, np.int64), np.zeros(2, np.int64)
+    stack, head = np.zeros(BER_DEPTH + 1, np.int64), np.zeros(2, np.int64)
     for row in range(len(start)):
         counts[row, 0], counts[row, 1] = -1, 0
         if start[row] + offset < end[row]:

@@ -36,7 +36,7 @@ class Limits:
         message_bytes: longer messages are one unparsed leaf.
     """
 
-    depth: int = 32
+    depth: int = 128
     leaves: int = 65536
     steps: int = 1 << 20
     message_bytes: int = 1 << 24

@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qbitel.discovery.exports import export
+from qbitel.discovery.layout.kernels import BER_DEPTH
+from qbitel.discovery.parser import Parser
 from qbitel.discovery.spec import (
     Case,
     Delimited,
@@ -156,6 +158,18 @@ SPEC = ProtocolSpec(
     ],
 )
 
+
+
+def nested(levels: int) -> bytes:
+    """An element inside so many others (X.690)."""
+    message = b"\x02\x01\x05"
+    for _ in range(levels):
+        size = bytes([len(message)]) if len(message) < 128 else bytes([0x81, len(message)])
+        message = b"\x30" + size + message
+    return message
+
+
+DEEPEST = 40
 CHOSEN = [
     b"\x01\x08\x00\x05\x02ab\x06\x01c\xde\xad",
     b"\x01\x00\x00\xde\xad",
@@ -174,10 +188,23 @@ CHOSEN = [
     bytes.fromhex("30090201050404deadbeef"),
     bytes.fromhex("3003020205"),
     bytes.fromhex("30800000"),
+    nested(DEEPEST),
+    nested(DEEPEST + 10),
     b"\x20" * 90,
     b"\xff\xfe",
     b"\x01",
 ]
+
+
+def test_nesting_is_read_down_to_forty_elements_inside_each_other() -> None:
+    """The innermost of 41 elements is a leaf, and what is deeper is damage: layouts are searched down to there."""
+    deepest, deeper = own_leaves(SPEC, [nested(DEEPEST), nested(DEEPEST + 10)])
+    parser = Parser(SPEC)
+    assert len(deepest) == 2 * DEEPEST + 3 and DEEPEST == BER_DEPTH
+    tree = parser.parse(nested(DEEPEST))
+    assert tree.ok and parser.build({"type": tree.type_name, "fields": tree.values()}) == nested(DEEPEST)
+    assert parser.parse(nested(DEEPEST + 10)).error == "nested too deeply at inner"
+    assert len(deeper) < 2 * (DEEPEST + 10) + 3
 
 
 def test_python_module_reads_what_the_parser_reads(in_python: Reader) -> None:
