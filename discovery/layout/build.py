@@ -53,10 +53,11 @@ def build_layouts(
     """
     layouts = Layouts([])
     drafts: list[Draft | None] = []
-    for index in range(len(type_model.types)):
+    for index, proposed in enumerate(type_model.types):
         table = _table(sample, np.flatnonzero(type_of_row == index), probabilities)
         mine = [finding for finding in findings if index in finding.types]
-        drafts.append(Draft.of(table, mine, layouts.groups, settings) if len(table) else None)
+        nest = repr(proposed.guards[:1])
+        drafts.append(Draft.of(table, mine, layouts.groups, settings, nest) if len(table) else None)
     share([draft for draft in drafts if draft is not None], settings)
     for proposed, draft in zip(type_model.types, drafts, strict=True):
         elements, evidence = draft.finish() if draft is not None else ([], {})

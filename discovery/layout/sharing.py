@@ -20,7 +20,12 @@ LEAST_SHARE = 4  # a structure is shared if one of so many messages obeys it
 
 @dataclass
 class Draft:
-    """A type between the search for its structure and its layout; types share what they find in between."""
+    """
+    A type between the search for its structure and its layout; types share what they find in between.
+
+    Attributes:
+        nest: what the types have in common that a first key puts together and further keys divide.
+    """
 
     assembler: Assembler
     body: Table
@@ -28,7 +33,8 @@ class Draft:
     spans: Spans
     findings: list[Finding]
     structures: list[Hypothesis]
-    blocks: Blocks | None = None
+    blocks: Blocks | None
+    nest: str
 
     @property
     def structure(self) -> Hypothesis | None:
@@ -37,15 +43,16 @@ class Draft:
 
     @classmethod
     def of(
-        cls, table: Table, findings: list[Finding], groups: dict[str, list[Element]], settings: DiscoverySettings
-    ) -> Draft:
+        cls, table: Table, findings: list[Finding], groups: dict[str, list[Element]], settings: DiscoverySettings,
+        nest: str,
+    ) -> Draft:  # fmt: skip
         """Search the structure of one type; ``table`` holds its messages, at least one."""
         table, findings, blocks = parted(table, findings)
         names = Names(reserved={finding.semantic for finding in findings})
         assembler = Assembler(settings, groups, names, endianness=byte_order(findings))
         body, tail = trailer(assembler.names, table, findings)
         spans = proven(findings, int(body.sizes.min()))
-        return cls(assembler, body, tail, spans, findings, assembler.search(body, 0, spans), blocks)
+        return cls(assembler, body, tail, spans, findings, assembler.search(body, 0, spans), blocks, nest)
 
     def admits(self, structure: Hypothesis) -> bool:
         """Return whether a structure starts inside every message, all obey it, and it contradicts no finding."""
@@ -69,13 +76,23 @@ def share(drafts: list[Draft], settings: DiscoverySettings) -> None:
     Give a type without structure that of another where all its messages obey it.
 
     A type of few messages, or of messages alike, cannot prove what its siblings prove. A structure is shared that the
-    messages of all types that obey it propose again when taken together; of several the one that most obey.
+    messages of all types that obey it propose again when taken together; of several the one that most obey. Types of
+    one nest come first, then all.
     """
     texts = _in_one_style(drafts)
-    lacking = [draft for draft in drafts if draft.structure is None and not any(draft is text for text in texts)]
-    common = _common(drafts, lacking, settings) if lacking else []
-    for draft in lacking:
-        draft.structures = [structure for structure in common if draft.admits(structure)][:1]
+    for group in [*_nests(drafts), drafts]:
+        lacking = [draft for draft in group if draft.structure is None and not any(draft is text for text in texts)]
+        common = _common(group, lacking, settings) if lacking else []
+        for draft in lacking:
+            draft.structures = [structure for structure in common if draft.admits(structure)][:1]
+
+
+def _nests(drafts: list[Draft]) -> list[list[Draft]]:
+    """Return the types of each nest that is a part of all and holds several."""
+    nests: dict[str, list[Draft]] = {}
+    for draft in drafts:
+        nests.setdefault(draft.nest, []).append(draft)
+    return [nest for nest in nests.values() if 1 < len(nest) < len(drafts)]
 
 
 def _in_one_style(drafts: list[Draft]) -> list[Draft]:

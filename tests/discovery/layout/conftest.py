@@ -43,9 +43,16 @@ class Outcome:
 
 @pytest.fixture(scope="session")
 def lay_out() -> Callable[..., Outcome]:
-    """Return a function that lays out messages of one type, given with or without where their fields start."""
+    """
+    Return a function that lays out messages, given with or without where their fields start.
 
-    def run(messages: Sequence[Fields], *, hints: bool = False, findings: Sequence[Finding] = ()) -> Outcome:
+    They are of one type but where others are given, the last of which takes all that is left.
+    """
+
+    def run(
+        messages: Sequence[Fields], *, hints: bool = False, findings: Sequence[Finding] = (),
+        types: Sequence[ProposedType] = (ProposedType("t0", "all", []),),
+    ) -> Outcome:  # fmt: skip
         truth = {b"".join(fields): np.cumsum([len(f) for f in fields if f], dtype=np.int64)[:-1] for fields in messages}
         settings = DiscoverySettings()
         sample = StatisticalAnalyzer(settings).analyze(MessageBatch.from_payloads(list(truth))).sample()
@@ -54,10 +61,14 @@ def lay_out() -> Callable[..., Outcome]:
         for row in range(len(view)):
             probabilities[row, : int(view.lengths[row])] = 1 / 16
             probabilities[row, truth[view.payload(row)]] = 15 / 16
-        model = TypeModel([ProposedType("t0", "all", [])], None)
-        of_row = np.zeros(len(view), np.int32)
+        model = TypeModel(list(types), None)
+        of_row = model.assign(view)
         layouts = build_layouts(sample, model, of_row, probabilities if hints else None, findings, settings)
-        spec = ProtocolSpec(types=[MessageType(name="t0", elements=layouts.elements[0])], groups=layouts.groups)
+        found = [
+            MessageType(name=proposed.name, guards=proposed.guards, elements=elements)
+            for proposed, elements in zip(types, layouts.elements, strict=True)
+        ]
+        spec = ProtocolSpec(types=found, groups=layouts.groups)
         parsed = Parser(spec).parse_batch(view)
         exact = [parsed.boundaries(row).tolist() == truth[view.payload(row)].tolist() for row in range(len(view))]
         return Outcome(float(np.mean(exact)), float(parsed.explained.mean()), spec, layouts)

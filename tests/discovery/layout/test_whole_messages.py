@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from qbitel.discovery.findings import Finding
-from qbitel.discovery.spec import Checksum, Evidence, Length, Rest
+from qbitel.discovery.spec import Checksum, Evidence, Guard, Length, Repeat, Rest, ValueGuard
+from qbitel.discovery.types import ProposedType
 
 WORDS = b"alpha beta gamma delta epsilon zeta eta theta iota kappa lambda omicron upsilon".split()
 
@@ -69,6 +70,28 @@ def test_payload_of_any_length(lay_out):
     )
     assert outcome.explained > 0.98
     assert outcome.exact > 0.98
+
+
+def test_types_of_a_nest_share_what_they_show_together(lay_out):
+    """Items whose lengths never change in one type are items where they do among the types under the same first key."""
+    rng = np.random.default_rng(12)
+
+    def starting(*values: int) -> ProposedType:
+        guards: list[Guard] = [ValueGuard(offset=k, width=1, values=[bytes([v])]) for k, v in enumerate(values)]
+        return ProposedType("t" + "_".join(f"{v:02x}" for v in values), "", guards)
+
+    sizes = [rng.integers(1, 30, int(rng.integers(3, 7))) for _ in range(12)]
+    messages = []
+    for _ in range(40):
+        for kind, items in enumerate(sizes):
+            values = [rng.bytes(int(size)) for size in items]
+            divided = [part for k, value in enumerate(values) for part in (bytes([k]), bytes([len(value)]), value)]
+            messages.append([b"\x80", bytes([kind]), *divided])
+        messages += [[b"\x40", rng.bytes(int(rng.integers(3, 60)))] for _ in range(len(sizes))]
+    types = [*(starting(0x80, kind) for kind in range(len(sizes))), starting(0x40), ProposedType("t_other", "", [])]
+    outcome = lay_out(messages, types=types)
+    for elements in outcome.layouts.elements[: len(sizes)]:
+        assert any(isinstance(element, Repeat) for element in elements)
 
 
 def test_a_damaged_message_does_not_kill_a_structure(lay_out):
