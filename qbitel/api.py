@@ -94,8 +94,7 @@ def discover_all(
         InputError: a file cannot be read, or none holds messages.
         NotFoundError: there is no group named ``only``.
     """
-    captures = [read_capture(Path(s), port=port, format=form, group=group) for s in sources]
-    warnings = tuple(f"{s}: {w}" for s, capture in zip(sources, captures, strict=True) for w in capture.warnings)
+    captures, warnings = _read_once([read_capture(Path(s), port=port, format=form, group=group) for s in sources])
     if extend is None:
         found = discover_captures(
             captures, only=only, settings=settings, labels=labels, progress=progress, clock=perf_counter
@@ -107,6 +106,19 @@ def discover_all(
             for p in protocols_in(captures, only)
         ]
     return Discovered(tuple(found), warnings)
+
+
+def _read_once(captures: Sequence[Capture]) -> tuple[list[Capture], tuple[str, ...]]:
+    """Return the captures but for copies of others, whose messages would count twice, and the warnings of all."""
+    first: dict[str, Capture] = {}
+    warnings = []
+    for capture in captures:
+        if capture.sha256 in first:
+            warnings.append(f"{capture.source}: the same capture as {first[capture.sha256].source}: it was left out")
+        else:
+            first[capture.sha256] = capture
+            warnings += [f"{capture.source}: {warning}" for warning in capture.warnings]
+    return list(first.values()), tuple(warnings)
 
 
 def _extended(
@@ -176,6 +188,8 @@ def digest_of(
     """
     Return ``digest`` of the statistics and ``spec_id``, computed over so many shards and in a shuffled order.
 
+    ``warnings`` says what of the capture was damaged or left out: the digest is of the rest.
+
     Raises:
         InputError, NotFoundError: as ``discover``.
     """
@@ -187,4 +201,5 @@ def digest_of(
         batch = batch.take(np.random.default_rng(shuffle).permutation(len(batch)).astype(np.int64))
     statistics = StatisticalAnalyzer(settings).analyze_sharded(batch, shards, capture_hash)
     result = ProtocolDiscoveryOrchestrator(settings).conclude(chosen.known, statistics, {capture_hash: batch})
-    return {"digest": statistics.digest(), "spec_id": result.spec.id, "shards": shards, "messages": len(batch)}
+    found = {"digest": statistics.digest(), "spec_id": result.spec.id, "shards": shards, "messages": len(batch)}
+    return {**found, "warnings": capture.warnings}

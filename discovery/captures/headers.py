@@ -16,7 +16,7 @@ from .packets import PacketIndex, record_type, u16, u32
 # What a packet turned out to be.
 IGNORED, LINK, LLC, ETHER, IP, UDP, TCP, FRAGMENT = range(8)
 # Why it was ignored: the number of an ignored packet.
-DAMAGED, NO_DATA, ENCRYPTED, FRAGMENT_PART, FRAGMENT_LOST = 1, 2, 3, 4, 5
+DAMAGED, NO_DATA, ENCRYPTED, FRAGMENT_PART, FRAGMENT_LOST, IN_PARTS = 1, 2, 3, 4, 5, 6
 
 PACKET = record_type([
     ("at", np.int64),  # payload: data[at:stop], of which wire - stop more bytes were sent and not captured
@@ -129,8 +129,8 @@ def _wireless_address(data, at, p, flags):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _wireless(data, p):  # type: ignore[no-untyped-def]
-    """802.11: data frames that carry LLC, in the clear."""
+def _wireless(data, p, unit):  # type: ignore[no-untyped-def]
+    """802.11: whole data frames that carry LLC, in the clear; their header is padded to a multiple of ``unit``."""
     if p.stop - p.at < 32:
         return _ignore(p, NO_DATA)
     control, flags = data[p.at], data[p.at + 1]
@@ -138,13 +138,28 @@ def _wireless(data, p):  # type: ignore[no-untyped-def]
         return _ignore(p, NO_DATA)
     if flags & 0x40:
         return _ignore(p, ENCRYPTED)
+    in_parts = flags & 0x04 or data[p.at + 22] & 0x0F  # fragments follow, or number of this one
     header = _wireless_address(data, p.at, p, flags)
     if control & 0x80:  # quality of service
-        if data[p.at + header] & 0x80:  # an aggregate of several frames
-            return _ignore(p, NO_DATA)
+        in_parts |= data[p.at + header] & 0x80  # an aggregate of several frames
         header += 2 + (4 if flags & 0x80 else 0)
-    p.at += header
+    if in_parts:
+        return _ignore(p, IN_PARTS)
+    p.at += (header + unit - 1) // unit * unit
     return _LLC
+
+
+@njit(cache=True, nogil=True)
+def _radiotap_flags(data, at, end):  # type: ignore[no-untyped-def]
+    """Return the flags of a radiotap header: 0x10, the frame ends with a check sequence; 0x20, its header is padded."""
+    present, place = u32(data, at + 4, False), at + 8
+    word = present
+    while word & 0x80000000 and end - place >= 4:  # one more word of what is present
+        word = u32(data, place, False)
+        place += 4
+    if present & 1:  # a time, aligned to eight bytes
+        place += 8 + (at - place) % 8
+    return data[place] if present & 2 and place < end else 0
 
 
 @njit(cache=True, nogil=True)
@@ -159,14 +174,18 @@ def _radio(data, p, link):  # type: ignore[no-untyped-def]
         length = u16(data, p.at + 2, False)
     if length < 8 or length > p.stop - p.at:
         return _ignore(p, DAMAGED)
+    marks = _radiotap_flags(data, p.at, p.at + length) if link == 127 else 0
+    if marks & 0x10:
+        p.wire -= 4
+        p.stop = min(p.stop, p.wire)
     p.at += length
-    return _wireless(data, p)
+    return _wireless(data, p, 4 if marks & 0x20 else 1)
 
 
 @njit(cache=True, nogil=True)
 def _radio_link(data, p, link):  # type: ignore[no-untyped-def]
     if link == 105:
-        return _wireless(data, p)
+        return _wireless(data, p, 1)
     if link in (119, 127, 192):
         return _radio(data, p, link)
     p.kind, p.number, p.width = LINK, link, 0  # a link that is not known: its frames are the messages
@@ -234,8 +253,31 @@ def _udp(data, p):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _skip_extensions(data, p, following):  # type: ignore[no-untyped-def]
+    """
+    Step over the extension headers of IPv6, and AH; return what follows (44: a fragment header).
+
+    -1 where the headers are cut or do not end.
+    """
+    for _ in range(16):
+        if following != 51 and (p.width == 4 or following not in (0, 43, 60, 135)):
+            return following
+        if p.stop - p.at < 8:
+            return -1
+        size = data[p.at + 1]
+        kind, following = following, data[p.at]
+        p.at += (size + 2) * 4 if kind == 51 else (size + 1) * 8
+        if p.at > p.stop:
+            return -1
+    return -1
+
+
+@njit(cache=True, nogil=True)
 def transport(data, p, protocol):  # type: ignore[no-untyped-def]
-    """Read what an IP packet carries."""
+    """Read what an IP packet carries behind extension headers that stand before it."""
+    protocol = _skip_extensions(data, p, np.int64(protocol))
+    if protocol < 0 or (protocol == 44 and p.width == 16):
+        return _ignore(p, DAMAGED)
     if protocol == 6:
         return _tcp(data, p)
     if protocol == 17:
@@ -269,22 +311,6 @@ def _ipv4(data, p):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _skip_extensions(data, p, following):  # type: ignore[no-untyped-def]
-    """Step over IPv6 extension headers and AH; return what follows (44: a fragment header), or -1 where it is cut."""
-    for _ in range(16):
-        if following not in (0, 43, 51, 60, 135):
-            return following
-        if p.stop - p.at < 8:
-            return -1
-        size = data[p.at + 1]
-        kind, following = following, data[p.at]
-        p.at += (size + 2) * 4 if kind == 51 else (size + 1) * 8
-        if p.at > p.stop:
-            return -1
-    return -1
-
-
-@njit(cache=True, nogil=True)
 def _ipv6(data, p):  # type: ignore[no-untyped-def]
     if p.stop - p.at < 40:
         return _ignore(p, DAMAGED)
@@ -302,9 +328,7 @@ def _ipv6(data, p):  # type: ignore[no-untyped-def]
         p.at += 8
         if word & 0xFFF9:
             return _fragment(p, protocol, word & 0xFFF8, word & 1, ident)
-        following = _skip_extensions(data, p, np.int64(protocol))
-    if following < 0 or following == 44:
-        return _ignore(p, DAMAGED)
+        following = np.int64(protocol)
     return transport(data, p, following)
 
 

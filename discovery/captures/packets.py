@@ -122,8 +122,11 @@ class PcapWalk:
         table = np.zeros((rows, 4), np.int64)
         _walk_pcap(data, self.at, *form, rows, table)
         self.at = end
-        link = int(u32(data, 20, big)) & 0xFFFF  # the high bits tell the length of the frame check sequence
-        return _index(table, link)
+        link = int(u32(data, 20, big))
+        if link & 0x04000000:  # frames end with a frame check sequence of so many 16-bit words
+            table[:, 2] = np.maximum(table[:, 2] - 2 * (link >> 28), 0)
+            table[:, 1] = np.minimum(table[:, 1], table[:, 2])
+        return _index(table, link & 0xFFFF)
 
 
 def damage(reason: int, packets: int, end: int, size: int) -> list[str]:

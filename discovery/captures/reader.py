@@ -11,12 +11,12 @@ from ..errors import InputError
 from .assembly import Assembled, assemble
 from .capture import Capture, Counters
 from .grouping import Grouping
-from .headers import DAMAGED, ENCRYPTED, FRAGMENT_LOST, IGNORED, NO_DATA, TCP, Packets, decode
+from .headers import DAMAGED, ENCRYPTED, FRAGMENT_LOST, IGNORED, IN_PARTS, NO_DATA, TCP, Packets, decode
 from .limits import DEFAULT_LIMITS, CaptureLimits
 from .packets import MAGICS, PacketIndex
 from .source import Source, open_source
 from .tables import read_table
-from .text import read_hex_lines, read_json_lines
+from .text import HEAD, read_hex_lines, read_json_lines, text_format
 from .walk import index_packets
 
 FORMATS = ("pcap", "pcapng", "hex", "jsonl", "parquet", "arrow")
@@ -25,6 +25,7 @@ _REASONS = {
     DAMAGED: "packets have a header that is cut or damaged",
     NO_DATA: "frames carry no data that is read (radio management, unknown families)",
     ENCRYPTED: "radio frames are encrypted",
+    IN_PARTS: "radio frames are fragments or hold several (A-MSDU): they are not taken apart",
     FRAGMENT_LOST: "IP fragments belong to datagrams of which a part is missing",
 }
 
@@ -82,7 +83,7 @@ def detect_format(source: Source) -> str:
     Raises:
         InputError: it looks like none that is known.
     """
-    head = source.head(4096)
+    head = source.head(HEAD)
     if head[:4] in MAGICS:
         return "pcap"
     if head[:4] == PCAPNG_MAGIC:
@@ -91,11 +92,9 @@ def detect_format(source: Source) -> str:
         return "parquet"
     if head[:6] == b"ARROW1" or head[:4] == b"\xff\xff\xff\xff":
         return "arrow"
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if text[:1] == b"{":
-        return "jsonl"
-    if text and all(byte in b"0123456789abcdefABCDEFxX:#;-_., \t\r\n" for byte in text.split(b"#")[0]):
-        return "hex"
+    form = text_format(head, source.name)
+    if form:
+        return form
     hint = "pcap, pcapng, hex lines, JSON lines, Parquet and Arrow are read, each also as gzip or zstd"
     raise InputError(f"no known format: it starts with {head[:8].hex(' ')}", where=source.name, hint=hint)
 

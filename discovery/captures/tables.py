@@ -104,11 +104,12 @@ def _parquet(source: Source, limits: CaptureLimits) -> pa.Table:
     """
     buffer = pa.py_buffer(source.data)
     file = pq.ParquetFile(pa.BufferReader(buffer))
-    names = [name for name in COLUMNS if name in file.schema_arrow.names]
+    names = _read_columns(file.schema_arrow.names, source)
     if "payload" not in names:
         listed = ", ".join(file.schema_arrow.names[:8])[:200]
         raise InputError("no binary column 'payload'", where=source.name, hint=f"the columns are: {listed}")
-    file = pq.ParquetFile(pa.BufferReader(buffer), read_dictionary=names)
+    flat = [name for name in names if not pa.types.is_nested(file.schema_arrow.field(name).type)]
+    file = pq.ParquetFile(pa.BufferReader(buffer), read_dictionary=flat)
     return _collect(file.iter_batches(batch_size=4096, columns=names), source, limits)
 
 
@@ -209,12 +210,20 @@ def _normalise(table: pa.Table, source: Source) -> _Rows:
         "dst": _address_column(table, "dst", source),
         "sport": _port_column(table, "sport", source),
         "dport": _port_column(table, "dport", source),
-        "direction": _mapped(texts["direction"], lambda text: _DIRECTIONS.get(text or "", UNKNOWN), pa.int8()),
+        "direction": _directions(texts["direction"], source),
     }
     columns["flow"] = _flow_column(columns, texts["stream"], texts["transport"])
     batch = MessageBatch(pa.table(columns))
     transport = _mapped(texts["transport"], lambda text: _CODES.get((text or "").lower(), 2), pa.int64()).to_numpy()
     return _Rows(batch, transport, _service(batch))
+
+
+def _directions(column: pa.ChunkedArray, source: Source) -> pa.Array:
+    found = _mapped(column, lambda text: _DIRECTIONS.get((text or "").lower(), UNKNOWN), pa.int8())
+    unread = pc.sum(pc.equal(found, UNKNOWN)).as_py() - column.null_count
+    if unread > 0:
+        source.warnings.append(f"{unread} values of column 'direction' are neither c2s nor s2c: they were left out")
+    return found
 
 
 def _payload(table: pa.Table, source: Source) -> pa.ChunkedArray:

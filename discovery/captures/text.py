@@ -20,6 +20,10 @@ from .tables import group_table
 
 _HEX = re.compile(r"(?:[0-9a-f]{2})*\Z", re.ASCII | re.IGNORECASE)
 _SEPARATORS = re.compile(r"0x|[\s:;,._-]", re.ASCII | re.IGNORECASE)
+_OFFSET = re.compile(rb"\s*(?:0x)?([0-9a-f]{4,8})(?::\s|\s\s)", re.IGNORECASE)
+HEAD = 1 << 14
+"""Bytes from the start of an input that say what it is."""
+_NO_TEXT = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f]")
 _KEYS = ("ts", "stream", "direction", "src", "dst", "sport", "dport", "transport")
 Groups = tuple[list[ProtocolGroup], Counters]
 
@@ -38,23 +42,57 @@ def _lines(source: Source, limits: CaptureLimits) -> Iterator[tuple[int, str]]:
         yield number, text
 
 
+def text_format(head: bytes, name: str) -> str | None:
+    """
+    Return what most lines at the start of a text are: ``hex``, ``jsonl``, or None where it is no text.
+
+    Raises:
+        InputError: it is a text, and most of its lines are neither.
+    """
+    if _NO_TEXT.search(head):
+        return None
+    kinds = _kinds(head)
+    for form in ("jsonl", "hex"):
+        if 2 * sum(kind == form for kind in kinds.values()) >= len(kinds) > 0:
+            return form
+    odd = next((number for number, kind in kinds.items() if not kind), None)
+    why = "no line holds anything"
+    if odd is not None:
+        why = f"line {odd} is neither pairs of hexadecimal digits nor a JSON object"
+    raise InputError(f"no known format: {why}", where=name, hint="a text holds one message a line")
+
+
+def _kinds(head: bytes) -> dict[int, str]:
+    """Return what each line is that holds something, by its number from 1."""
+    text = head.removeprefix(b"\xef\xbb\xbf").splitlines()
+    lines = [(number, line.strip()) for number, line in enumerate(text, 1) if line.split(b"#")[0].strip()]
+    return {number: _kind(line, cut=len(head) >= HEAD and number == len(text)) for number, line in lines}
+
+
+def _kind(line: bytes, *, cut: bool) -> str:
+    if line.startswith(b"{"):
+        return "jsonl"
+    digits = _SEPARATORS.sub("", line.split(b"#")[0].decode("utf-8", "replace"))
+    return "hex" if digits and _HEX.match(digits[: len(digits) - len(digits) % 2] if cut else digits) else ""
+
+
 class _Refused:
     """Counts the lines that could not be read and names the first few."""
 
     def __init__(self, source: Source, limits: CaptureLimits) -> None:
-        self.source, self.most, self.count = source, limits.warnings, 0
+        self.source, self.most, self.count, self.first = source, limits.warnings, 0, ""
 
     def add(self, number: int, why: str) -> None:
         """Note a line."""
         self.count += 1
+        self.first = self.first or f": line {number}: {why}"
         if self.count <= self.most:
             self.source.warnings.append(f"line {number} was left out: {why}")
 
     def close(self, kept: int) -> None:
         """Sum up; raise InputError if nothing was kept."""
         if not kept:
-            first = f": {self.source.warnings[-1]}" if self.count else ""
-            raise InputError(f"no line holds a message{first}", where=self.source.name)
+            raise InputError(f"no line holds a message{self.first}", where=self.source.name)
         if self.count > self.most:
             self.source.warnings.append(f"{self.count} lines in all were left out")
 
@@ -64,8 +102,9 @@ def read_hex_lines(source: Source, port: int | None, group: Grouping | None, lim
     Read one message a line: hexadecimal digits, with spaces, colons or ``0x`` between them; ``#`` starts a comment.
 
     Raises:
-        InputError: no line holds a message.
+        InputError: no line holds a message, or the lines begin with offsets.
     """
+    _check_offsets(source)
     payloads: list[bytes] = []
     refused = _Refused(source, limits)
     for number, text in _lines(source, limits):
@@ -78,6 +117,15 @@ def read_hex_lines(source: Source, port: int | None, group: Grouping | None, lim
             refused.add(number, "not pairs of hexadecimal digits")
     refused.close(len(payloads))
     return group_table(pa.table({"payload": pa.array(payloads, pa.large_binary())}), source, port, group)
+
+
+def _check_offsets(source: Source) -> None:
+    """Refuse a dump: its first two lines begin with 0 and with the bytes of a line, set apart from what follows."""
+    lines = [line for line in source.head(1024).splitlines() if line.strip()][:2]
+    offsets = [int(found[1], 16) for found in map(_OFFSET.match, lines) if found]
+    if len(offsets) == 2 and offsets[0] == 0 and offsets[1] in (8, 16, 32):
+        hint = "put each message on one line, or make a capture of it with text2pcap"
+        raise InputError("it is a dump: its lines begin with offsets", where=source.name, hint=hint)
 
 
 def read_json_lines(
@@ -119,6 +167,10 @@ def _json_table(
             refused.add(number, "the payload is neither hexadecimal nor Base64")
     refused.close(len(kept))
     columns = {key: _column(key, [row.get(key) for row in kept]) for key in _KEYS}
+    for key, column in columns.items():
+        unread = column.null_count - sum(row.get(key) is None for row in kept)
+        if unread:
+            refused.source.warnings.append(f"{unread} values of '{key}' are of another kind: they were left out")
     return pa.table({"payload": pa.array(payloads, pa.large_binary()), **columns})
 
 

@@ -9,11 +9,11 @@ import click
 from ..discovery.captured import protocols_in
 from ..discovery.captures import FORMATS, read_capture
 from ..discovery.classifier import Classification, ProtocolClassifier, UnknownClusters
-from .console import out, print_json, tracked
+from .console import InputFile, out, print_json, tracked
 
 
 @click.command("classify")
-@click.argument("captures", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("captures", nargs=-1, required=True, type=InputFile())
 @click.option("--top", type=click.IntRange(1, 20), default=3, show_default=True, help="Candidates to name.")
 @click.option("--reasons", type=click.IntRange(0, 20), default=3, show_default=True, help="Facts to name for each.")
 @click.option("--protocol", help="Classify only the protocol group of this name, for instance udp_20547.")

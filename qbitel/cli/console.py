@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
+import click
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ..discovery.errors import InputError
@@ -19,8 +21,25 @@ Item = TypeVar("Item")
 
 # Into a file or a pipe nothing is wrapped at the width of a terminal that is not there.
 PIPED_WIDTH = 160
+STDIN = "/dev/stdin"
 out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 err = Console(stderr=True, highlight=False)
+
+
+class InputFile(click.Path):
+    """A file to read, as the path of it; ``-`` is standard input."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        return super().convert(STDIN if value == "-" else value, param, ctx)
+
+
+def warn(text: str) -> None:
+    """Print a warning, whose text may hold names from outside, to standard error."""
+    err.print(f"[yellow]warning[/]: {escape(text)}", soft_wrap=True)
 
 
 def print_json(document: Any) -> None:

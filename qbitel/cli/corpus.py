@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from . import EXIT_MISSING
-from .console import err, out
+from .console import out, warn
 
 
 @click.group("corpus")
@@ -37,4 +37,4 @@ def build_command(captures: tuple[Path, ...], folder: Path, by: str) -> None:
     for name, count in made.messages.items():
         out.print(f"{name} {count}", markup=False)
     for warning in made.warnings:
-        err.print(f"warning: {warning}", markup=False, soft_wrap=True)
+        warn(warning)

@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from ..api import digest_of
-from .console import out, print_json
+from .console import InputFile, out, print_json, warn
 
 
 @click.command("digest")
-@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@click.argument("source", metavar="INPUT", type=InputFile())
 @click.option(
     "--shards", type=click.IntRange(1, 4096), default=1, show_default=True, help="Split by flow over so many."
 )
@@ -24,6 +24,8 @@ def digest_command(
 ) -> None:
     """Print the digest of INPUT's statistics and the id of the specification found from them."""
     found = digest_of(source, shards=shards, shuffle=shuffle, port=port, protocol=protocol)
+    for warning in found["warnings"]:
+        warn(warning)
     if as_json:
         print_json(found)
     else:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import click
 import numpy as np
+from rich.markup import escape
 
 from ..api import Discovered, discover_all
 from ..discovery.analyst import AnalystLabels
@@ -22,7 +23,7 @@ from ..discovery.settings import DiscoverySettings
 from ..discovery.stages import Progress
 from ..results import labels_in, write_results
 from . import EXIT_INPUT, EXIT_PARTIAL
-from .console import err, out, print_json, stage_progress
+from .console import STDIN, err, out, print_json, stage_progress, warn
 from .listing import LEGEND, overview_table, summary_line, summary_table
 from .places import needs_extra
 
@@ -31,7 +32,7 @@ MOST_TABLES = 3
 
 
 @click.command("discover")
-@click.argument("captures", nargs=-1)
+@click.argument("captures", nargs=-1, callback=lambda _, __, given: tuple(STDIN if c == "-" else c for c in given))
 @click.option("--out", "folder", required=True, type=click.Path(path_type=Path), help="Result folder to write.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Read only flows with this UDP or TCP port.")
 @click.option("--protocol", help="Read only the protocol group of this name, for instance udp_20547.")
@@ -67,7 +68,7 @@ def discover_command(
     Find the specification of every protocol in CAPTURES, or of a stream, and write it to a folder.
 
     One of CAPTURES may be a folder or prefix (s3://caps/) whose files one capture was rotated into; it stands alone.
-    What an analyst said of messages in the result folder (qbitel label) holds.
+    - is standard input. What an analyst said of messages in the result folder (qbitel label) holds.
     """
     _check_source(captures, stream, state)
     as_set = _is_set(captures, on, alone=not (extend or form or group))
@@ -100,7 +101,7 @@ def _end(found: Discovered, dead: list[str]) -> None:
 
 def _tell(found: Discovered, folder: Path, as_json: bool) -> None:
     for warning in found.warnings:
-        err.print(f"[yellow]warning[/]: {warning}", soft_wrap=True)
+        warn(warning)
     if as_json:
         print_json({"protocols": [_document(f.result) for f in found.protocols], "warnings": list(found.warnings)})
     else:
@@ -182,12 +183,12 @@ def _print_next(folder: Path, name: str, result: DiscoveryResult) -> None:
 
 def _print_remarks(result: DiscoveryResult, prefix: str = "") -> None:
     for note in (*result.notes, *filter(None, [str(result.privacy)])):
-        out.print(f"[yellow]note[/]: {prefix}{note}", soft_wrap=True)
+        out.print(f"[yellow]note[/]: {escape(prefix + note)}", soft_wrap=True)
     for change in result.changes:
         out.print(f"  {prefix}{change}", markup=False, soft_wrap=True)
     for stage in result.stages:
         if stage.status == "failed":
-            err.print(f"[red]stage {stage.name} failed[/]: {prefix}{stage.message}", soft_wrap=True)
+            err.print(f"[red]stage {stage.name} failed[/]: {escape(prefix + stage.message)}", soft_wrap=True)
 
 
 def _document(result: DiscoveryResult) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from ..discovery.analyst import AnalystLabels, MessageLabel
 from ..discovery.batch import MessageBatch
 from ..discovery.errors import InputError, NotFoundError
 from ..results import open_results, write_results
-from .console import err, out, stage_progress
+from .console import out, stage_progress, warn
 from .places import open_storage, storage_option
 from .use import folder_argument, input_argument, protocol_option
 
@@ -57,7 +57,7 @@ def label_command(
     stored = open_results(folder, protocol)
     batch, warnings = load_messages(source, stored.spec)
     for warning in warnings:
-        err.print(f"[yellow]warning[/]: {warning}", soft_wrap=True)
+        warn(warning)
     payloads = [_payload(batch, row, source) for row in rows]
     before = stored.labels()
     labels = _without(before, payloads) if forget else _with(before, payloads, kind, boundaries)

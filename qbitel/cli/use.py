@@ -20,12 +20,12 @@ from ..discovery.spec import UNKNOWN_TYPE, ProtocolSpec
 from ..discovery.validator import LEVELS, MessageValidator, Violation, load_rules
 from ..results import open_results
 from . import EXIT_NO
-from .console import err, out, output, print_json, tracked
+from .console import InputFile, out, output, print_json, tracked, warn
 
 CHUNK = 1 << 14
 
 folder_argument = click.argument("folder", type=click.Path(path_type=Path))
-input_argument = click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+input_argument = click.argument("source", metavar="INPUT", type=InputFile())
 protocol_option = click.option("--protocol", help="Which protocol, where the folder holds several.")
 
 
@@ -33,7 +33,7 @@ def _open(folder: Path, protocol: str | None, source: Path) -> tuple[ProtocolSpe
     spec = open_results(folder, protocol).spec
     batch, warnings = load_messages(source, spec)
     for warning in warnings:
-        err.print(f"[yellow]warning[/]: {warning}", soft_wrap=True)
+        warn(warning)
     return spec, batch
 
 

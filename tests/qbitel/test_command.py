@@ -171,6 +171,32 @@ def test_digest_is_the_same_for_any_shards_and_order(plant_file: Path, run: Run)
     assert len({f["spec_id"] for f in found}) == 1 and found[0]["spec_id"]
 
 
+def test_a_capture_that_is_cut_is_told_with_its_digest(example_captures: Path, run: Run, tmp_path: Path) -> None:
+    """The digest of what is left of a truncated capture comes with a warning, for people and for programs."""
+    cut = tmp_path / "cut.pcap"
+    cut.write_bytes((example_captures / "dns.pcap").read_bytes()[:3000])
+    done = run("digest", cut, "--json")
+    assert "warning: the file ends within a packet" in done.stderr
+    assert "the file ends within a packet" in json.loads(done.stdout)["warnings"][0]
+
+
+def test_the_same_capture_counts_once(plant_file: Path, run: Run, tmp_path: Path) -> None:
+    """A capture that is named twice in one command is read once, and said to be left out."""
+    copy = tmp_path / "copy.parquet"
+    copy.write_bytes(plant_file.read_bytes())
+    done = run("discover", plant_file, copy, "--out", tmp_path / "out", "--json")
+    document = json.loads(done.stdout)
+    assert document["protocols"][0]["measures"]["messages"] == 300
+    assert "copy.parquet: the same capture as" in document["warnings"][0]
+
+
+def test_a_dash_is_standard_input(plant: Path, plant_file: Path) -> None:
+    """Captures and inputs can be piped in."""
+    command = [sys.executable, "-m", "qbitel.cli", "fields", str(plant), "-"]
+    done = subprocess.run(command, input=plant_file.read_bytes(), capture_output=True, check=True, timeout=60)
+    assert len(done.stdout.splitlines()) == 300
+
+
 def test_extend_learns_on_and_says_what_changed(plant_file: Path, run: Run, tmp_path: Path) -> None:
     """A second capture gives version 2 with the counts of both."""
     folder = tmp_path / "grown"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from qbitel.discovery.captured import protocols_in
 from qbitel.discovery.captures import Capture, CaptureLimits, messages_of, read_capture
-from qbitel.discovery.errors import InputError, QbitelError
+from qbitel.discovery.errors import InputError, LimitError, QbitelError
 from qbitel.discovery.framing import infer_framing
 from qbitel.discovery.spec.framing import DatagramFraming
 
@@ -129,6 +129,13 @@ def test_missing_files_and_folders_are_input_errors(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="cannot read") as caught:
             read_capture(path)
         assert str(path) in str(caught.value)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no device that never ends")
+def test_a_source_that_never_ends_is_read_within_a_bound() -> None:
+    """What has no size, a pipe or a device, is refused when more comes out of it than the limits allow."""
+    with pytest.raises(LimitError, match="more than 4194304 bytes"):
+        read_capture("/dev/zero", limits=LIMITS)
 
 
 def test_a_format_that_the_content_is_not_is_refused() -> None:

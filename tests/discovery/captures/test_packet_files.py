@@ -109,6 +109,16 @@ def test_a_cut_gzip_file_gives_what_came_before() -> None:
     assert any("gzip" in warning for warning in capture.warnings)
 
 
+def test_zstd_with_frames_of_no_data_or_a_damaged_tail_gives_all_that_is_whole() -> None:
+    """A skippable frame in front is stepped over; garbage behind the last frame costs a warning, not the packets."""
+    packed = pa.compress(pcap([bytes(ETHER / PING)] * 50), "zstd", asbytes=True)
+    skipped = struct.pack("<II", 0x184D2A53, 4) + b"none"
+    assert len(only(read_capture(skipped + packed + skipped))) == 50
+    capture = read_capture(packed + b"garbage")
+    assert len(only(capture)) == 50
+    assert any("zstd data is damaged" in warning for warning in capture.warnings)
+
+
 def cooked(layer: type[Packet], **fields: int) -> bytes:
     """Return a Linux cooked frame."""
     return bytes(layer(**fields) / PING)
@@ -129,6 +139,8 @@ LINKS = {
     "loop": (108, struct.pack(">I", 2) + bytes(PING)),
     "wireless": (105, WIRELESS),
     "radiotap": (127, bytes(RadioTap()) + WIRELESS),
+    "padded radiotap": (127, bytes(RadioTap(present="Flags", Flags="pad")) + WIRELESS[:26] + bytes(2) + WIRELESS[26:]),
+    "timed radiotap": (127, bytes(RadioTap(present="TSFT+Flags+Rate", Flags="FCS")) + WIRELESS + b"\1\2\3\4"),
     "prism": (119, struct.pack("<II", 0x41, 144) + bytes(136) + WIRELESS),
     "avs": (119, struct.pack(">II", 0x80211001, 64) + bytes(56) + WIRELESS),
 }
@@ -143,6 +155,22 @@ def test_link_layers(name: str) -> None:
     assert only(capture) == [b"ping"]
     row = capture.groups[0].batch.to_arrow().to_pylist()[0]
     assert (row["src"], row["dst"], row["sport"], row["dport"]) == (b"\x0a\0\0\1", b"\x0a\0\0\2", 40000, 7000)
+
+
+def test_radio_frames_in_parts_are_told_and_left_out() -> None:
+    """Fragments of radio frames and frames that hold several are no messages, and the warning says what they are."""
+    several, fragment_of = bytearray(WIRELESS), bytearray(WIRELESS)
+    several[24] |= 0x80
+    fragment_of[22] |= 1
+    capture = read_capture(pcap([bytes(several), bytes(fragment_of), WIRELESS], 105))
+    assert only(capture) == [b"ping"]
+    assert any("2 radio frames" in warning for warning in capture.warnings)
+
+
+def test_frame_check_sequences_that_the_file_tells_of_are_no_payload() -> None:
+    """A pcap whose link type says that frames end with four bytes of check sequence gives payloads without them."""
+    frame = bytes(ETHER / Raw(b"goose" * 12)).replace(b"\x90\0", b"\x88\xb8", 1) + b"\1\2\3\4"
+    assert only(read_capture(pcap([frame], 1 | 1 << 26 | 2 << 28))) == [b"goose" * 12]
 
 
 def test_protocols_on_ethernet_on_ip_and_on_unknown_links_are_groups() -> None:
@@ -195,6 +223,17 @@ def test_ipv6_extension_headers_are_stepped_over() -> None:
     packet = IPv6(src="fd00::1", dst="fd00::2") / IPv6ExtHdrDestOpt() / IPv6ExtHdrFragment()
     packet /= UDP(sport=40000, dport=7000) / b"ping"
     assert only(read_capture(pcap([bytes(ETHER / packet)]))) == [b"ping"]
+
+
+def test_extension_headers_in_reassembled_datagrams_and_before_ipv4_payloads_are_stepped_over() -> None:
+    """Destination options that were fragmented with the payload, and AH in IPv4, do not hide UDP."""
+    head = IPv6(src="fd00::1", dst="fd00::2") / IPv6ExtHdrFragment(id=3) / IPv6ExtHdrDestOpt()
+    parts = fragment6(head / UDP(sport=40000, dport=7000) / bytes(3000), 1280)
+    assert len(parts) > 2
+    assert only(read_capture(pcap([bytes(ETHER / part) for part in parts]))) == [bytes(3000)]
+    authentication = b"\x11\4" + bytes(22)
+    whole = IP(src="10.0.0.1", dst="10.0.0.2", proto=51) / Raw(authentication + bytes(PING)[20:])
+    assert only(read_capture(pcap([bytes(ETHER / whole)]))) == [b"ping"]
 
 
 def segment(client: bool, flags: str, seq: int, data: bytes = b"", ports: tuple[int, int] = (40000, 502)) -> bytes:

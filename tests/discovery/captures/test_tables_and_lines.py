@@ -127,6 +127,43 @@ def test_hexadecimal_lines() -> None:
     assert read_capture(b"0a0b\n0c0d\n").format == "hex"
 
 
+@pytest.mark.parametrize("odd", [0, 1, 3])
+def test_a_bad_line_near_the_start_does_not_hide_what_the_others_are(odd: int) -> None:
+    """Text is what most of its first lines are, so that a bad one is named wherever it stands."""
+    for lines in (["0a0b", "0c0d", "0e0f"], ['{"hex": "0a"}', '{"hex": "0b"}', '{"hex": "0c"}']):
+        capture = read_capture("\n".join([*lines[:odd], "oops!", *lines[odd:]]).encode())
+        assert len(only_rows(capture)) == 3
+        assert [warning.split(" was")[0] for warning in capture.warnings] == [f"line {odd + 1}"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"time,payload\n1,0a0b\n", "line 1 is neither pairs of hexadecimal digits nor a JSON object"),
+        (b"0a0b\nand\nother\nwords\n", "line 2 is neither"),
+        (b"# only a comment\n\n", "no line holds anything"),
+        (b'{"payload": 1}\n{"payload": 2}\n', "line 1: no JSON object with a string"),
+        (b"\t0x0000:  4500 0034\n\t0x0010:  aabb\n", "lines begin with offsets.*text2pcap"),
+        (b"00000000  d4 c3 b2 a1\n00000010  00 00\n", "lines begin with offsets"),
+    ],
+)
+def test_text_that_holds_no_messages_says_which_line_speaks_against_it(content: bytes, reason: str) -> None:
+    """A table, prose, comments alone and dumps with offsets are refused in words that name the line or the way out."""
+    with pytest.raises(InputError, match=reason):
+        read_capture(content)
+
+
+def test_columns_of_other_kinds_are_told_and_left_out() -> None:
+    """A nested column is no stream, a direction of other words is unknown, and JSON says what it could not use."""
+    table = pa.table({"payload": [b"a", b"b"], "stream": [{"x": 1}] * 2, "direction": ["C2S", "up"]})
+    capture = read_capture(parquet(table))
+    assert [row["direction"] for row in only_rows(capture)] == [1, 0]
+    assert capture.warnings == ["1 values of column 'direction' are neither c2s nor s2c: they were left out"]
+    capture = read_capture(b'{"hex": "0a", "ts": "noon"}\n{"hex": "0b", "ts": 2}\n')
+    assert [row["ts"] for row in only_rows(capture)] == [None, 2]
+    assert capture.warnings == ["1 values of 'ts' are of another kind: they were left out"]
+
+
 @pytest.mark.parametrize("encode", [bytes.hex, lambda raw: base64.b64encode(raw).decode()])
 def test_json_lines_with_base64_or_hexadecimal_payloads(encode: Callable[[bytes], str]) -> None:
     """Payloads are hexadecimal if every one is, else Base64; the other keys are those of tables."""
@@ -156,6 +193,8 @@ def test_wrong_base64_is_left_out_with_its_line() -> None:
     [
         (parquet(pa.table({"data": [b"x"]})), "payload"),
         (parquet(pa.table({"payload": ["text"]})), "payload"),
+        (parquet(pa.table({"payload": [[1, 2]]})), "no binary column"),
+        (parquet(pa.Table.from_arrays([pa.array([b"x"])] * 2, ["payload"] * 2)), "2 columns"),
         (parquet(pa.table({"payload": pa.array([], pa.binary())})), "no rows"),
         (parquet(pa.table({"payload": [b"x"]}))[:-9], "cannot read the table"),
         (arrow(pa.Table.from_arrays([pa.array([b"x"])] * 2, ["payload"] * 2), pa.ipc.new_stream), "2 columns"),
