@@ -12,7 +12,7 @@ from ..cluster.entries import Change, Entry, Erasure, Merge, Registration, Snaps
 from ..cluster.erasure import times_of, without
 from ..cluster.journal import read_object, read_records
 from ..cluster.manifest import Manifest
-from ..cluster.segment import Record, compacted, encode_record, encode_segment
+from ..cluster.segment import Record, encode_record, encode_segment, merged_segment
 from ..cluster.storage import Storage
 from ..discovery.errors import QbitelError
 from . import effects as do
@@ -104,8 +104,7 @@ class Hands:
             records = read_records(self._storage, effect.entry)
         except QbitelError as error:
             return self._unreadable(effect.entry, str(error))
-        for record in records:
-            self.tally.add(record)
+        self.tally.add(records, effect.entry.size)
         return on.SegmentCounted(effect.entry.position, tuple(record.key for record in records))
 
     def _unreadable(self, entry: Entry, reason: str) -> Event:
@@ -142,8 +141,7 @@ class Hands:
         return on.SegmentWritten(effect.sequence, path, len(data), sha256(data).hexdigest(), times)
 
     def _count(self, effect: do.Count) -> None:
-        for body in effect.bodies:
-            self.tally.add(body.record)
+        self.tally.add((body.record for body in effect.bodies), sum(len(body.encoded) for body in effect.bodies))
 
     def _acknowledge(self, effect: do.Acknowledge) -> None:
         self._tell(effect.request, None)
@@ -171,8 +169,10 @@ class Hands:
 
     def _write_merged(self, effect: do.WriteMerged) -> Event:
         try:
-            records = [record for entry in effect.entries for record in read_records(self._storage, entry)]
-            data = encode_segment([encode_record(record) for record in compacted(records)])
+            parts = [entry for entry in effect.entries if entry.path]
+            data = merged_segment(
+                [(read_object(self._storage, entry), self._storage.place(entry.path)) for entry in parts]
+            )
             path = self._create(effect.epoch, effect.sequence, "segment", data)
         except QbitelError:
             return on.UpkeepFailed(effect.epoch, effect.sequence)

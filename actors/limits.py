@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -22,5 +22,11 @@ class ShardLimits:
     segment_bytes: int = 4 << 20
     snapshot_bytes: int = 64 << 20
     merge_below: int = 1 << 20
-    merge_count: int = 16
+    merge_count: int = 64
     recent_keys: int = 1024
+
+    def of(self, shard: int, shards: int) -> ShardLimits:
+        """Return those of one of so many shards: what is fed evenly takes snapshots and merges at different times."""
+        share = 1 - shard / (2 * shards)
+        count = max(2, round(self.merge_count * share))
+        return replace(self, snapshot_bytes=round(self.snapshot_bytes * share), merge_count=count)

@@ -74,7 +74,7 @@ class Node:
         self.stream, self._manifest, self._owner = stream, manifest, owner
         self._privacy = StreamPrivacy.of(stream.privacy)
         self.settings = DiscoverySettings.model_validate(stream.settings)
-        self._storage, self._limits = storage, limits
+        self._storage, self._limits = storage, limits or ShardLimits()
         self._memory = memory
         self._pool = ThreadPoolExecutor(_WRITERS, thread_name_prefix="segments")
         self._requests: list[tuple[Receipt, int]] = []
@@ -148,7 +148,7 @@ class Node:
             before: what they are told first.
         """
         for shard in shards:
-            self._shards[shard] = Shard(self._limits)
+            self._shards[shard] = Shard(self._limits.of(shard, self.stream.shards))
             self._hands[shard] = Hands(
                 self._storage, self._manifest, self.stream.name, shard, self._owner, Tally(self.settings), self._told,
                 self.reports.append, self._erased.__setitem__,
@@ -278,7 +278,8 @@ class Node:
         Carry out effects until there are none.
 
         Segments of a round are written side by side, and registered in one transaction. The order of a shard's other
-        effects is kept; those two do not depend on it.
+        effects is kept; those two do not depend on it. What was registered is counted while the disk is waited for, so
+        that an acknowledgement waits for no counting but where memory is short.
         """
         while self._queue:
             effects, self._queue = self._queue, []
@@ -291,6 +292,8 @@ class Node:
         writes = [each for each in effects if isinstance(each[1], do.WriteSegment)]
         written = self._pool.map(lambda each: self._hands[each[0]].perform(each[1]), writes)
         self._perform([each for each in effects if not isinstance(each[1], do.WriteSegment | do.Register)])
+        if writes:
+            self._count_due(list(self._hands))
         for (shard, _), event in zip(writes, written, strict=True):
             self._tell(shard, event)
         self._register([(shard, effect) for shard, effect in effects if isinstance(effect, do.Register)])
@@ -298,7 +301,8 @@ class Node:
     def _perform(self, effects: list[tuple[int, Effect]]) -> None:
         for shard, effect in effects:
             self._tell(shard, self._hands[shard].perform(effect))
-            self._count_due(shard)
+            if isinstance(effect, do.CountSegment):
+                self._count_due([shard])  # a journal may be longer than memory
             if isinstance(effect, do.LoadSnapshot | do.WriteSnapshot):
                 self._fit()  # they have made arrays
 
@@ -320,22 +324,21 @@ class Node:
         self._hands[shard] = hands
         return hands.tally.statistics()
 
-    def _count_due(self, shard: int) -> None:
-        if self._hands[shard].tally.due:
-            self._counted(shard)
-            self._fit()
+    def _count_due(self, shards: Iterable[int]) -> None:
+        for shard in shards:
+            if self._hands[shard].tally.due:
+                self._counted(shard)
+                self._fit()
 
     def _fit(self) -> None:
-        """Pack statistics, and put packed ones on the disk, those that were not counted for longest first."""
+        """Pack statistics, those that were not counted for longest first; on the disk beyond a half of the memory."""
         tallies = [hands.tally for hands in self._hands.values()]
         for tally in tallies:
             if self.memory <= self._memory:
                 break
             tally.pack()
-        for tally in tallies:
-            if sum(each.packed for each in tallies) <= self._memory // 2:
-                break
-            tally.spill()
+            if sum(each.packed for each in tallies) > self._memory // 2:
+                tally.spill()
 
     def _check_held(self) -> None:
         lost = [shard for shard, machine in self._shards.items() if machine.phase is Phase.STOPPED]

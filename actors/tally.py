@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from tempfile import TemporaryFile
 from typing import IO
 
@@ -11,6 +12,7 @@ from ..discovery.settings import DiscoverySettings
 from ..discovery.statistics import MessageStatistics
 
 RUN_BYTES = 1 << 20  # of waiting messages: a run costs a millisecond or more, however short it is
+PACKED_RUN_BYTES = 4 << 20  # where it costs unpacking and packing too
 
 
 class Tally:
@@ -47,12 +49,15 @@ class Tally:
     @property
     def due(self) -> bool:
         """Whether so much waits that it should be counted."""
-        return self.waiting >= RUN_BYTES
+        packed = self._packed is not None or self._spilled is not None
+        return self.waiting >= (PACKED_RUN_BYTES if packed else RUN_BYTES)
 
-    def add(self, record: Record) -> None:
-        """Take a record; it is counted later."""
-        self._records.append(record)
-        self.waiting += record.batch.table.nbytes + sum(len(each.statistics) for each in record.counted)
+    def add(self, records: Iterable[Record], size: int) -> None:
+        """Take records of a segment, and how many bytes they have there; they are counted later."""
+        for record in records:
+            self._records.append(record)
+            self.waiting += sum(len(each.statistics) for each in record.counted)
+        self.waiting += size
 
     def statistics(self) -> MessageStatistics:
         """Count what waits, and return the statistics; the caller does not change them."""

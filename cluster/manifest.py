@@ -16,24 +16,18 @@ from sqlalchemy import Connection, Engine, Row, bindparam, delete, insert, selec
 
 from ..discovery.errors import InputError, NotFoundError
 from .database import transaction
-from .entries import Entry, Erasure, Merge, Outcome, Registered, Registration, Rejected, SnapshotEntry, Superseded
+from .entries import Entry, Erasure, Merge, Outcome, Registration, SnapshotEntry
 from .erasure import erase_entries
 from .manifest_tables import EntryRow, KeyRow, LeaseRow, SnapshotRow, StreamRow, entry_of, values_of
+from .registering import AT_ONCE, Registering
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
-_AT_ONCE = 400  # values of one IN (…): SQLite takes some thousands, others fewer
 
-# Registration's statements, made once: making them anew for each segment took more time than running them.
-_OF_LEASE = (LeaseRow.stream == bindparam("of_stream"), LeaseRow.shard == bindparam("of_shard"))
-_LEASE = select(LeaseRow.epoch, LeaseRow.last).where(*_OF_LEASE).with_for_update()
-_ADVANCE = update(LeaseRow).where(*_OF_LEASE).values(last=bindparam("to"))
-_HORIZON = select(StreamRow.horizon).where(StreamRow.name == bindparam("of_stream"))
-_HERE = select(KeyRow.key).where(
-    KeyRow.stream == bindparam("of_stream"),
-    KeyRow.shard == bindparam("of_shard"),
-    KeyRow.key.in_(bindparam("keys", expanding=True)),
+_LEASE = (
+    select(LeaseRow.epoch, LeaseRow.last)
+    .where(LeaseRow.stream == bindparam("of_stream"), LeaseRow.shard == bindparam("of_shard"))
+    .with_for_update()
 )
-_ADD_ENTRY, _ADD_KEY = insert(EntryRow), insert(KeyRow)
 
 
 @dataclass(frozen=True)
@@ -159,13 +153,9 @@ class Manifest:
     def register(self, requests: Sequence[Registration]) -> list[Outcome]:
         """Decide on segments of several virtual shards in one transaction; each is taken or rejected by itself."""
         with transaction(self._engine, *(request.stream for request in requests)) as connection:
-            digests = self._digests(connection, requests)
-            outcomes: list[Outcome] = []
-            for request in requests:
-                outcome = self._decide(connection, request, digests)
-                outcomes.append(outcome)
-                if isinstance(outcome, Registered):
-                    digests.update({(request.stream, key.key): key.digest for key in request.keys})
+            standing = self._standing(connection, requests)
+            outcomes = [standing.decide(request, self._holds) for request in requests]
+            standing.write(connection)
             return outcomes
 
     def known(self, stream: str, keys: Iterable[str]) -> dict[str, tuple[str, frozenset[int]]]:
@@ -173,9 +163,9 @@ class Manifest:
         wanted = list(keys)
         found: dict[str, tuple[str, frozenset[int]]] = {}
         with transaction(self._reading) as connection:
-            for start in range(0, len(wanted), _AT_ONCE):
+            for start in range(0, len(wanted), AT_ONCE):
                 chosen = select(KeyRow.key, KeyRow.digest, KeyRow.shard).where(
-                    KeyRow.stream == stream, KeyRow.key.in_(wanted[start : start + _AT_ONCE])
+                    KeyRow.stream == stream, KeyRow.key.in_(wanted[start : start + AT_ONCE])
                 )
                 for key, digest, shard in connection.execute(chosen):
                     _, shards = found.get(key, ("", frozenset()))
@@ -299,71 +289,12 @@ class Manifest:
     def _holds(epoch: int, claimed: int) -> bool:
         return epoch == claimed
 
+    def _standing(self, connection: Connection, requests: Sequence[Registration]) -> Registering:
+        return Registering.read(connection, requests)
+
     @staticmethod
     def _lease(connection: Connection, stream: str, shard: int) -> Row[int, int] | None:
         return connection.execute(_LEASE, {"of_stream": stream, "of_shard": shard}).one_or_none()
-
-    @staticmethod
-    def _digests(connection: Connection, requests: Sequence[Registration]) -> dict[tuple[str, str], str]:
-        digests: dict[tuple[str, str], str] = {}
-        for stream in {request.stream for request in requests}:
-            keys = sorted({key.key for request in requests if request.stream == stream for key in request.keys})
-            for start in range(0, len(keys), _AT_ONCE):
-                chosen = select(KeyRow.key, KeyRow.digest).where(
-                    KeyRow.stream == stream, KeyRow.key.in_(keys[start : start + _AT_ONCE])
-                )
-                digests.update({(stream, key): digest for key, digest in connection.execute(chosen.distinct())})
-        return digests
-
-    def _decide(self, connection: Connection, request: Registration, digests: dict[tuple[str, str], str]) -> Outcome:
-        lease = self._lease(connection, request.stream, request.shard)
-        if lease is None or not self._holds(lease.epoch, request.epoch):
-            return Superseded(int(lease.epoch) if lease else 0)
-        rejected = self._rejected(connection, request, digests)
-        if rejected:
-            return rejected
-        position = int(lease.last) + 1
-        connection.execute(_ADVANCE, {"of_stream": request.stream, "of_shard": request.shard, "to": position})
-        messages = sum(key.messages for key in request.keys)
-        segment = (request.epoch, request.sequence, request.path, request.size, request.sha256, messages)
-        entry = Entry(position, position, *segment, times=request.times)
-        connection.execute(_ADD_ENTRY, values_of(request.stream, request.shard, entry))
-        rows = [
-            {
-                "stream": request.stream, "key": key.key, "shard": request.shard, "made": key.made,
-                "digest": key.digest, "position": position,
-            }
-            for key in request.keys
-        ]  # fmt: skip
-        connection.execute(_ADD_KEY, rows)
-        return Registered(position)
-
-    def _rejected(
-        self, connection: Connection, request: Registration, digests: dict[tuple[str, str], str]
-    ) -> Rejected | None:
-        horizon = connection.scalar(_HORIZON, {"of_stream": request.stream}) or 0
-        here = self._here(connection, request)
-        known, conflicting, forgotten = set(), set(), set()
-        for key in request.keys:
-            if digests.get((request.stream, key.key), key.digest) != key.digest:
-                conflicting.add(key.key)
-            elif key.key in here:
-                known.add(key.key)
-            elif key.made < horizon:
-                forgotten.add(key.key)
-        if known or conflicting or forgotten:
-            return Rejected(frozenset(known), frozenset(conflicting), frozenset(forgotten))
-        return None
-
-    @staticmethod
-    def _here(connection: Connection, request: Registration) -> set[str]:
-        """Return the keys that this virtual shard has already."""
-        keys = [key.key for key in request.keys]
-        found: set[str] = set()
-        for start in range(0, len(keys), _AT_ONCE):
-            at = {"of_stream": request.stream, "of_shard": request.shard, "keys": keys[start : start + _AT_ONCE]}
-            found.update(connection.scalars(_HERE, at))
-        return found
 
 
 def _mergeable(rows: Sequence[Row[Any]], merge: Merge) -> bool:

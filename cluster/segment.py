@@ -169,7 +169,7 @@ def _own(table: pa.Table) -> pa.Table:
     return pa.concat_tables([table, table.slice(0, 0)]).combine_chunks()  # of two chunks: always a copy
 
 
-def encode_segment(records: Sequence[bytes]) -> bytes:
+def encode_segment(records: Sequence[bytes | memoryview]) -> bytes:
     """Return the bytes of a segment of records that ``encode_record`` made."""
     return b"".join((MAGIC, *records))
 
@@ -181,14 +181,20 @@ def decode_segment(data: bytes, where: str) -> list[Record]:
     Raises:
         InputError: damaged, cut short, or not a segment; ``where`` and the record's number say which.
     """
-    if data[: len(MAGIC)] != MAGIC:
-        raise InputError("not a segment", where=where)
-    records: list[Record] = []
-    at = len(MAGIC)
-    while at < len(data):
-        record, at = _record(data, at, f"{where}, record {len(records)}")
-        records.append(record)
-    return records
+    return [_decoded(*part) for part in _parts(data, where)]
+
+
+def merged_segment(segments: Sequence[tuple[bytes, str]]) -> bytes:
+    """
+    Return one segment that holds the records of several, each given with where it is.
+
+    Raises:
+        InputError: as ``decode_segment``.
+    """
+    parts = [part for data, where in segments for part in _parts(data, where)]
+    if any(header.counted for header, _, _, _ in parts):
+        return encode_segment([encode_record(record) for record in compacted([_decoded(*part) for part in parts])])
+    return encode_segment([whole for _, _, whole, _ in parts])
 
 
 def decode_record(data: bytes, where: str) -> Record:
@@ -198,13 +204,28 @@ def decode_record(data: bytes, where: str) -> Record:
     Raises:
         InputError: damaged, or more than one record.
     """
-    record, end = _record(data, 0, where)
+    part, end = _part(memoryview(data), 0, where)
     if end != len(data):
         raise InputError("more than a record", where=where)
-    return record
+    return _decoded(*part)
 
 
-def _record(data: bytes, at: int, where: str) -> tuple[Record, int]:
+_Part = tuple[_Header, memoryview, memoryview, str]  # header, body, all of the record's bytes, where it is
+
+
+def _parts(data: bytes, where: str) -> list[_Part]:
+    if data[: len(MAGIC)] != MAGIC:
+        raise InputError("not a segment", where=where)
+    parts: list[_Part] = []
+    at, view = len(MAGIC), memoryview(data)
+    while at < len(data):
+        part, at = _part(view, at, f"{where}, record {len(parts)}")
+        parts.append(part)
+    return parts
+
+
+def _part(data: memoryview, at: int, where: str) -> tuple[_Part, int]:
+    """Return a record whose checksum holds, not yet decoded, and where it ends."""
     body_at = at + _SIZES.size + _CHECK.size
     if body_at > len(data):
         raise InputError("cut short", where=where)
@@ -213,20 +234,27 @@ def _record(data: bytes, at: int, where: str) -> tuple[Record, int]:
     end = body_at + header_size + body_size
     if header_size > _MOST_HEADER or end > len(data):
         raise InputError("cut short", where=where)
-    content = memoryview(data)[body_at:end]
+    content = data[body_at:end]
     if zlib.crc32(content, zlib.crc32(data[at : at + _SIZES.size])) != check:
         raise InputError("the checksum is another", where=where)
     try:
         header = _Header.model_validate_json(bytes(content[:header_size]))
-        counted = _counted(header.counted, content[header_size:])
-        batch = _NONE if counted else MessageBatch(pa.ipc.open_stream(pa.py_buffer(content[header_size:])).read_all())
-    except (ValidationError, pa.ArrowInvalid, OSError, zlib.error) as error:
+    except ValidationError as error:
+        raise InputError("not a record of this version", where=where) from error
+    return (header, content[header_size:], data[at:end], where), end
+
+
+def _decoded(header: _Header, body: memoryview, _: memoryview, where: str) -> Record:
+    try:
+        counted = _counted(header.counted, body)
+        batch = _NONE if counted else MessageBatch(pa.ipc.open_stream(pa.py_buffer(body)).read_all())
+    except (pa.ArrowInvalid, OSError, zlib.error) as error:
         raise InputError("not a record of this version", where=where) from error
     messages = sum(each.messages for each in counted) if counted else len(batch)
     if messages != header.messages:
         raise InputError(f"{messages} messages, not {header.messages}", where=where)
     key = BatchKey(header.key, header.made, header.digest, header.messages)
-    return Record(key, header.capture, batch, counted), end
+    return Record(key, header.capture, batch, counted)
 
 
 def _counted(listed: Sequence[tuple[int, int, int]], body: memoryview) -> tuple[Counted, ...]:

@@ -69,7 +69,7 @@ def moved(before: MessageStatistics, after: MessageStatistics, spec: ProtocolSpe
         return []
     pairs = [("lengths", before.lengths.exact, after.lengths.exact)]
     pairs.append(("directions", before.directions.counts, after.directions.counts))
-    pairs += [(f"byte {at}", before.bytes.front[at], after.bytes.front[at]) for at in steady_offsets(spec)]
+    pairs += [(f"byte {at}", before.bytes.at(at), after.bytes.at(at)) for at in steady_offsets(spec)]
     tested = [(path, one, other) for path, one, other in pairs if one.sum() and other.sum()]
     found = (_compared(path, one, other, ERROR / (2 * len(tested))) for path, one, other in tested)
     return [each for each in found if each is not None]

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine
 from ...cluster.database import transaction
 from ...cluster.entries import Outcome, Registration, Superseded
 from ...cluster.manifest import Manifest
+from ...cluster.registering import Registering
 from ...cluster.state import State
 from ..simulation.world import Guards
 
@@ -51,8 +52,11 @@ class WatchedManifest(Manifest):
     def _holds(self, epoch: int, claimed: int) -> bool:  # type: ignore[override]
         return epoch == claimed or not self._guards.compare_epoch
 
-    def _here(self, connection: Connection, request: Registration) -> set[str]:  # type: ignore[override]
-        return super()._here(connection, request) if self._guards.unique_keys else set()
+    def _standing(self, connection: Connection, requests: Sequence[Registration]) -> Registering:
+        standing = super()._standing(connection, requests)
+        if not self._guards.unique_keys:
+            standing.here.clear()
+        return standing
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,8 @@ class ByteHistogram:
     How often each byte value stands at each offset.
 
     Attributes:
-        front: (512, 256) int64, by offset from the front; end: (64, 256) int64, row 0 is the last byte.
+        front: (n, 256) int64, by offset from the front, of as many offsets as messages had; end: (64, 256) int64, row 0
+            is the last byte.
     """
 
     name: ClassVar[str] = "bytes"
@@ -38,17 +39,24 @@ class ByteHistogram:
     cap: ClassVar[str] = "512 offsets from the front and 64 from the end, 1.2 MB"
 
     def __init__(self, settings: DiscoverySettings) -> None:
-        self.front = np.zeros((FRONT, 256), np.int64)
+        self.front = np.zeros((0, 256), np.int64)
         self.end = np.zeros((END, 256), np.int64)
+
+    def at(self, offset: int) -> NDArray[np.int64]:
+        """Return how often each value stands at an offset from the front."""
+        return self.front[offset] if offset < len(self.front) else np.zeros(256, np.int64)
 
     def update(self, chunk: Chunk) -> None:
         """Count the bytes of a chunk."""
+        self.front = _reaching(self.front, min(int(chunk.lengths.max(initial=0)), FRONT))
         _count(chunk.data, chunk.starts, chunk.lengths, self.front, self.end)
 
     def merge(self, other: Self) -> Self:
         """Return the sum of both."""
         merged = object.__new__(type(self))
-        merged.front, merged.end = self.front + other.front, self.end + other.end
+        reach = max(len(self.front), len(other.front))
+        merged.front = _reaching(self.front, reach) + _reaching(other.front, reach)
+        merged.end = self.end + other.end
         return merged
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
@@ -59,6 +67,13 @@ class ByteHistogram:
     def from_arrays(cls, settings: DiscoverySettings, arrays: Arrays) -> Self:
         """Return the histograms of these arrays; InputError where they are none."""
         made = object.__new__(cls)
-        made.front = take_counts(arrays, "front", (FRONT, 256))
+        made.front = trimmed(take_counts(arrays, "front", (FRONT, 256))).copy()
         made.end = take_counts(arrays, "end", (END, 256))
         return made
+
+
+def _reaching(front: NDArray[np.int64], reach: int) -> NDArray[np.int64]:
+    """Return the rows with rows of zeros after them, so that there are ``reach`` at least."""
+    if reach <= len(front):
+        return front
+    return np.concatenate([front, np.zeros((reach - len(front), 256), np.int64)])

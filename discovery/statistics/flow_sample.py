@@ -20,6 +20,7 @@ from .endpoints import read_endpoints
 from .hashing import FLOW, MASK, key, mix
 from .payloads import Payloads
 from .statistic import Arrays, require, take_array
+from .waiting import Waiting
 
 _COLUMNS: dict[str, tuple[type, int]] = {
     "priority": (np.uint64, 0), "ts": (np.float64, 0), "capture": (np.uint64, 0), "number": (np.int64, 0),
@@ -96,11 +97,26 @@ class FlowStatistic:
         self._key = key(settings.seed, FLOW)
         self._ceiling = np.uint64(MASK)
         self.share = max(settings.sample_bytes // settings.sample_flows, _SMALLEST_SHARE)
-        self.columns: dict[str, NDArray[Any]] = {
+        none: dict[str, NDArray[Any]] = {
             name: np.zeros((0, width) if width else 0, dtype) for name, (dtype, width) in _COLUMNS.items()
         }
-        self.payloads = Payloads.none()
+        self._hold(none, Payloads.none())
+
+    def _hold(self, columns: dict[str, NDArray[Any]], payloads: Payloads) -> None:
+        self._columns, self._payloads, self._waiting = columns, payloads, Waiting()
         self._index()
+
+    @property
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """The columns by name."""
+        self._settle()
+        return self._columns
+
+    @property
+    def payloads(self) -> Payloads:
+        """The first bytes of each message."""
+        self._settle()
+        return self._payloads
 
     @property
     def _longest(self) -> int:
@@ -108,17 +124,18 @@ class FlowStatistic:
 
     def _index(self) -> None:
         """Note for each flow its last message and whether it is full, for the filter of ``update``."""
-        priority = self.columns["priority"]
+        priority = self._columns["priority"]
         self._flows, first = np.unique(priority, return_index=True)
         last = np.append(first[1:], len(priority))[: len(first)] - 1
         held = last - first + 1
-        self._full = (held >= self._settings.flow_messages) | (self.columns["cut"][last] == 1)
-        self._last = [self.columns[name][last] for name in ("ts", "capture", "number")]
+        self._full = (held >= self._settings.flow_messages) | (self._columns["cut"][last] == 1)
+        self._last = [self._columns[name][last] for name in ("ts", "capture", "number")]
         bounded = len(self._flows) == self._settings.sample_flows
         self._limit = min(self._flows[-1], self._ceiling) if bounded else self._ceiling
 
     def below(self, ceiling: np.uint64) -> None:
         """Take in only flows of a priority up to this one from now on."""
+        self._settle()
         self._ceiling = ceiling
         self._index()
 
@@ -137,19 +154,28 @@ class FlowStatistic:
             "direction": chunk.direction[rows], "length": chunk.lengths[rows], "cut": np.zeros(len(rows), np.int8),
             **read_endpoints(chunk.table, rows),
         }  # fmt: skip
-        self._take_in(columns, Payloads(chunk.data, chunk.starts[rows], np.minimum(chunk.lengths[rows], self._longest)))
+        stored = np.minimum(chunk.lengths[rows], self._longest)
+        self._waiting.add(columns, Payloads(chunk.data, chunk.starts[rows], stored))
+        if self._waiting.full:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Take in what waits."""
+        waiting = self._waiting.take()
+        if waiting is not None:
+            self._take_in(*waiting)
 
     def merge(self, other: Self) -> Self:
         """Return the sample of both inputs."""
         merged = type(self)(self._settings)
-        merged.columns, merged.payloads = self.columns, self.payloads
+        merged._columns, merged._payloads = self.columns, self.payloads
         merged._take_in(other.columns, other.payloads)
         return merged
 
     def _take_in(self, columns: dict[str, NDArray[Any]], payloads: Payloads) -> None:
-        both = {name: np.concatenate([self.columns[name], columns[name]]) for name in _COLUMNS}
+        both = {name: np.concatenate([self._columns[name], columns[name]]) for name in _COLUMNS}
         order = np.lexsort(_sort_keys(both))
-        stored = np.concatenate([self.payloads.lengths, payloads.lengths])
+        stored = np.concatenate([self._payloads.lengths, payloads.lengths])
         settings = self._settings
         verdict = _keep_first(
             both["priority"][order], stored[order], both["cut"][order],
@@ -157,13 +183,11 @@ class FlowStatistic:
         )  # fmt: skip
         kept = verdict > 0
         order, cut = order[kept], (verdict[kept] == 2).astype(np.int8)
-        self.columns = {name: both[name][order] for name in _COLUMNS}
-        self.columns["cut"] = cut
-        packed = self.payloads.pick(payloads, order[cut == 0])
+        packed = self._payloads.pick(payloads, order[cut == 0])
         lengths = np.zeros(len(order), np.int64)
         lengths[cut == 0] = packed.lengths
-        self.payloads = Payloads(packed.data, np.cumsum(lengths) - lengths, lengths)
-        self._index()
+        stays = {name: both[name][order] for name in _COLUMNS} | {"cut": cut}
+        self._hold(stays, Payloads(packed.data, np.cumsum(lengths) - lengths, lengths))
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the columns and the stored bytes."""
@@ -173,12 +197,11 @@ class FlowStatistic:
     def from_arrays(cls, settings: DiscoverySettings, arrays: Arrays) -> Self:
         """Return the flows of these arrays; InputError where they are none."""
         made = cls(settings)
-        made.payloads = Payloads.from_arrays(arrays)
-        size = len(made.payloads)
-        for name, (dtype, width) in _COLUMNS.items():
-            made.columns[name] = take_array(arrays, name, dtype, (size, width) if width else (size,)).copy()
+        payloads = Payloads.from_arrays(arrays)
+        size = len(payloads)
+        shapes = {name: (dtype, (size, width) if width else (size,)) for name, (dtype, width) in _COLUMNS.items()}
+        made._hold({name: take_array(arrays, name, *shape).copy() for name, shape in shapes.items()}, payloads)
         made._check()
-        made._index()
         return made
 
     def _check(self) -> None:

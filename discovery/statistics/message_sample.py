@@ -19,6 +19,7 @@ from .chunk import Chunk
 from .hashing import MASK
 from .payloads import Payloads
 from .statistic import Arrays, require, take_array
+from .waiting import Waiting
 
 _COLUMNS: dict[str, type] = {
     "priority": np.uint64, "ts": np.float64, "capture": np.uint64, "number": np.int64, "flow": np.uint64,
@@ -68,10 +69,33 @@ class MessageSample:
 
     def __init__(self, settings: DiscoverySettings) -> None:
         self._settings = settings
-        self.columns: dict[str, NDArray[Any]] = {name: np.zeros(0, dtype) for name, dtype in _COLUMNS.items()}
-        self.columns["directions"] = np.zeros((0, 3), np.int64)
-        self.payloads = Payloads.none()
-        self.limit = np.uint64(MASK)
+        self._columns: dict[str, NDArray[Any]] = {name: np.zeros(0, dtype) for name, dtype in _COLUMNS.items()}
+        self._columns["directions"] = np.zeros((0, 3), np.int64)
+        self._payloads = Payloads.none()
+        self._limit, self._waiting = np.uint64(MASK), Waiting()
+
+    @property
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """The columns by name."""
+        self._settle()
+        return self._columns
+
+    @property
+    def payloads(self) -> Payloads:
+        """The first bytes of each message."""
+        self._settle()
+        return self._payloads
+
+    @property
+    def limit(self) -> np.uint64:
+        """Priorities at or above it are not in the sample."""
+        self._settle()
+        return self._limit
+
+    def below(self, limit: np.uint64) -> None:
+        """Take in only messages of a priority below this one from now on."""
+        self._settle()
+        self._limit = limit
 
     @property
     def _longest(self) -> int:
@@ -79,7 +103,7 @@ class MessageSample:
 
     def update(self, chunk: Chunk) -> None:
         """Take in the messages of a chunk whose priority is below the limit."""
-        rows = np.flatnonzero(chunk.content < self.limit)
+        rows = np.flatnonzero(chunk.content < self._limit)
         if not len(rows):
             return
         direction = chunk.direction[rows]
@@ -90,31 +114,39 @@ class MessageSample:
             "directions": (direction[:, None] == np.arange(3, dtype=np.int8)).astype(np.int64),
         }  # fmt: skip
         payloads = Payloads(chunk.data, chunk.starts[rows], np.minimum(chunk.lengths[rows], self._longest))
-        self._take_in(columns, payloads)
+        self._waiting.add(columns, payloads)
+        if self._waiting.full:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Take in what waits."""
+        waiting = self._waiting.take()
+        if waiting is not None:
+            self._take_in(*waiting)
 
     def merge(self, other: Self) -> Self:
         """Return the sample of both inputs."""
-        merged = object.__new__(type(self))
-        merged._settings, merged.columns, merged.payloads = self._settings, self.columns, self.payloads
-        merged.limit = min(self.limit, other.limit)
+        merged = type(self)(self._settings)
+        merged._columns, merged._payloads = self.columns, self.payloads
+        merged._limit = min(self.limit, other.limit)
         merged._take_in(other.columns, other.payloads)
         return merged
 
     def _take_in(self, columns: dict[str, NDArray[Any]], payloads: Payloads) -> None:
-        both = {name: np.concatenate([self.columns[name], columns[name]]) for name in _COLUMNS}
+        both = {name: np.concatenate([self._columns[name], columns[name]]) for name in _COLUMNS}
         order = np.argsort(both["priority"], kind="stable")
         priority = both["priority"][order]
-        inside = int(np.searchsorted(priority, self.limit))
+        inside = int(np.searchsorted(priority, self._limit))
         order, priority = order[:inside], priority[:inside]
         heads = np.flatnonzero(np.diff(priority, prepend=~priority[:1]))
-        kept = self._fit(np.concatenate([self.payloads.lengths, payloads.lengths])[order[heads]])
+        kept = self._fit(np.concatenate([self._payloads.lengths, payloads.lengths])[order[heads]])
         if kept < len(heads):
-            self.limit = priority[heads[kept]]
+            self._limit = priority[heads[kept]]
             order, heads = order[: heads[kept]], heads[:kept]
         self._set(both, order, heads)
         first = order[heads]  # of equal messages the one held already comes first: the sort is stable
-        if len(first) != len(self.payloads) or (first >= len(self.payloads)).any():
-            self.payloads = self.payloads.pick(payloads, first)
+        if len(first) != len(self._payloads) or (first >= len(self._payloads)).any():
+            self._payloads = self._payloads.pick(payloads, first)
 
     def _fit(self, stored: NDArray[np.int64]) -> int:
         by_bytes = int(np.searchsorted(np.cumsum(stored), self._settings.sample_bytes, side="right"))
@@ -125,10 +157,10 @@ class MessageSample:
         _earliest(
             order, heads, both["ts"], both["capture"], both["number"], both["flow"], both["direction"], best
         )  # fmt: skip
-        self.columns = {name: both[name][best] for name in _COLUMNS}
+        self._columns = {name: both[name][best] for name in _COLUMNS}
         if len(heads):
             for name in ("counts", "directions"):
-                self.columns[name] = np.add.reduceat(both[name][order], heads, axis=0)
+                self._columns[name] = np.add.reduceat(both[name][order], heads, axis=0)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the columns, the stored bytes and the limit."""
@@ -138,12 +170,12 @@ class MessageSample:
     def from_arrays(cls, settings: DiscoverySettings, arrays: Arrays) -> Self:
         """Return the sample of these arrays; InputError where they are none."""
         made = cls(settings)
-        made.payloads = Payloads.from_arrays(arrays)
-        size = len(made.payloads)
+        made._payloads = Payloads.from_arrays(arrays)
+        size = len(made._payloads)
         for name, dtype in _COLUMNS.items():
             shape = (size, 3) if name == "directions" else (size,)
-            made.columns[name] = take_array(arrays, name, dtype, shape).copy()
-        made.limit = take_array(arrays, "limit", np.uint64, (1,))[0]
+            made._columns[name] = take_array(arrays, name, dtype, shape).copy()
+        made._limit = take_array(arrays, "limit", np.uint64, (1,))[0]
         made._check()
         return made
 

@@ -27,6 +27,7 @@ from .message_sample import MessageSample
 from .pairs import PairCounts
 from .payloads import Payloads
 from .statistic import Statistic
+from .waiting import Waiting
 
 COMPONENTS: tuple[type[Statistic], ...] = (
     ByteHistogram, PairCounts, BitCounts, Lengths, Directions, CaptureCounts, MessageSample, FlowStatistic,
@@ -55,7 +56,7 @@ class MessageStatistics:
         """
         made = cls(settings)
         ceiling = np.uint64(int(share * MASK))
-        made.messages.limit = ceiling
+        made.messages.below(ceiling)
         made.flows.below(ceiling)
         return made
 
@@ -203,7 +204,7 @@ class MessageStatistics:
 
 def _nbytes(value: Any) -> int:
     match value:
-        case np.ndarray():
+        case np.ndarray() | Waiting():
             return int(value.nbytes)
         case Payloads():
             return int(value.data.nbytes + value.starts.nbytes + value.lengths.nbytes)

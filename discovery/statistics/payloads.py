@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
@@ -14,9 +15,8 @@ from .statistic import Arrays, require, take_array
 @njit(cache=True, nogil=True)
 def _copy(data, starts, lengths, out, out_starts, rows, out_rows):  # type: ignore[no-untyped-def]
     for i in range(len(rows)):
-        start, to = starts[rows[i]], out_starts[out_rows[i]]
-        for j in range(lengths[rows[i]]):
-            out[to + j] = data[start + j]
+        start, to, length = starts[rows[i]], out_starts[out_rows[i]], lengths[rows[i]]
+        out[to : to + length] = data[start : start + length]
 
 
 class Payloads:
@@ -37,6 +37,14 @@ class Payloads:
     def none(cls) -> Self:
         """Return no byte strings."""
         return cls(np.zeros(0, np.uint8), np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+    @classmethod
+    def join(cls, parts: Sequence[Payloads]) -> Self:
+        """Return the byte strings of several, one after the other."""
+        before = np.cumsum([0, *(len(part.data) for part in parts[:-1])])
+        starts = [part.starts + shift for part, shift in zip(parts, before, strict=True)]
+        lengths = np.concatenate([part.lengths for part in parts])
+        return cls(np.concatenate([part.data for part in parts]), np.concatenate(starts), lengths)
 
     def __len__(self) -> int:
         return len(self.starts)

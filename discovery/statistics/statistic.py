@@ -83,7 +83,7 @@ def take_counts(arrays: Arrays, name: str, shape: tuple[int, ...]) -> NDArray[np
 
 def trimmed(array: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the array without its trailing rows of zeros."""
-    used = np.flatnonzero(array.reshape(len(array), -1).any(axis=1))
+    used = np.flatnonzero(array.any(axis=tuple(range(1, array.ndim))))
     return array[: int(used[-1]) + 1 if len(used) else 0]
 
 
