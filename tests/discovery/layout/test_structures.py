@@ -113,6 +113,23 @@ def test_length_prefixed_strings(lay_out):
     assert outcome.exact > 0.95
 
 
+def test_parts_that_are_counted_in_ways_of_their_own(lay_out):
+    """Parts behind lengths of one and two bytes, with fixed bytes between, are found by where they end together."""
+    rng = np.random.default_rng(21)
+
+    def message(whole: bool) -> list[bytes]:
+        session = rng.bytes(32 * int(rng.integers(2)))
+        suites, more = rng.bytes(2 * int(rng.integers(2, 20))), rng.bytes(int(rng.integers(3, 900)))
+        head = [b"\x03\x03", rng.bytes(8), bytes([len(session)]), session, len(suites).to_bytes(2, "big"), suites]
+        way = rng.bytes(int(rng.integers(1, 3)))
+        return [*head, bytes([len(way)]), way, *([len(more).to_bytes(2, "big"), more] if whole else [])]
+
+    outcome = lay_out([message(number % 10 > 0) for number in range(150)])
+    lengths = [field.name for field in outcome.fields if field.semantic == "length"]
+    assert outcome.explained == 1 and len(lengths) == 4
+    assert any(repeat.maximum == 1 for repeat in outcome.repeats)
+
+
 def test_lengths_apart_from_their_fields(lay_out):
     """Lengths that stand together in the front find the parts they measure."""
     rng = np.random.default_rng(7)
