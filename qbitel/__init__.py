@@ -1,9 +1,10 @@
 """
 The protocol discovery engine: unknown traffic in; a specification, a running parser and a service out.
 
->>> from qbitel import discover, read_capture
->>> spec = discover(read_capture("plant.pcapng"), protocol="udp_20547")
->>> Parser(spec).parse_batch(messages).to_arrow()
+>>> from qbitel import Parser, discover, read_capture
+>>> capture = read_capture("plant.pcapng")
+>>> spec = discover(capture, protocol="udp_20547")
+>>> Parser(spec).parse_batch(capture.groups[0].batch).to_arrow()
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from .discovery.analyst import MessageLabel
     from .discovery.batch import MessageBatch
     from .discovery.captures import read_capture
+    from .discovery.classifier import ProtocolClassifier
+    from .discovery.errors import QbitelError
+    from .discovery.orchestrator import ProtocolDiscoveryOrchestrator
     from .discovery.parser import Parser
     from .discovery.settings import DiscoverySettings
     from .discovery.spec import ProtocolSpec
@@ -28,7 +32,10 @@ __all__ = [
     "MessageLabel",
     "MessageValidator",
     "Parser",
+    "ProtocolClassifier",
+    "ProtocolDiscoveryOrchestrator",
     "ProtocolSpec",
+    "QbitelError",
     "Stream",
     "discover",
     "discover_all",
@@ -41,7 +48,10 @@ _HOMES = {
     "MessageLabel": "discovery.analyst",
     "MessageValidator": "discovery.validator",
     "Parser": "discovery.parser",
+    "ProtocolClassifier": "discovery.classifier",
+    "ProtocolDiscoveryOrchestrator": "discovery.orchestrator",
     "ProtocolSpec": "discovery.spec",
+    "QbitelError": "discovery.errors",
     "Stream": "stream",
     "discover": "api",
     "discover_all": "api",

@@ -20,7 +20,7 @@ from .discovery.errors import InputError
 from .discovery.orchestrator import Known, ProtocolDiscoveryOrchestrator
 from .discovery.settings import DiscoverySettings
 from .discovery.spec import ProtocolSpec
-from .discovery.stages import Progress
+from .discovery.stages import Cancel, Progress
 from .discovery.statistics import StatisticalAnalyzer
 from .results import INDEX, StoredProtocol, open_results, protocols_of
 
@@ -31,29 +31,40 @@ def discover(
     protocol: str | None = None,
     settings: DiscoverySettings | None = None,
     labels: Iterable[MessageLabel] = (),
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
 ) -> ProtocolSpec:
     """
     Return the specification of one protocol.
 
+    Where a stage failed, ``spec.partial`` says which and why, ``spec.id`` is None, and what was found before it stays;
+    ``ProtocolDiscoveryOrchestrator.discover`` also reports each stage, with what to do about a failure.
+
     Args:
         source: messages (bytes or a MessageBatch), a capture, or the path of one.
         protocol: which protocol of a capture that holds several, for instance ``udp_20547``.
+        settings: the seed and the budgets (messages, bytes, fields, rounds), all of them counts.
         labels: what is known of single messages: the name of their type, where their fields begin.
+        progress: called with the name of the stage and the fraction of it that is done, 0 to 1.
+        cancel: asked between steps; the discovery ends where it returns True.
 
     Raises:
         InputError: the source cannot be read or holds no messages, or no byte tells named types apart.
+        LimitError: the source passes a limit of bytes, packets or messages.
         NotFoundError: it holds several protocols and none was named, or not the one that was named.
+        CancelledError: ``cancel`` returned True.
     """
     if isinstance(source, (str, PathLike)):
         source = read_capture(Path(source))
     orchestrator = ProtocolDiscoveryOrchestrator(settings, labels=AnalystLabels.of(labels))
     if isinstance(source, Capture):
         chosen = _only(protocols_in([source], protocol))
-        return orchestrator.discover(chosen.batches, known=chosen.known).spec
+        return orchestrator.discover(chosen.batches, known=chosen.known, progress=progress, cancel=cancel).spec
     batch = source if isinstance(source, MessageBatch) else MessageBatch.from_payloads(source)
     if not len(batch):
         raise InputError("no messages to read")
-    return orchestrator.discover(batch, known=Known(protocol or "protocol")).spec
+    known = Known(protocol or "protocol")
+    return orchestrator.discover(batch, known=known, progress=progress, cancel=cancel).spec
 
 
 def _only(protocols: Sequence[CapturedProtocol]) -> CapturedProtocol:

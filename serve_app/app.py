@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
@@ -33,13 +34,14 @@ DESCRIBED: tuple[type[BaseModel], ...] = (
 
 def build_app(service: Service) -> FastAPI:
     """Return the application that answers for a service."""
-    app = FastAPI(
+    # Its page /docs needs no network: analysts' machines often have none.
+    app = FastAPIOffline(
+        redoc_url=None,
         title="qbitel",
         version=metadata.version("qbitel"),
         description=DESCRIPTION,
         lifespan=service.lifespan,
         responses=problem_responses(500),
-        redoc_url=None,
     )
     app.state.service = service
     for part in (discoveries, events, classify, parse, validate, protocols, streams, health):

@@ -22,6 +22,9 @@ JSON_TYPE = "application/json"
 ARROW_TYPE = "application/vnd.apache.arrow.stream"
 MULTIPART_TYPE = "multipart/form-data"
 
+# How OpenAPI says that an answer may be an Arrow stream instead of JSON.
+ARROW_ANSWER = {ARROW_TYPE: {"schema": {"type": "string", "format": "binary"}}}
+
 Document = TypeVar("Document", bound=BaseModel)
 
 

@@ -10,7 +10,17 @@ from fastapi.responses import JSONResponse
 
 from ..discovery.batch import MessageBatch
 from ..discovery.classifier import Classification
-from .bodies import ARROW_TYPE, JSON_TYPE, arrow_bytes, decode_messages, media_type, read_arrow, read_json, request_body
+from .bodies import (
+    ARROW_ANSWER,
+    ARROW_TYPE,
+    JSON_TYPE,
+    arrow_bytes,
+    decode_messages,
+    media_type,
+    read_arrow,
+    read_json,
+    request_body,
+)
 from .models import ClassifyRequest
 from .problems import problem_responses
 from .service import Service, ServiceOf
@@ -38,7 +48,8 @@ def each(service: Service, batch: MessageBatch, steps: Steps) -> Response:
     responses={
         200: {
             "description": "What the messages are together, as JSON; or, with `Accept: " + ARROW_TYPE + "`, what each "
-            "is by itself, as an Arrow stream of protocol, probability and unknown"
+            "is by itself, as an Arrow stream of protocol, probability and unknown",
+            "content": ARROW_ANSWER,
         },
         **problem_responses(400, 413, 415, 422, 504),
     },

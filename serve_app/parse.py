@@ -11,7 +11,17 @@ from fastapi.responses import JSONResponse
 from ..cluster.catalog import StoredSpecification
 from ..discovery.batch import MessageBatch
 from ..discovery.parser import Parser
-from .bodies import ARROW_TYPE, JSON_TYPE, arrow_bytes, decode_messages, media_type, read_arrow, read_json, request_body
+from .bodies import (
+    ARROW_ANSWER,
+    ARROW_TYPE,
+    JSON_TYPE,
+    arrow_bytes,
+    decode_messages,
+    media_type,
+    read_arrow,
+    read_json,
+    request_body,
+)
 from .models import ParseRequest, ParseResponse
 from .problems import Fault, ProblemError, problem_responses
 from .service import Service, ServiceOf
@@ -55,7 +65,10 @@ def columns(parser: Parser, batch: MessageBatch, steps: Steps) -> Response:
     summary="Parse messages",
     response_model=ParseResponse,
     responses={
-        200: {"description": "Trees as JSON, or with `Accept: " + ARROW_TYPE + "` columns as an Arrow stream"},
+        200: {
+            "description": "Trees as JSON, or with `Accept: " + ARROW_TYPE + "` columns as an Arrow stream",
+            "content": ARROW_ANSWER,
+        },
         **problem_responses(400, 404, 413, 415, 422, 504),
     },
     openapi_extra=request_body(ParseRequest, (ARROW_TYPE, "Arrow stream with a binary column payload")),

@@ -17,7 +17,7 @@ from ..discovery.captures import CaptureLimits, read_capture
 from ..discovery.errors import InputError, NotFoundError
 from ..discovery.orchestrator import Known
 from ..discovery.statistics import summarise
-from .bodies import ARROW_TYPE, arrow_bytes, media_type, read_arrow
+from .bodies import ARROW_ANSWER, ARROW_TYPE, arrow_bytes, media_type, read_arrow
 from .discoveries import answer_of
 from .models import Discovery
 from .problems import ProblemError, problem_responses
@@ -160,7 +160,10 @@ async def digest(stream: Name, service: ServiceOf, window: Window = "all") -> Di
     summary="The statistics of a stream",
     response_model=StreamStatistics,
     responses={
-        200: {"description": "As JSON; or with `Accept: " + ARROW_TYPE + "` a row an offset, with histograms"},
+        200: {
+            "description": "As JSON; or with `Accept: " + ARROW_TYPE + "` a row an offset, with histograms",
+            "content": ARROW_ANSWER,
+        },
         **problem_responses(400, 404, 422, 504),
     },
 )

@@ -89,7 +89,7 @@ def _count(columns, rows, place, cells, codes, counts, wide):  # type: ignore[no
         wide[offset] = size > EXACT
         for i in range(size):
             if size <= EXACT:
-                codes[total] = offset << 16 | found[i]
+                codes[total] = offset << 16 | np.int64(found[i])
                 counts[total] = table[found[i]]
                 total += 1
             table[found[i]] = 0

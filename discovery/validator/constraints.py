@@ -246,6 +246,8 @@ CHECKS: dict[str, Check] = {
     "timestamp": timestamp,
 }
 
+# Their reasons are of numbers: the field's is told as one, too.
+OF_NUMBERS = frozenset({"range", "length", "count", "counter"})
 REASONS: dict[str, Callable[[Any], str]] = {
     "constant": lambda c: f"is not 0x{c.value.hex()}",
     "enum": lambda c: f"is none of the {len(c.values)} known values",
@@ -267,4 +269,7 @@ def sentence(leaves: Leaves, constraint: Constraint, k: int) -> str:
     """Return why the k-th leaf breaks the constraint."""
     content = leaves.content(k)
     shown = f"0x{content[:16].hex()}" + ("..." if len(content) > 16 else "")
+    if constraint.kind in OF_NUMBERS and leaves.field.encoding in ("uint", "int"):
+        number = leaves.numbers[k] if leaves.field.encoding == "int" else leaves.unsigned[k]
+        shown = f"{int(number)} ({shown})"
     return f"{leaves.symbol.name} = {shown} {REASONS[constraint.kind](constraint)}"

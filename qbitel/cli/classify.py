@@ -41,8 +41,8 @@ def classify_command(
 
 def _print(group: str, found: Classification) -> None:
     named = found.protocol or found.cluster
-    out.print(f"{group}: {named} ({found.probability:.2f}), {found.messages} messages", markup=False)
+    out.print(f"{group}: {named} ({found.probability:.2f}), {found.messages} messages")
     for candidate in found.candidates:
-        out.print(f"  {candidate.probability:.2f} {candidate.protocol}", markup=False)
+        out.print(f"  {candidate.probability:.2f} {candidate.protocol}")
         for reason in candidate.reasons:
-            out.print(f"       {reason.weight:+.2f} {reason.text}", markup=False)
+            out.print(f"       {reason.weight:+.2f} {reason.text}")

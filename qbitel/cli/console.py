@@ -11,8 +11,8 @@ from typing import Any, BinaryIO, TypeVar
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from ..discovery.errors import InputError
 from ..discovery.stages import STAGES
@@ -22,8 +22,9 @@ Item = TypeVar("Item")
 # Into a file or a pipe nothing is wrapped at the width of a terminal that is not there.
 PIPED_WIDTH = 160
 STDIN = "/dev/stdin"
-out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
-err = Console(stderr=True, highlight=False)
+# Names come from files and from traffic: brackets in them are no markup, and what is styled is a Text.
+out = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+err = Console(stderr=True, highlight=False, markup=False)
 
 
 class InputFile(click.Path):
@@ -38,8 +39,13 @@ class InputFile(click.Path):
 
 
 def warn(text: str) -> None:
-    """Print a warning, whose text may hold names from outside, to standard error."""
-    err.print(f"[yellow]warning[/]: {escape(text)}", soft_wrap=True)
+    """Print a warning to standard error."""
+    remark("warning", text)
+
+
+def remark(kind: str, text: str, *, style: str = "yellow", console: Console = err) -> None:
+    """Print a line that begins with what kind of remark it is."""
+    console.print(Text.assemble((kind, style), f": {text}"), soft_wrap=True)
 
 
 def print_json(document: Any) -> None:

@@ -35,6 +35,6 @@ def build_command(captures: tuple[Path, ...], folder: Path, by: str) -> None:
         )
         sys.exit(EXIT_MISSING)
     for name, count in made.messages.items():
-        out.print(f"{name} {count}", markup=False)
+        out.print(f"{name} {count}")
     for warning in made.warnings:
         warn(warning)

@@ -38,7 +38,7 @@ def diff_command(before: str, after: str, state: str | None, protocol: str | Non
         ends = [{"protocol": spec.protocol, "id": spec.id, "version": spec.version} for spec in (old, new)]
         print_json({"before": ends[0], "after": ends[1], "changes": [asdict(change) for change in changes]})
     for change in changes if not as_json else ():
-        out.print(str(change), markup=False, highlight=False, soft_wrap=True)
+        out.print(str(change), highlight=False, soft_wrap=True)
     if changes:
         sys.exit(EXIT_NO)
 

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import click
 import numpy as np
-from rich.markup import escape
 
 from ..api import Discovered, discover_all
 from ..discovery.analyst import AnalystLabels
@@ -23,7 +22,7 @@ from ..discovery.settings import DiscoverySettings
 from ..discovery.stages import Progress
 from ..results import labels_in, write_results
 from . import EXIT_INPUT, EXIT_PARTIAL
-from .console import STDIN, err, out, print_json, stage_progress, warn
+from .console import STDIN, out, print_json, remark, stage_progress, warn
 from .listing import LEGEND, overview_table, summary_line, summary_table
 from .places import needs_extra
 
@@ -158,8 +157,8 @@ def _print(results: list[DiscoveryResult], folder: Path) -> None:
         out.print(summary_table(result.spec))
         _print_remarks(result)
         seconds = ", ".join(f"{s.name} {s.seconds:.2f}" for s in result.stages if s.seconds is not None)
-        out.print(f"seconds: {seconds}\nwritten: {folder / result.spec.protocol}\n", soft_wrap=True, markup=False)
-    out.print(LEGEND, style="bright_black", markup=False, soft_wrap=True)
+        out.print(f"seconds: {seconds}\nwritten: {folder / result.spec.protocol}\n", soft_wrap=True)
+    out.print(LEGEND, style="bright_black", soft_wrap=True)
     name = f" --protocol {results[0].spec.protocol}" if len(results) > 1 else ""
     _print_next(folder, name, results[0])
 
@@ -169,26 +168,26 @@ def _print_overview(results: list[DiscoveryResult], folder: Path) -> None:
     out.print(overview_table([result.spec for result in results]))
     for result in results:
         _print_remarks(result, f"{result.spec.protocol}: ")
-    out.print(f"written: {folder}", soft_wrap=True, markup=False)
+    out.print(f"written: {folder}", soft_wrap=True)
     richest = max(results, key=lambda result: result.spec.measures.messages)
     _print_next(folder, f" --protocol {richest.spec.protocol}", richest)
 
 
 def _print_next(folder: Path, name: str, result: DiscoveryResult) -> None:
     key = " key" if result.spec.key else f" {result.spec.types[0].name}" if result.spec.types else ""
-    out.print(f"look closer: qbitel show {folder}{name}", soft_wrap=True, markup=False)
+    out.print(f"look closer: qbitel show {folder}{name}", soft_wrap=True)
     if key:
-        out.print(f"ask why:     qbitel why {folder}{key}{name}", soft_wrap=True, markup=False)
+        out.print(f"ask why:     qbitel why {folder}{key}{name}", soft_wrap=True)
 
 
 def _print_remarks(result: DiscoveryResult, prefix: str = "") -> None:
     for note in (*result.notes, *filter(None, [str(result.privacy)])):
-        out.print(f"[yellow]note[/]: {escape(prefix + note)}", soft_wrap=True)
+        remark("note", f"{prefix}{note}", console=out)
     for change in result.changes:
-        out.print(f"  {prefix}{change}", markup=False, soft_wrap=True)
+        out.print(f"  {prefix}{change}", soft_wrap=True)
     for stage in result.stages:
         if stage.status == "failed":
-            err.print(f"[red]stage {stage.name} failed[/]: {escape(prefix + stage.message)}", soft_wrap=True)
+            remark(f"stage {stage.name} failed", f"{prefix}{stage.message}", style="red")
 
 
 def _document(result: DiscoveryResult) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import sys
 from importlib import metadata
@@ -11,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.markup import escape
+from rich.text import Text
 
 from . import EXIT_MISSING
 from .console import out, print_json
+from .places import needs_extra
 
-BASE = ("numpy", "pyarrow", "pydantic", "numba", "click", "rich")
-EXTRAS = {"cluster": ("ray", "fastapi", "pydantic-settings"), "train": ("torch",)}
+EXTRAS = ("cluster", "pandas", "train")
+_REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)[^;]*(?:;.*\bextra == ['\"](?P<extra>[^'\"]+)['\"])?")
 PROGRAMS = {
     "tshark": "to run the exported dissector (Debian package tshark)",
     "dot": "to draw the exported graph (Debian package graphviz)",
@@ -42,12 +44,13 @@ def doctor_command(as_json: bool, workers: str | None, cpus: float | None, sourc
             colour = {"ok": "green", "missing": "red" if check["needed"] else "yellow", "cannot": "red"}.get(
                 str(check["status"]), "yellow"
             )
-            said = escape(f"{check['name']:20}{check['detail']}")
-            out.print(f"[{colour}]{check['status']:8}[/]{said}", soft_wrap=True)
+            said = f"{check['name']:20}{check['detail']}"
+            out.print(Text.assemble((f"{check['status']:8}", colour), said), soft_wrap=True)
     if broken:
         sys.exit(EXIT_MISSING)
 
 
+@needs_extra("cluster")
 def _training(workers: str, chosen: dict[str, Any]) -> dict[str, object]:
     """Say whether a Ray that is started here has the cores without which such a training waits for ever."""
     from ..cluster.ray_start import need_cores
@@ -65,10 +68,15 @@ def _training(workers: str, chosen: dict[str, Any]) -> dict[str, object]:
 
 
 def _packages() -> list[dict[str, object]]:
-    checks = [_package(name, True, "pip install qbitel") for name in BASE]
-    for extra, names in EXTRAS.items():
-        checks.extend(_package(name, False, f"pip install 'qbitel[{extra}]'") for name in names)
-    return checks
+    """Check what the installed package itself says that it needs: the base, then what each extra adds."""
+    wanted: dict[str, str] = {}
+    for found in map(_REQUIREMENT.match, metadata.requires("qbitel") or ()):
+        if found and (found["extra"] is None or found["extra"] in EXTRAS):
+            wanted.setdefault(found["name"], found["extra"] or "")
+    return [
+        _package(name, not extra, f"pip install 'qbitel[{extra}]'" if extra else "pip install qbitel")
+        for name, extra in sorted(wanted.items(), key=lambda item: ("", *EXTRAS).index(item[1]))
+    ]
 
 
 def _package(name: str, needed: bool, how: str) -> dict[str, object]:

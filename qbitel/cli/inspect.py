@@ -56,7 +56,7 @@ def show_command(
     else:
         out.print(summary_line(spec), soft_wrap=True)
         out.print(summary_table(spec, chosen))
-        out.print(LEGEND, style="bright_black", markup=False, soft_wrap=True)
+        out.print(LEGEND, style="bright_black", soft_wrap=True)
 
 
 def find_type(spec: ProtocolSpec, text: str) -> MessageType:
@@ -165,7 +165,7 @@ def why_command(folder: Path, claim: str, protocol: str | None, as_json: bool) -
             print_json({"claim": name, **spec.evidence[name].model_dump(mode="json")})
             continue
         for line in claim_lines(spec, name):
-            out.print(line, soft_wrap=True, markup=False)
+            out.print(line, soft_wrap=True)
 
 
 @click.command("export")

@@ -69,7 +69,7 @@ def label_command(
     stored.keep_labels(labels)
     out.print(f"{len(labels.labels)} labelled messages, version {found.result.spec.version}", highlight=False)
     for change in found.result.changes:
-        out.print(f"  {change}", markup=False, soft_wrap=True)
+        out.print(f"  {change}", soft_wrap=True)
     if training_set is not None:
         _keep(training_set, stored.spec.protocol, labels, storage_uri)
 
@@ -87,7 +87,7 @@ def _with(
         try:
             labels = labels.adding(MessageLabel(payload=payload, type=kind, boundaries=boundaries))
         except ValidationError as error:
-            raise InputError(error.errors()[0]["msg"], where="label") from None
+            raise InputError(error.errors()[0]["msg"].removeprefix("Value error, "), where="label") from None
     return labels
 
 

@@ -37,17 +37,17 @@ class Row(NamedTuple):
     support: str
 
 
-def summary_line(spec: ProtocolSpec) -> str:
+def summary_line(spec: ProtocolSpec) -> Text:
     """Return one line: types, key field, framing, coverage on held-out messages."""
     measures = spec.measures
-    parts = [f"[bold]{spec.protocol}[/]", plural(len(spec.types), "message type"), plural(measures.messages, "message")]
+    parts = ["", plural(len(spec.types), "message type"), plural(measures.messages, "message")]
     if spec.key:
         parts.append(f"key field {key_text(spec.key)}")
     if spec.framing.kind not in ("datagram", "segment"):
         parts.append(f"framing {spec.framing.kind}")
     parts.append(coverage_text(spec))
     parts.append(f"id {spec.id or 'partial'}{' · unconfirmed' if spec.unconfirmed else ''}")
-    return " · ".join(parts)
+    return Text.assemble((spec.protocol, "bold"), " · ".join(parts))
 
 
 def key_text(key: KeyField) -> str:

@@ -81,5 +81,5 @@ def _tell(made: Retrained) -> None:
         out.print(f"{version}: no champion to judge it beside", highlight=False)
     for one in made.differences:
         shown = f"{one.mean:+.4f} [{one.low:+.4f} to {one.high:+.4f}] on {one.examples} examples: {one.verdict}"
-        out.print(f"{one.name.replace('_', ' ')}: {shown}", highlight=False, soft_wrap=True, markup=False)
+        out.print(f"{one.name.replace('_', ' ')}: {shown}", highlight=False, soft_wrap=True)
     out.print(f"{version}: " + ("challenger" if made.challenges else "worse than the champion, and no challenger"))

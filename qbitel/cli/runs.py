@@ -55,7 +55,7 @@ def show_command(run: str, as_json: bool, storage_uri: str) -> None:
         print_json(record.model_dump(mode="json"))
         return
     for name, value in _facts(record).items():
-        out.print(f"{name:10}{value}", soft_wrap=True, markup=False)
+        out.print(f"{name:10}{value}", soft_wrap=True)
     if record.epochs:
         out.print(_epochs(record))
         out.print(f"curve     {found.storage.place(found.path('curve.svg'))}", soft_wrap=True)

@@ -144,4 +144,4 @@ def _print_verdict(row: int, place: tuple[int, int], violations: list[Violation]
         return
     where = f"row {row}" if (row, 0) == place else f"row {row} (packet {place_text(packet, part)})"
     for v in violations:
-        out.print(f"{where}: {v.rule} [{v.start}:{v.start + v.length}] {v.reason}", soft_wrap=True, markup=False)
+        out.print(f"{where}: {v.rule} [{v.start}:{v.start + v.length}] {v.reason}", soft_wrap=True)

@@ -80,6 +80,11 @@ def test_base_holds_nothing_of_the_extras(base_python: Path, tmp_path: Path) -> 
     assert json.loads(run(base_python, "-c", code, cwd=tmp_path)) == []
 
 
+def test_type_checkers_see_the_types(base_python: Path) -> None:
+    """The installed package says that it is typed: ``mypy --strict`` reads its signatures in a user's script."""
+    assert list(base_python.parents[1].glob("lib/python3*/site-packages/qbitel/py.typed"))
+
+
 def first_packets(capture: Path, count: int) -> bytes:
     """Return the first packets of a little-endian pcap file."""
     content, at = capture.read_bytes(), 24
@@ -101,11 +106,12 @@ def test_base_discovers_a_capture(
     assert (tmp_path / "out" / protocol / "dissector.lua").stat().st_size > 1000
 
 
-def test_serving_without_the_extra_says_what_to_install(base_python: Path, tmp_path: Path) -> None:
-    """``qbitel serve`` without the extra is one line that says what to install, and exit code 7."""
-    command = [str(base_python), "-m", "qbitel.cli", "serve"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 7
+@pytest.mark.parametrize("command", [["serve"], ["doctor", "--workers", "2"]])
+def test_what_needs_an_extra_says_what_to_install(base_python: Path, tmp_path: Path, command: list[str]) -> None:
+    """A command whose extra is not there is one line that says what to install, and exit code 7."""
+    called = [str(base_python), "-m", "qbitel.cli", *command]
+    done = subprocess.run(called, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (7, 1)
     assert "pip install 'qbitel[cluster]'" in done.stderr
 
 

@@ -312,8 +312,22 @@ def test_several_protocols_have_to_be_named(plant: Path, run: Run, tmp_path: Pat
 
 
 def test_doctor_says_what_is_installed(run: Run) -> None:
-    """The base is complete here, and the JSON says so."""
-    assert json.loads(run("doctor", "--json").stdout)["ok"] is True
+    """The base is complete here, and the JSON says so; what is looked at is what the package says that it needs."""
+    told = json.loads(run("doctor", "--json").stdout)
+    assert told["ok"] is True
+    needed = {check["name"]: check["needed"] for check in told["checks"]}
+    assert needed["numba"] and needed["ray"] is needed["sqlalchemy"] is needed["torch"] is False
+
+
+def test_names_with_brackets_are_printed_as_they_are(run: Run, example_captures: Path, tmp_path: Path) -> None:
+    """The name of a file that looks like the markup of a terminal is printed, neither swallowed nor an error."""
+    folder = tmp_path / "a["
+    folder.mkdir()
+    cut = folder / "b].pcap"
+    cut.write_bytes((example_captures / "dns.pcap").read_bytes()[:-7])
+    told = run("discover", cut, "--out", tmp_path / "[out]")
+    assert f"warning: {cut}: " in told.stderr
+    assert f"written: {tmp_path / '[out]'}" in told.stdout
 
 
 @pytest.mark.parametrize("text", ["[]", "{", '[{"field": "t01.nothing", "op": "==", "value": 1}]'])

@@ -59,6 +59,14 @@ def test_arrow_in_arrow_out_has_one_row_a_message(client: httpx.Client, spec_id:
     assert pa.ipc.open_stream(answer.content).read_all().num_rows == len(payloads)
 
 
+@pytest.mark.parametrize("operation", [("/v1/parse", "post"), ("/v1/classify", "post")])
+def test_answers_in_arrow_are_described(client: httpx.Client, operation: tuple[str, str]) -> None:
+    """OpenAPI names both media types that a client may be answered with."""
+    path, method = operation
+    described = client.get("/openapi.json").json()["paths"][path][method]["responses"]["200"]["content"]
+    assert set(described) == {"application/json", ARROW}
+
+
 def test_arrow_bodies_take_the_columns_of_tables(client: httpx.Client, spec_id: str, payloads: list[bytes]) -> None:
     """Direction and addresses as text, times of any Arrow type, nulls and foreign columns are read as in files."""
     n = len(payloads)

@@ -123,6 +123,12 @@ def test_strict_names_the_constraint_and_the_bytes(broken: bytes, rule: str, sta
     assert MessageValidator(SPEC, "standard").validate(broken).valid
 
 
+def test_a_number_out_of_range_is_told_as_a_number() -> None:
+    """The reason names the number as the bounds are named, and its bytes."""
+    (violation, *_) = MessageValidator(SPEC, "strict").validate(message(level=1001)).violations
+    assert violation.reason == "level = 1001 (0x03e9) is not between 0 and 1000"
+
+
 def test_a_nested_length_speaks_of_its_region() -> None:
     """A length of the rest, inside a field, counts to the end of that field and not of the message."""
     inner = [number("kind", 1), number("size", 1, Length(of="rest")), Field(name="value", width=Rest())]
