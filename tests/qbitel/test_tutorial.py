@@ -18,8 +18,11 @@ from qbitel.discovery.validator import rules_from
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., subprocess.CompletedProcess[str]]
-# What starts a service, opens a window, or installs is run by `make` and by the tests of the service.
-LEFT_OUT = ("make", "wireshark", "pip", "curl", ".", "qbitel serve", "qbitel doctor", ".venv/bin/qbitel")
+# What starts a service, opens a window, goes on until it is interrupted, or installs is run by `make` and other tests.
+LEFT_OUT = (
+    "make", "wireshark", "pip", "curl", ".", ".venv/bin/qbitel",
+    "qbitel serve", "qbitel doctor", "qbitel ingest --follow",
+)  # fmt: skip
 
 
 def commands(page: str) -> list[str]:
