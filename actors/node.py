@@ -289,8 +289,9 @@ class Node:
         self._fit()  # what waits to be counted takes memory too
 
     def _round(self, effects: list[tuple[int, Effect]]) -> None:
-        writes = [each for each in effects if isinstance(each[1], do.WriteSegment)]
-        written = self._pool.map(lambda each: self._hands[each[0]].perform(each[1]), writes)
+        writes = [(shard, effect) for shard, effect in effects if isinstance(effect, do.WriteSegment)]
+        hands = [self._hands[shard] for shard, _ in writes]  # not in the threads: counting puts them in another order
+        written = self._pool.map(lambda own, write: own.perform(write[1]), hands, writes)
         self._perform([each for each in effects if not isinstance(each[1], do.WriteSegment | do.Register)])
         if writes:
             self._count_due(list(self._hands))

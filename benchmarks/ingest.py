@@ -6,8 +6,9 @@ Ingest to acknowledgement by holders on a real Ray: speed, CPU time with one and
 Messages of 100 bytes in 2,000 flows and batches of 1 MB, with a counter, four random bytes and a time that goes on, so
 that no two batches are alike; segments, catalog and folders are flushed to the disk. A process of its own makes the
 batches, divides and sends them; each holder is bound to one core. A batch is acknowledged when it is in the journal;
-what was acknowledged is counted within the time too, but for the last megabyte or so of each virtual shard, which
-``counted after`` is the time of. CPU time is that of the kernel's books, of all threads.
+what was acknowledged is counted within the time too, but for the last megabyte or so of each virtual shard: ``digest``
+is the time of counting that and merging all shards. CPU time is that of the kernel's books, of all threads. Memory is a
+holder's own (anonymous) pages, without code and the object store that it shares.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from qbitel.train.evaluation.machine import page_head
 from qbitel.train.evaluation.plot import growth_plot
 
 ROWS = (1 << 20) // 100  # messages of a batch
-WARM = 100 * ROWS  # of messages that every holder takes before anything is measured
+WARM = 100 * ROWS  # messages that are taken before anything is measured
 STEPS = (10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -115,9 +116,13 @@ class Held:
         self._taker.digest()
         return self._spent() - before
 
-    def peak(self) -> int:
-        """Return the largest resident size of a holder, MiB."""
-        return max(_status(pid, "VmHWM") for pid in self.pids) >> 10
+    def memory(self) -> int:
+        """Return the memory that the largest holder has of its own, MiB; taken is seldom given back."""
+        return max(_status(pid, "RssAnon") for pid in self.pids) >> 10
+
+    def merged(self) -> int:
+        """Return the bytes of the stream's statistics."""
+        return self.fleet.statistics(self.fleet.state.manifest.stream("bench"))[0].nbytes
 
     def _spent(self) -> Spent:
         return Spent(time.perf_counter(), sum(map(_seconds, self.pids)), time.process_time())
@@ -155,9 +160,9 @@ def speed(counts: Sequence[int], messages: int, repeats: int, folder: str | None
     for _ in range(repeats):
         for count in counts:
             with holders(count, folder) as held:
-                runs[count].append((held.feed(messages), held.counted(), held.peak(), os.getloadavg()[0]))
-    print("| holders | messages/s to acknowledgement | CPU s a million, holders | of the sender | counted after, s "
-          "| CPU s of it | peak of a holder, MiB | load |\n|--:|--:|--:|--:|--:|--:|--:|--:|")  # fmt: skip
+                runs[count].append((held.feed(messages), held.counted(), held.memory(), os.getloadavg()[0]))
+    print("| holders | messages/s to acknowledgement | CPU s a million, holders | of the sender | digest, s "
+          "| CPU s of it | memory of a holder, MiB | load |\n|--:|--:|--:|--:|--:|--:|--:|--:|")  # fmt: skip
     million = messages / 1e6
     for count, found in runs.items():
         cells = [
@@ -166,12 +171,14 @@ def speed(counts: Sequence[int], messages: int, repeats: int, folder: str | None
             _spread([fed.sender / million for fed, *_ in found], ".2f"),
             _spread([after.clock for _, after, *_ in found], ".2f"),
             _spread([after.holders for _, after, *_ in found], ".2f"),
-            _spread([peak for *_, peak, _ in found], ".0f"), _spread([load for *_, load in found], ".1f"),
+            _spread([memory for *_, memory, _ in found], ".0f"), _spread([load for *_, load in found], ".1f"),
         ]  # fmt: skip
         print(f"| {count} | {' | '.join(cells)} |")
     if len(counts) > 1:
-        spent = [statistics.median(fed.holders + after.holders for fed, after, *_ in runs[count]) for count in counts]
-        print(f"\nCPU time of {counts[1]} holders, counting included: {spent[1] / spent[0]:.2f} times that of one.\n")
+        fed, after = ([statistics.median(run[part].holders for run in runs[n]) for n in counts] for part in (0, 1))
+        whole = (fed[1] + after[1]) / (fed[0] + after[0])
+        print(f"\nCPU time of {counts[1]} holders: {fed[1] / fed[0]:.2f} times that of {counts[0]}; with the digest "
+              f"{whole:.2f} times.\n")  # fmt: skip
 
 
 def _spread(values: Sequence[float], form: str) -> str:
@@ -180,7 +187,7 @@ def _spread(values: Sequence[float], form: str) -> str:
 
 def growth(most: int, folder: str | None) -> list[tuple[int, float]]:
     """Print how long one holder takes for a stream that grows; return (messages, seconds) from its beginning."""
-    print("| messages | seconds | messages/s in this row | CPU s a million | peak, MiB |\n|--:|--:|--:|--:|--:|")
+    print("| messages | seconds | messages/s in this row | CPU s a million | memory, MiB |\n|--:|--:|--:|--:|--:|")
     points: list[tuple[int, float]] = []
     total, clock = 0, 0.0
     with holders(1, folder) as held:
@@ -190,7 +197,11 @@ def growth(most: int, folder: str | None) -> list[tuple[int, float]]:
             rate, cpu = (step - total) / spent.clock, 1e6 * spent.holders / (step - total)
             total = step
             points.append((total, clock))
-            print(f"| {total:,} | {clock:.2f} | {rate:,.0f} | {cpu:.2f} | {held.peak()} |", flush=True)
+            print(f"| {total:,} | {clock:.2f} | {rate:,.0f} | {cpu:.2f} | {held.memory()} |", flush=True)
+        settings, size = held.fleet.settings, held.merged()
+    reserved, cap = settings.memory >> 20, settings.limits.memory >> 20
+    print(f"\nA holder reserves {reserved} MiB, of which statistics may take {cap}.")
+    print(f"Those of this stream, merged, take {size / 1e6:.1f} MB. Load at the end: {os.getloadavg()[0]:.1f}.")
     return points
 
 

@@ -168,8 +168,11 @@ class FlowStatistic:
     def merge(self, other: Self) -> Self:
         """Return the sample of both inputs."""
         merged = type(self)(self._settings)
-        merged._columns, merged._payloads = self.columns, self.payloads
-        merged._take_in(other.columns, other.payloads)
+        merged._hold(self.columns, self.payloads)
+        theirs, payloads = other.columns, other.payloads
+        some = int(np.searchsorted(theirs["priority"], merged._limit, side="right"))  # no flow beyond can be kept
+        first = Payloads(payloads.data, payloads.starts[:some], payloads.lengths[:some])
+        merged._take_in({name: column[:some] for name, column in theirs.items()}, first)
         return merged
 
     def _take_in(self, columns: dict[str, NDArray[Any]], payloads: Payloads) -> None:

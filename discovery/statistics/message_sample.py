@@ -129,7 +129,10 @@ class MessageSample:
         merged = type(self)(self._settings)
         merged._columns, merged._payloads = self.columns, self.payloads
         merged._limit = min(self.limit, other.limit)
-        merged._take_in(other.columns, other.payloads)
+        theirs, payloads = other.columns, other.payloads
+        some = int(np.searchsorted(theirs["priority"], merged._limit))
+        first = Payloads(payloads.data, payloads.starts[:some], payloads.lengths[:some])
+        merged._take_in({name: column[:some] for name, column in theirs.items()}, first)
         return merged
 
     def _take_in(self, columns: dict[str, NDArray[Any]], payloads: Payloads) -> None:
