@@ -59,9 +59,9 @@ class Node:
     Nothing is acknowledged before ``flush`` returns. One thread uses it.
 
     Args:
-        memory: bytes that statistics may take, and one more while it is counted. Those that were not counted lately are
-            packed, and beyond a half of it on the disk (in the folder of temporary files). A quarter of it may wait to
-            be registered; a batch beyond that is refused with "busy", unless none waits.
+        memory: bytes that statistics may take, and one more while it is counted. Those that will not be counted soon
+            are packed; large ones, and those beyond a half of it, on the disk (in the folder of temporary files). A
+            quarter of it may wait to be registered; a batch beyond that is refused with "busy", unless none waits.
 
     Attributes:
         reports: what people must know: damaged objects of the journal.
@@ -192,8 +192,8 @@ class Node:
     def statistics(self) -> MessageStatistics:
         """Return the statistics of everything registered on the shards of this node."""
         merged = MessageStatistics(self.settings)
-        for shard in list(self._hands):
-            merged = merged.merge(self._counted(shard))
+        for shard in self._hands:
+            merged = merged.merge(self._hands[shard].tally.statistics())
             self._fit()
         return merged
 
@@ -290,11 +290,11 @@ class Node:
 
     def _round(self, effects: list[tuple[int, Effect]]) -> None:
         writes = [(shard, effect) for shard, effect in effects if isinstance(effect, do.WriteSegment)]
-        hands = [self._hands[shard] for shard, _ in writes]  # not in the threads: counting puts them in another order
+        hands = [self._hands[shard] for shard, _ in writes]
         written = self._pool.map(lambda own, write: own.perform(write[1]), hands, writes)
         self._perform([each for each in effects if not isinstance(each[1], do.WriteSegment | do.Register)])
         if writes:
-            self._count_due(list(self._hands))
+            self._count_due(self._hands)
         for (shard, _), event in zip(writes, written, strict=True):
             self._tell(shard, event)
         self._register([(shard, effect) for shard, effect in effects if isinstance(effect, do.Register)])
@@ -319,30 +319,31 @@ class Node:
         for (shard, _), answer in zip(effects, answers, strict=True):
             self._tell(shard, answer)
 
-    def _counted(self, shard: int) -> MessageStatistics:
-        # The most recently counted is the last: the first ones are packed.
-        hands = self._hands.pop(shard)
-        self._hands[shard] = hands
-        return hands.tally.statistics()
-
     def _count_due(self, shards: Iterable[int]) -> None:
         for shard in shards:
             if self._hands[shard].tally.due:
-                self._counted(shard)
+                self._hands[shard].tally.statistics()
                 self._fit()
 
     def _fit(self) -> None:
-        """Pack statistics, those that were not counted for longest first; on the disk beyond a half of the memory."""
+        """Pack statistics that will not be counted for longest, then count what waits, until all fits in the memory."""
         tallies = [hands.tally for hands in self._hands.values()]
+        while self.memory > self._memory and (chosen := _next_to_pack(tallies)):
+            chosen.pack()
         for tally in tallies:
-            if self.memory <= self._memory:
+            if sum(each.packed for each in tallies) <= self._memory // 2:
                 break
-            tally.pack()
-            if sum(each.packed for each in tallies) > self._memory // 2:
-                tally.spill()
+            tally.spill()
 
     def _check_held(self) -> None:
         lost = [shard for shard, machine in self._shards.items() if machine.phase is Phase.STOPPED]
         if lost:
             what = f"{len(lost)} virtual shards are held by another process, or the catalog does not answer"
             raise InputError(what, where=self.stream.name, hint="let one process ingest a stream at a time")
+
+
+def _next_to_pack(tallies: Iterable[Tally]) -> Tally | None:
+    live = [tally for tally in tallies if tally.live]
+    if live:
+        return max(live, key=lambda tally: tally.rest)
+    return max((tally for tally in tallies if tally.waiting), key=lambda tally: tally.waiting, default=None)

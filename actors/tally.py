@@ -13,6 +13,7 @@ from ..discovery.statistics import MessageStatistics
 
 RUN_BYTES = 1 << 20  # of waiting messages: a run costs a millisecond or more, however short it is
 PACKED_RUN_BYTES = 4 << 20  # where it costs unpacking and packing too
+PACKED_BYTES = 1 << 18  # beyond these packing saves little
 
 
 class Tally:
@@ -20,7 +21,7 @@ class Tally:
     Statistics that are brought up to date when enough messages wait, or when somebody asks.
 
     Attributes:
-        waiting: bytes of records that are not counted yet.
+        waiting: bytes of records that are not counted yet. taken: of all that it was given.
     """
 
     def __init__(self, settings: DiscoverySettings) -> None:
@@ -29,7 +30,7 @@ class Tally:
         self._packed: bytes | None = None
         self._spilled: IO[bytes] | None = None
         self._records: list[Record] = []
-        self.waiting = self._size = 0
+        self.waiting = self.taken = self._size = 0
 
     @property
     def memory(self) -> int:
@@ -47,6 +48,16 @@ class Tally:
         return self._spilled is not None
 
     @property
+    def live(self) -> bool:
+        """Whether the statistics are arrays, as they are counted."""
+        return self._live is not None
+
+    @property
+    def rest(self) -> float:
+        """How long it may be, as against others, until the statistics are counted: bytes until then by bytes taken."""
+        return (RUN_BYTES - self.waiting) / (self.taken + 1)
+
+    @property
     def due(self) -> bool:
         """Whether so much waits that it should be counted."""
         packed = self._packed is not None or self._spilled is not None
@@ -58,6 +69,7 @@ class Tally:
             self._records.append(record)
             self.waiting += sum(len(each.statistics) for each in record.counted)
         self.waiting += size
+        self.taken += size
 
     def statistics(self) -> MessageStatistics:
         """Count what waits, and return the statistics; the caller does not change them."""
@@ -84,9 +96,11 @@ class Tally:
         self._records, self.waiting, self._size = [], 0, self._live.nbytes if self._live else 0
 
     def pack(self) -> None:
-        """Count what waits, and keep the statistics as bytes until they are needed again."""
+        """Count what waits, and keep the statistics as bytes until they are needed again; many of them on the disk."""
         if self._live is not None or self._records:
             self._packed, self._live = self.to_bytes(), None
+            if len(self._packed) > PACKED_BYTES:
+                self.spill()
 
     def spill(self) -> None:
         """Put packed statistics into a file that has no name: whatever ends this process, nothing of it stays."""
