@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
+from math import lgamma, log
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..spec.framing import DelimiterFraming, FixedFraming, HeaderFraming, LengthFraming, OneFraming
 from .cut import delimited
-from .hypotheses import USUAL_DELIMITERS, delimiters, fixed_sizes, headers, length_framing, length_rules
+from .hypotheses import LINE_ENDS, USUAL_DELIMITERS, delimiters, fixed_sizes, headers, length_framing, length_rules
 from .sampling import Sample
 from .score import BREAKS, HITS, LENGTHS, LOST, MESSAGES, REACHED, SHAPE, score_lengths, score_rule, surprise
 from .sizes import BIAS, DECIMAL, ENCODING, HEX, MASK, OFFSET, SCALE, UINT, WIDTH, rule_of
@@ -27,8 +28,10 @@ STRICT_SHARE = 0.9
 """Of the marks that a delimiter must meet: it makes borders anywhere."""
 SIZE_SHARE = 0.98
 """Of the marks that a size must meet: the multiples of a small number meet most of any."""
-USUAL_SHARE, UNUSUAL_SHARE = 0.34, 0.5
-"""Of the borders that usual delimiters, and others and sizes, make, how many must be marks."""
+LINE_SHARE, WHOLE_SHARE = 0.34, 0.9
+"""Of the borders that line ends, and other delimiters and sizes, make, how many must be marks."""
+ALONE_SHARE, BEGINNING, PRIORS = 0.1, 4, (0.02, 0.5, 8.0, 128.0)
+"""Fewer will do where so many messages at marks are alone, and for so many bytes those inside begin as they do."""
 ALIKE = 3  # of the framings that cut as the chosen one does, those that are told
 _WIDTH_RANK = {2: 0, 1: 2, 4: 1, 3: 3, 8: 4}
 
@@ -176,10 +179,10 @@ def _delimiters(propose: Sample, test: Sample) -> list[Candidate]:
     weigh = partial(_weighed, propose=propose, test=test, price=price)
     found = []
     for rank, delimiter in enumerate(proposals):
-        if _before_marks(delimiter, propose) >= STRICT_SHARE:
+        if _before(delimiter, propose, np.flatnonzero(propose.mark)) >= STRICT_SHARE:
             framings = [DelimiterFraming(delimiter=delimiter), *_opened(delimiter, propose)]
             weighed = [weigh(framing, rank=(8, rank, place)) for place, framing in enumerate(framings)]
-            found += [c for c in weighed if _sent_whole(c, delimiter) and _passes(c)]
+            found += [c for c in weighed if _sent_whole(c, propose, test) and _passes(c)]
     return _without_parts(found)
 
 
@@ -187,7 +190,8 @@ def _without_parts(found: list[Candidate]) -> list[Candidate]:
     """Leave out the parts of CR LF where they cut alike."""
     if not found or found[0].framing != DelimiterFraming(delimiter=b"\r\n"):
         return found
-    return [c for c in found if c is found[0] or c.messages > 1.25 * found[0].messages]
+    parts = (DelimiterFraming(delimiter=b"\r"), DelimiterFraming(delimiter=b"\n"))
+    return [c for c in found if c.framing not in parts or c.messages > 1.25 * found[0].messages]
 
 
 def _opened(delimiter: bytes, sample: Sample) -> list[DelimiterFraming]:
@@ -197,14 +201,62 @@ def _opened(delimiter: bytes, sample: Sample) -> list[DelimiterFraming]:
     return [DelimiterFraming(delimiter=delimiter, opening=delimiter)]
 
 
-def _sent_whole(candidate: Candidate, delimiter: bytes) -> bool:
-    needed = USUAL_SHARE if delimiter in USUAL_DELIMITERS else UNUSUAL_SHARE
-    return candidate.hits >= needed * candidate.messages
+def _sent_whole(candidate: Candidate, propose: Sample, test: Sample) -> bool:
+    """Whether enough of the messages are sent alone, or those inside a segment are like those that begin one."""
+    line = isinstance(candidate.framing, DelimiterFraming) and candidate.framing.delimiter in LINE_ENDS
+    if candidate.hits >= (LINE_SHARE if line else WHOLE_SHARE) * candidate.messages:
+        return True
+    if candidate.trials == int(propose.closed.sum()):
+        return _lines(candidate.framing, propose)
+    return not line and all(_begin_alike(_borders(candidate.framing, part), part) for part in (propose, test))
 
 
-def _before_marks(delimiter: bytes, sample: Sample) -> float:
-    """Return the share of the marks that a delimiter stands right before."""
-    ends = np.flatnonzero(sample.mark)
+def _lines(framing: OneFraming, sample: Sample) -> bool:
+    """Whether it cuts into lines what was sent in several pieces without regard to them."""
+    inner = sample.segment == 1
+    inner[sample.start] = inner[-1] = False
+    pieces = np.flatnonzero(inner)
+    if not isinstance(framing, DelimiterFraming) or framing.delimiter not in LINE_ENDS:
+        return False
+    return len(pieces) >= len(sample.start) and _before(framing.delimiter, sample, pieces) < MIN_SHARE
+
+
+def _begin_alike(border: NDArray[np.bool_], sample: Sample) -> bool:
+    """
+    Whether messages inside a segment begin as those at a mark do, and some stand between two marks.
+
+    None of the first bytes of both may refute that they are drawn from one distribution: parts of a message seldom
+    begin as messages do.
+    """
+    mark = sample.mark == 1
+    mark[sample.start] = True
+    begins = np.flatnonzero(border[:-1] | (sample.segment[:-1] == 1) & mark[:-1])
+    outer = mark[begins]
+    alone = int((outer[:-1] & outer[1:]).sum())
+    if alone < ALONE_SHARE * int(outer.sum()):
+        return False
+    for byte in range(BEGINNING):
+        values = sample.data[np.minimum(begins + byte, len(sample.data) - 1)]
+        if not _one_source(*(np.bincount(values[side], minlength=256) for side in (outer, ~outer))):
+            return False
+    return True
+
+
+def _one_source(a: NDArray[np.int64], b: NDArray[np.int64]) -> bool:
+    """Whether two counts do not refute, a hundred to one, that they are of one distribution (Dirichlet marginals)."""
+    prior = max(PRIORS, key=lambda weight: _marginal(a + b, weight))
+    return _marginal(a + b, prior) - _marginal(a, prior) - _marginal(b, prior) > -log(100)
+
+
+def _marginal(counts: NDArray[np.int64], prior: float) -> float:
+    """Return the logarithm of the likelihood of counts under all distributions, by a symmetric Dirichlet prior."""
+    whole = prior * len(counts)
+    inner = sum(lgamma(prior + count) - lgamma(prior) for count in counts[counts > 0].tolist())
+    return round((lgamma(whole) - lgamma(whole + int(counts.sum())) + inner) * 256) / 256
+
+
+def _before(delimiter: bytes, sample: Sample, ends: NDArray[np.int64]) -> float:
+    """Return the share of places that a delimiter stands right before."""
     ends = ends[ends >= len(delimiter)]
     if not len(ends):
         return 0.0
@@ -217,7 +269,7 @@ def _sizes(propose: Sample, test: Sample) -> list[Candidate]:
     weighed = [
         _weighed(FixedFraming(size=size), propose, test, 2.0 + 2 * size.bit_length(), (9, rank)) for rank, size in sizes
     ]
-    return [c for c in weighed if c.hits >= UNUSUAL_SHARE * c.messages and _passes(c)]
+    return [c for c in weighed if _sent_whole(c, propose, test) and _passes(c)]
 
 
 def _borders(framing: OneFraming, sample: Sample) -> NDArray[np.bool_]:

@@ -61,8 +61,8 @@ def _number(framing: LengthFraming) -> str:
     return f"u{8 * framing.width}" + ("" if framing.width == 1 else f" {framing.endianness}-endian")
 
 
-def evidence_of(chosen: Candidate, found: Sequence[Candidate]) -> Evidence:
-    """Return the evidence of a framing that was found."""
+def evidence_of(chosen: Candidate, found: Sequence[Candidate], *, by_turns: bool = False) -> Evidence:
+    """Return the evidence of a framing that was found; ``by_turns``: only where the sides took turns was asked."""
     alike = [
         Rival(claim=describe(framing), reason="cuts these streams alike", support=chosen.hits, trials=chosen.trials)
         for framing in chosen.alike
@@ -70,7 +70,7 @@ def evidence_of(chosen: Candidate, found: Sequence[Candidate]) -> Evidence:
     rivals = [_rival(candidate, chosen) for candidate in found if candidate is not chosen]
     return Evidence(
         detector=f"framing.{chosen.framing.kind}",
-        statement=describe(chosen.framing),
+        statement=describe(chosen.framing) + (", by where the sides took turns" if by_turns else ""),
         support=chosen.hits,
         trials=chosen.trials,
         held_out_support=chosen.held_out_hits,

@@ -17,7 +17,8 @@ MAX_OFFSET, TEXT_OFFSET, SELF_OFFSET = 32, 16, 16
 SCALES = (2, 4, 8)
 MOST_STARTS = 1024
 """Segments that suggest biases and digits."""
-USUAL_DELIMITERS = (b"\r\n", b"\n", b"\r", b"\0")
+LINE_ENDS = (b"\r\n", b"\n")
+USUAL_DELIMITERS = (*LINE_ENDS, b"\r", b"\0")
 HEADER_ENDS = (b"\r\n\r\n", b"\n\n")
 LONGEST_TAIL = 6
 _TAIL_SHARE = 0.5  # of the marks that a delimiter must stand before to be tried
@@ -29,9 +30,7 @@ Rules = set[tuple[int, ...]]
 
 def length_rules(sample: Sample) -> NDArray[np.int64]:
     """Return the length fields to try (int64, n by 7): natural biases, and those that the sizes of segments suggest."""
-    starts = np.flatnonzero(sample.segment[:-1])
-    sizes = np.diff(np.concatenate((starts, [len(sample.data)])))
-    starts, sizes = starts[:MOST_STARTS], sizes[:MOST_STARTS]
+    starts, sizes = (values[:MOST_STARTS] for values in sample.utterances())
     rules: Rules = set()
     for offset in range(MAX_OFFSET):
         for width in (1, 2, 3, 4, 8):
@@ -140,8 +139,7 @@ def delimiters(sample: Sample) -> list[bytes]:
 
 def fixed_sizes(sample: Sample) -> list[int]:
     """Return the sizes that divide the distances between segments, and the commonest distance."""
-    starts = np.flatnonzero(sample.segment[:-1])
-    distances = np.diff(np.concatenate((starts, [len(sample.data)])))
+    _, distances = sample.utterances()
     if len(distances) < 4:
         return []
     values, counts = np.unique(distances, return_counts=True)

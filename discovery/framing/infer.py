@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..batch import CLIENT_TO_SERVER, SERVER_TO_CLIENT
 from ..spec.evidence import Evidence
-from ..spec.framing import DirectedFraming, Framing, LengthFraming, OneFraming, SegmentFraming
+from ..spec.framing import DirectedFraming, FixedFraming, Framing, LengthFraming, OneFraming, SegmentFraming
 from ..streams import StreamSet
-from .candidates import MIN_BITS, Candidate, candidates, measure, needed_share
+from .candidates import MIN_BITS, STRICT_SHARE, Candidate, candidates, measure, needed_share
 from .cut import cut_streams
 from .evidence import evidence_of, fallback, in_both
 from .sampling import Run, Sample, halves, runs_in
@@ -22,12 +22,19 @@ MAGIC_STREAMS, MAGIC_MESSAGES, MIN_MAGIC_MESSAGES, MAGIC_SHARE = 256, 4096, 64, 
 
 @dataclass(frozen=True)
 class Judged:
-    """What explains some runs best: ``chosen`` is None where that is one message a segment."""
+    """
+    What explains some runs best.
+
+    Attributes:
+        chosen: None where that is one message a segment.
+        by_turns: whether only the places counted at which the other side went on.
+    """
 
     chosen: Candidate | None
     found: list[Candidate]
     propose: Sample
     test: Sample
+    by_turns: bool = False
 
     @property
     def framing(self) -> OneFraming:
@@ -43,7 +50,7 @@ class Judged:
         """What the streams say for and against it."""
         if self.chosen is None:
             return fallback(self.propose, self.test, self.found)
-        return evidence_of(self.chosen, self.found)
+        return evidence_of(self.chosen, self.found, by_turns=self.by_turns)
 
 
 def infer_framing(streams: StreamSet | Sequence[StreamSet]) -> tuple[Framing, Evidence]:
@@ -54,18 +61,18 @@ def infer_framing(streams: StreamSet | Sequence[StreamSet]) -> tuple[Framing, Ev
     header or told by the segments; ASCII digits; BER, LEB128), headers of text, delimiters and fixed sizes are proposed
     on one half of the streams. Each is walked through every run from its start; it must meet the places where senders
     stopped sending far more often than borders laid at random would, pay for the size of the search, and hold on the
-    other half. Otherwise a segment is taken for a message. Where one framing does not hold in both directions, or two
-    explain more, each direction has its own.
+    other half. Where that leaves a doubt, since senders also stop inside messages, the places at which the other side
+    went on are asked alone. Otherwise a segment is taken for a message. Where one framing does not hold in both
+    directions, or two explain more, each direction has its own.
 
     Args:
         streams: the streams of one protocol, in one set or several.
     """
     sets = [streams] if isinstance(streams, StreamSet) else list(streams)
-    runs = runs_in(sets)
-    both = _judge(runs)
-    sides = [[run for run in runs if run.direction == way] for way in (CLIENT_TO_SERVER, SERVER_TO_CLIENT)]
-    if all(sides):
-        client, server = (_judge(side) for side in sides)
+    stops, turns = runs_in(sets), runs_in(sets, turns_only=True)
+    both = _judge(stops, turns)
+    if {CLIENT_TO_SERVER, SERVER_TO_CLIENT} <= {run.direction for run in stops}:
+        client, server = (_judge(stops, turns, way) for way in (CLIENT_TO_SERVER, SERVER_TO_CLIENT))
         if client.framing != server.framing and _differ(both, client, server):
             directed = DirectedFraming(
                 client_to_server=_with_magic(client.framing, sets, CLIENT_TO_SERVER),
@@ -75,7 +82,35 @@ def infer_framing(streams: StreamSet | Sequence[StreamSet]) -> tuple[Framing, Ev
     return _with_magic(both.framing, sets, None), both.evidence()
 
 
-def _judge(runs: Sequence[Run]) -> Judged:
+def _judge(stops: Sequence[Run], turns: Sequence[Run], way: int | None = None) -> Judged:
+    """
+    Judge by all places where senders stopped; where that leaves a doubt, by those where the sides took turns.
+
+    Those are fewer and purer: what they tell must hold at nearly all of them. The ends of streams alone tell no size.
+
+    Args:
+        way: only of the runs of this direction.
+    """
+    stops, turns = ([run for run in runs if way in (None, run.direction)] for runs in (stops, turns))
+    first = _weigh(stops)
+    if _sure(first):
+        return first
+    second = replace(_weigh(turns), by_turns=True)
+    if second.chosen is None or second.chosen.share < STRICT_SHARE:
+        return first
+    by_ends = isinstance(second.framing, FixedFraming) and not any(len(run.turns) for run in turns)
+    return first if by_ends else second
+
+
+def _sure(judged: Judged) -> bool:
+    """Whether a framing meets nearly all places, and says more than that segments are of one size."""
+    if judged.chosen is None or judged.chosen.share < STRICT_SHARE:
+        return False
+    pieces = int(judged.propose.segment.sum()) - len(judged.propose.start)  # the last of a run may be shorter
+    return not isinstance(judged.framing, FixedFraming) or judged.chosen.messages < pieces
+
+
+def _weigh(runs: Sequence[Run]) -> Judged:
     propose, test = halves(runs)
     found = candidates(propose, test)
     return Judged(next((c for c in found if c.survives()), None), found, propose, test)

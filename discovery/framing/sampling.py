@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..batch import CLIENT_TO_SERVER, SERVER_TO_CLIENT, UNKNOWN
+from ..batch import CLIENT_TO_SERVER, SERVER_TO_CLIENT
 from ..streams import StreamSet
 from .cut import runs_of
 
@@ -56,6 +56,13 @@ class Sample:
         """How many marks there are."""
         return int(self.mark.sum())
 
+    def utterances(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return where senders begin, at the start of a run or behind a mark, and how many bytes they send then."""
+        begins = self.mark[:-1] == 1
+        begins[self.start] = True
+        starts = np.flatnonzero(begins)
+        return starts, np.diff(np.concatenate((starts, [len(self.data)])))
+
 
 @dataclass(frozen=True)
 class Run:
@@ -76,9 +83,9 @@ class Run:
     direction: int
 
 
-def runs_in(sets: Sequence[StreamSet]) -> list[Run]:
+def runs_in(sets: Sequence[StreamSet], *, turns_only: bool = False) -> list[Run]:
     """
-    Return the runs of streams with the places where their senders stopped.
+    Return the runs of streams with the places where their senders stopped; with ``turns_only``, for an answer.
 
     Where there are few runs they are taken apart, at such places, so that a single long connection can be proposed on
     in one part and falsified on in another.
@@ -92,6 +99,8 @@ def runs_in(sets: Sequence[StreamSet]) -> list[Run]:
     partner = {id(streams): _partners(streams) for streams in sets}
     for streams, begin, end in found:
         whole = _run(streams, begin, end, partner[id(streams)])
+        if turns_only:
+            whole = replace(whole, marks=whole.turns)
         pieces += _pieces(whole, size, 2 * MAX_RUNS if len(found) < FEW_RUNS else 1)
     return pieces
 
@@ -102,11 +111,11 @@ def _bounds(streams: StreamSet) -> list[tuple[int, int]]:
 
 
 def _partners(streams: StreamSet) -> dict[int, int]:
-    """Return the stream of the other direction of each stream's flow, where there is one."""
+    """Return the stream of the other direction of each stream's flow, where there is one and directions are known."""
     keys = list(zip(streams.flow.tolist(), streams.direction.tolist(), strict=True))
     index = {key: place for place, key in enumerate(keys)}
     other = {CLIENT_TO_SERVER: SERVER_TO_CLIENT, SERVER_TO_CLIENT: CLIENT_TO_SERVER}
-    found = {place: index.get((flow, other.get(way, UNKNOWN))) for (flow, way), place in index.items()}
+    found = {place: index.get((flow, other.get(way, -1))) for (flow, way), place in index.items()}
     return {place: there for place, there in found.items() if there is not None}
 
 
