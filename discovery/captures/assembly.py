@@ -35,7 +35,7 @@ class Assembled:
 
 def assemble(
     data: NDArray[np.uint8], packets: Packets, time: NDArray[np.int64], port: int | None, by: Grouping,
-    limits: CaptureLimits, usage: Usage | None = None,
+    limits: CaptureLimits, usage: Usage | None = None, *, number: NDArray[np.int64] | None = None,
 ) -> Assembled:  # fmt: skip
     """
     Put packets together, in their order; ``packets`` is changed in place.
@@ -43,11 +43,13 @@ def assemble(
     Args:
         data: where their payloads lie. time: int64 nanoseconds. port: keep only UDP and TCP flows with this one.
         usage: of the ports by the whole capture, where these are all packets between some hosts.
+        number: int64, what messages call the packets they begin in; their order where None.
     """
     fragments = join_fragments(data, packets)
     filtered = _filter(packets, port)
     flows = find_flows(packets, port, usage)
-    traffic = Traffic(data, fragments.extra, packets, time, flows)
+    places = np.arange(len(packets)) if number is None else number
+    traffic = Traffic(data, fragments.extra, packets, time, places, flows)
     streams, reassembly = group_streams(traffic, by, limits.pending_segments)
     groups = sorted(group_datagrams(traffic, by) + streams, key=lambda g: (-g.packets, g.name))
     return Assembled(groups, flows, fragments, reassembly, filtered)

@@ -36,13 +36,15 @@ class Traffic:
 
     Attributes:
         data, extra: uint8, where payloads lie: the capture, and the reassembled datagrams.
-        packets: ``PACKET`` records; time: int64 nanoseconds; flows: of these packets.
+        packets: ``PACKET`` records; time: int64 nanoseconds; number: int64, places in the capture.
+        flows: of these packets.
     """
 
     data: NDArray[np.uint8]
     extra: NDArray[np.uint8]
     packets: Packets
     time: NDArray[np.int64]
+    number: NDArray[np.int64]
     flows: Flows
 
     def seconds(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -113,7 +115,7 @@ def _datagram_table(traffic: Traffic, rows: NDArray[np.int64]) -> pa.Table:
         "flow": pa.array(traffic.flows.hash[traffic.flows.of[rows]]),
         "direction": pa.array(traffic.flows.direction()[rows]),
         "source": pa.array(np.zeros(len(rows), np.int32)),
-        "number": pa.array(rows),
+        "number": pa.array(traffic.number[rows]),
         "src": _addresses(packets, "src"),
         "dst": _addresses(packets, "dst"),
         "sport": _ports(packets, "sport"),
@@ -225,7 +227,7 @@ def _stream_set(traffic: Traffic, reassembly: Reassembly, streams: _Streams, ord
         segment_bounds=segment_bounds,
         segment_start=offsets[:-1],
         segment_ts=traffic.seconds(rows),
-        segment_number=rows,
+        segment_number=traffic.number[rows],
         segment_gap=np.ascontiguousarray(pieces["gap"]),
         tail_gap=reassembly.tail_gap[streams.stream[order]],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from os import PathLike
 
 import numpy as np
@@ -11,16 +12,19 @@ from ..errors import InputError
 from .assembly import Assembled, assemble
 from .capture import Capture, Counters
 from .grouping import Grouping
-from .headers import DAMAGED, ENCRYPTED, FRAGMENT_LOST, IGNORED, IN_PARTS, NO_DATA, TCP, Packets, decode
+from .headers import DAMAGED, ENCRYPTED, FRAGMENT_LOST, IGNORED, IN_PARTS, NO_DATA, PACKET, TCP, Packets, decode
 from .limits import DEFAULT_LIMITS, CaptureLimits
-from .packets import MAGICS, PacketIndex
+from .packets import MAGICS
 from .source import Source, open_source
 from .tables import read_table
 from .text import HEAD, read_hex_lines, read_json_lines, text_format
-from .walk import index_packets
+from .walk import walk_packets
 
 FORMATS = ("pcap", "pcapng", "hex", "jsonl", "parquet", "arrow")
 PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
+PIECE = 1 << 20
+"""Packets that are decoded at once."""
+REASONS = 8
 _REASONS = {
     DAMAGED: "packets have a header that is cut or damaged",
     NO_DATA: "frames carry no data that is read (radio management, unknown families)",
@@ -99,28 +103,64 @@ def detect_format(source: Source) -> str:
     raise InputError(f"no known format: it starts with {head[:8].hex(' ')}", where=source.name, hint=hint)
 
 
+@dataclass
+class _Decoded:
+    """
+    The packets of a file that carry something, and an account of all.
+
+    Attributes:
+        packets: ``PACKET`` records; time: int64 nanoseconds; number: int64, their places in the file.
+        count, truncated: all packets, and those that were captured in part. dropped: int64, the others by reason.
+    """
+
+    packets: Packets
+    time: NDArray[np.int64]
+    number: NDArray[np.int64]
+    count: int
+    truncated: int
+    dropped: NDArray[np.int64]
+    warnings: list[str]
+
+
+def _decode_file(source: Source, form: str, limits: CaptureLimits) -> _Decoded:
+    """Decode a piece at a time: what carries nothing, of which a small archive may hold any number, takes no memory."""
+    data, count, truncated, warnings = source.array(), 0, 0, list[str]()
+    kept: list[tuple[Packets, NDArray[np.int64], NDArray[np.int64]]] = []
+    dropped = np.zeros(REASONS, np.int64)
+    for index in walk_packets(source, form, limits, PIECE):
+        packets = decode(data, index)
+        carry = packets["kind"] != IGNORED
+        rows = np.flatnonzero(carry)
+        whole = len(rows) == len(packets)
+        kept.append((packets if whole else packets[rows], index.time if whole else index.time[rows], count + rows))
+        dropped += np.bincount(packets["number"][~carry], minlength=REASONS)
+        count += len(index)
+        truncated += int((index.wire > index.captured).sum())
+        warnings += index.warnings
+    packets, time, number = kept[0] if len(kept) == 1 else map(np.concatenate, zip(*kept, strict=True))
+    return _Decoded(packets.view(PACKET), time, number, count, truncated, dropped, warnings)
+
+
 def _read_packets(source: Source, form: str, port: int | None, by: Grouping, limits: CaptureLimits) -> Capture:
-    data = source.array()
-    index = index_packets(source, form, limits)
-    packets = decode(data, index)
-    found = assemble(data, packets, index.time, port, by, limits)
-    counters = _account(index, packets, found)
-    warnings = [*source.warnings, *index.warnings, *_warn(packets, counters)]
+    read = _decode_file(source, form, limits)
+    found = assemble(source.array(), read.packets, read.time, port, by, limits, number=read.number)
+    counters = _account(read, found)
+    warnings = [*source.warnings, *read.warnings, *_warn(read, counters)]
     return Capture(source.name, source.sha256, form, found.groups, counters, warnings)
 
 
-def _account(index: PacketIndex, packets: Packets, found: Assembled) -> Counters:
-    payloads = sum(group.packets for group in found.groups)
+def _account(read: _Decoded, found: Assembled) -> Counters:
+    payloads, packets = sum(group.packets for group in found.groups), read.packets
     fragments, reassembly = found.fragments, found.reassembly
     cut = (packets["wire"] > packets["stop"]) & (packets["kind"] != IGNORED)
     datagrams = cut & (packets["kind"] != TCP)
     lost = int((packets["wire"] - packets["stop"])[datagrams].sum())
     lost += int(reassembly.pieces["gap"].sum() + reassembly.tail_gap.sum())
     return Counters(
-        packets=len(index),
+        packets=read.count,
         payloads=payloads,
-        ignored=len(index) - payloads - found.filtered,
-        truncated=int((index.wire > index.captured).sum()),
+        ignored=read.count - payloads - found.filtered,
+        truncated=read.truncated,
         fragments=fragments.count,
         fragments_lost=fragments.lost,
         lost_bytes=lost,
@@ -130,8 +170,9 @@ def _account(index: PacketIndex, packets: Packets, found: Assembled) -> Counters
     )
 
 
-def _warn(packets: Packets, counters: Counters) -> list[str]:
-    reasons: NDArray[np.int64] = np.bincount(packets["number"][packets["kind"] == IGNORED], minlength=8)
+def _warn(read: _Decoded, counters: Counters) -> list[str]:
+    late = read.packets["number"][read.packets["kind"] == IGNORED]
+    reasons = read.dropped + np.bincount(late, minlength=REASONS)
     warnings = [f"{reasons[reason]} {text}" for reason, text in _REASONS.items() if reasons[reason]]
     if counters.truncated:
         warnings.append(f"{counters.truncated} packets were captured in part only (snap length)")

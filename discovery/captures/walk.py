@@ -12,16 +12,16 @@ from .source import Source
 WALKS: dict[str, type[PcapWalk] | type[PcapngWalk]] = {"pcap": PcapWalk, "pcapng": PcapngWalk}
 
 
-def walk_packets(source: Source, form: str, limits: CaptureLimits, most: int | None = None) -> Iterator[PacketIndex]:
+def walk_packets(source: Source, form: str, limits: CaptureLimits, most: int) -> Iterator[PacketIndex]:
     """
-    Yield the index of the packets of a pcap or pcapng file in pieces of ``most`` packets, in one piece where None.
+    Yield the index of the packets of a pcap or pcapng file in pieces of ``most`` packets.
 
     What was damaged or is over the limits is in the warnings of the piece before it.
     """
     data, walk, done = source.array(), WALKS[form](), 0
     while True:
         left = limits.packets - done
-        index = walk.next(data, limits, left if most is None else min(most, left))
+        index = walk.next(data, limits, min(most, left))
         done += len(index)
         ended = walk.reason != TOO_MANY or done >= limits.packets
         if ended:
@@ -29,9 +29,3 @@ def walk_packets(source: Source, form: str, limits: CaptureLimits, most: int | N
         yield index
         if ended:
             return
-
-
-def index_packets(source: Source, form: str, limits: CaptureLimits) -> PacketIndex:
-    """Return the index of all packets of a pcap or pcapng file."""
-    (index,) = walk_packets(source, form, limits)
-    return index

@@ -70,7 +70,7 @@ def evidence_of(chosen: Candidate, found: Sequence[Candidate], *, by_turns: bool
     rivals = [_rival(candidate, chosen) for candidate in found if candidate is not chosen]
     return Evidence(
         detector=f"framing.{chosen.framing.kind}",
-        statement=describe(chosen.framing) + (", by where the sides took turns" if by_turns else ""),
+        statement=describe(chosen.framing) + (", by where the sides took turns or streams ended" if by_turns else ""),
         support=chosen.hits,
         trials=chosen.trials,
         held_out_support=chosen.held_out_hits,

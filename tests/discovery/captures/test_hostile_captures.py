@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qbitel.discovery.captured import protocols_in
-from qbitel.discovery.captures import Capture, CaptureLimits, messages_of, read_capture
+from qbitel.discovery.captures import Capture, CaptureLimits, messages_of, read_capture, reader
 from qbitel.discovery.errors import InputError, LimitError, QbitelError
 from qbitel.discovery.framing import infer_framing
 from qbitel.discovery.spec.framing import DatagramFraming
@@ -165,6 +165,23 @@ def test_an_absurd_captured_length_ends_the_file_there() -> None:
     assert any("absurd" in warning for warning in capture.warnings)
     with pytest.raises(InputError, match=r"no messages.*absurd length.*from offset 24"):
         protocols_in([capture])
+
+
+@pytest.mark.parametrize("name", ["pcap", "pcapng", "dns"])
+def test_a_capture_read_in_pieces_is_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many packets are decoded at once, messages, numbers, counters and warnings are those of the whole."""
+    content = SEEDS[name]
+    if name != "pcapng":  # frames of no bytes in between: they are counted, and keep no room
+        content = content[:24] + bytes(16) * 5 + content[24:] + bytes(16) * 5
+    whole = read_capture(content)
+    monkeypatch.setattr(reader, "PIECE", 3)
+    parts = read_capture(content)
+    assert (parts.counters, parts.warnings) == (whole.counters, whole.warnings)
+    for ours, theirs in zip(parts.groups, whole.groups, strict=True):
+        framing = infer_framing(theirs.streams)[0] if theirs.stream else DatagramFraming()
+        assert messages_of(ours, framing).to_arrow() == messages_of(theirs, framing).to_arrow()
+        if name != "pcapng":
+            assert messages_of(ours, framing).view().number.min() >= 5
 
 
 def test_packets_of_no_bytes_are_counted() -> None:
