@@ -22,7 +22,7 @@ class ShardLimits:
     segment_bytes: int = 4 << 20
     snapshot_bytes: int = 64 << 20
     merge_below: int = 1 << 20
-    merge_count: int = 64
+    merge_count: int = 32
     recent_keys: int = 1024
 
     def of(self, shard: int, shards: int) -> ShardLimits:

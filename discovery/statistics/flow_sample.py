@@ -172,12 +172,15 @@ class FlowStatistic:
         theirs, payloads = other.columns, other.payloads
         some = int(np.searchsorted(theirs["priority"], merged._limit, side="right"))  # no flow beyond can be kept
         first = Payloads(payloads.data, payloads.starts[:some], payloads.lengths[:some])
-        merged._take_in({name: column[:some] for name, column in theirs.items()}, first)
+        if some:
+            apart = not np.isin(theirs["priority"][:some], merged._flows).any()
+            merged._take_in({name: column[:some] for name, column in theirs.items()}, first, in_order=apart)
         return merged
 
-    def _take_in(self, columns: dict[str, NDArray[Any]], payloads: Payloads) -> None:
+    def _take_in(self, columns: dict[str, NDArray[Any]], payloads: Payloads, *, in_order: bool = False) -> None:
+        """Put rows among those that are held; ``in_order``: they are ordered already, and of other flows."""
         both = {name: np.concatenate([self._columns[name], columns[name]]) for name in _COLUMNS}
-        order = np.lexsort(_sort_keys(both))
+        order = np.argsort(both["priority"], kind="stable") if in_order else np.lexsort(_sort_keys(both))
         stored = np.concatenate([self._payloads.lengths, payloads.lengths])
         settings = self._settings
         verdict = _keep_first(
