@@ -233,6 +233,15 @@ def test_killed_processes_lose_and_double_nothing(tmp_path: Path) -> None:
     assert found.acknowledged > 0
 
 
+def test_evenly_fed_shards_come_due_at_different_times() -> None:
+    """Each shard has limits of its own, between a half of those given and all of them."""
+    limits = [ShardLimits(merge_count=32).of(shard, 64) for shard in range(64)]
+    assert {each.merge_count for each in limits} == set(range(16, 33))
+    assert len({each.snapshot_bytes for each in limits}) == 64
+    assert max(each.snapshot_bytes for each in limits) == ShardLimits().snapshot_bytes
+    assert ShardLimits(merge_count=2).of(63, 64).merge_count == 2
+
+
 def test_memory_stays_below_its_cap(place: Place) -> None:
     """Where the cap is less than one shard takes, all are packed or on the disk; the digest is that of one process."""
     cap, batch = 1 << 20, messages(3000)

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qbitel.cluster.entries import BatchKey
-from qbitel.cluster.segment import Record, batch_digest, decode_segment, encode_record, encode_segment
+from qbitel.cluster.segment import (
+    Record,
+    batch_digest,
+    decode_segment,
+    encode_record,
+    encode_segment,
+    merged_segment,
+)
 from qbitel.discovery.batch import MessageBatch
 from qbitel.discovery.errors import InputError
 
@@ -23,6 +30,17 @@ def test_records_are_read_as_they_were_written(contents: list[list[bytes]]) -> N
     """Keys, captures and messages of every record come back in order."""
     records = [record(f"k{n}", payloads) for n, payloads in enumerate(contents)]
     assert decode_segment(encode_segment([encode_record(each) for each in records]), "here") == records
+
+
+@given(st.lists(st.lists(st.binary(max_size=20), max_size=5), min_size=1, max_size=5), st.integers(0, 5))
+def test_merged_segment_is_what_one_write_would_have_made(contents: list[list[bytes]], cut: int) -> None:
+    """Segments are joined byte for byte, and one that is damaged joins nothing."""
+    records = [encode_record(record(f"k{n}", payloads)) for n, payloads in enumerate(contents)]
+    parts = [encode_segment(records[:cut]), encode_segment(records[cut:])]
+    assert merged_segment([(part, "here") for part in parts]) == encode_segment(records)
+    damaged = parts[0] + records[0][:-1]
+    with pytest.raises(InputError, match="there"):
+        merged_segment([(damaged, "there"), (parts[1], "here")])
 
 
 @given(st.lists(st.integers(0, 30), min_size=3, max_size=8), st.data())

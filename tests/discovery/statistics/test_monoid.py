@@ -186,6 +186,20 @@ def test_pairs_agree_across_the_change_from_exact_to_hashed() -> None:
     assert MessageStatistics.from_bytes(whole.to_bytes()).digest() == whole.digest()
 
 
+@pytest.mark.parametrize("settings", [TIGHT, ROOMY], ids=["tight", "roomy"])
+def test_reading_in_between_leaves_no_trace(settings: DiscoverySettings) -> None:
+    """Statistics whose samples are read after some of many small updates are those of one update."""
+    batch = random_batch(5, 4000)
+    expected = StatisticalAnalyzer(settings).analyze(batch)
+    read, unread = MessageStatistics(settings), MessageStatistics(settings)
+    for round_, start in enumerate(range(0, 4000, 90)):
+        for made in (read, unread):
+            made.update(batch.slice(start, 90))
+        if round_ % 3 == 0:
+            assert read.sample().total == read.total
+    assert read.to_bytes() == unread.to_bytes() == expected.to_bytes()
+
+
 def test_slices_chunks_and_other_types_leave_no_trace() -> None:
     """A sliced, rechunked table with narrower types gives the digest of the plain one."""
     batch = random_batch(4, 500)
