@@ -1,10 +1,11 @@
 """
 TCP reassembly: the bytes each side of a flow sent, in order, once, with marks where bytes are missing.
 
-The rules are those of Wireshark's "follow stream": the first packet seen of a side starts its stream; a segment that
-continues the stream is taken at once and its already known part dropped; one that lies ahead waits; what waits
-is given up for lost when the other side acknowledges bytes beyond the gap. Beyond that tool, what still waits at the
-end of the flow is taken with the gap marked, so that no captured byte behind a gap is lost.
+The rules are those of Wireshark's "follow stream": the first packet seen of a side starts its stream, unless it only
+keeps an older connection alive; a segment that continues the stream is taken at once and its already known part
+dropped; one that lies ahead waits; what waits is given up for lost when the other side acknowledges bytes beyond the
+gap. Beyond that tool, what still waits at the end of the flow is taken with the gap marked, so that no captured byte
+behind a gap is lost.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ _SIDE = record_type([
     ("tail", np.int64),
     ("alive", np.int64),
     ("lowest", np.uint32),  # lowest sequence number that waits
+    ("heard", np.int64),  # whether the other side has acknowledged, and what
+    ("acked", np.uint32),
 ])  # fmt: skip
 
 
@@ -151,8 +154,16 @@ def _wait(packets, row, stream, s, waiting, pieces, totals, most):  # type: igno
 
 
 @njit(cache=True, nogil=True)
+def _keeps_alive(p, s):  # type: ignore[no-untyped-def]
+    """Whether a packet without data asks for the last byte that the other side acknowledged (RFC 9293, 3.8.4)."""
+    return p.wire == p.at and s.heard and np.uint32(s.acked - np.uint32(1)) == p.seq
+
+
+@njit(cache=True, nogil=True)
 def _receive(packets, row, stream, s, waiting, pieces, totals, most):  # type: ignore[no-untyped-def]
     p = packets[row]
+    if not s.started and _keeps_alive(p, s):
+        return
     if not s.started:
         s.started, s.first, s.expected = 1, _first(p), _first(p)
     if _ahead(_first(p), s.expected) <= 0:
@@ -165,6 +176,7 @@ def _receive(packets, row, stream, s, waiting, pieces, totals, most):  # type: i
 @njit(cache=True, nogil=True)
 def _acknowledge(packets, ack, stream, s, waiting, pieces, totals):  # type: ignore[no-untyped-def]
     """Give up for lost what the other side says it has received."""
+    s.heard, s.acked = 1, ack
     while s.alive and _ahead(ack, s.lowest) > 0:
         _give_up(packets, stream, s, waiting, pieces, totals)
 
@@ -177,7 +189,7 @@ def _finish(packets, flow, states, waiting, pieces, totals, tail_gap):  # type: 
         while s.alive:
             _give_up(packets, stream, s, waiting[side], pieces, totals)
         tail_gap[stream] = s.gap
-        s.started = s.gap = s.head = s.tail = 0
+        s.started = s.gap = s.head = s.tail = s.heard = 0
 
 
 @njit(cache=True, nogil=True)

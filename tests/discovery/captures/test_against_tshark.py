@@ -153,3 +153,20 @@ def test_streams_equal_those_of_tshark(tmp_path: Path, seed: int) -> None:
     shown = [sides for sides in theirs if any(sides.values())]
     assert len(shown) > 55
     assert list(ours.values()) == shown
+
+
+def test_a_connection_that_is_kept_alive_when_the_capture_starts_has_no_gap(tmp_path: Path) -> None:
+    """Where a packet that asks for an acknowledged byte comes first, the stream starts behind it, as in tshark."""
+    client, server = (20000, SERVER_PORT), (SERVER_PORT, 20000)
+    packets: list[Packet] = [
+        (*server, 5000, 900, ACK, b""),
+        (*client, 899, 5000, ACK, b""),
+        (*server, 5000, 900, ACK, b""),
+        (*client, 900, 5000, PSH | ACK, b"question"),
+        (*server, 5000, 908, PSH | ACK, b"answer"),
+    ]
+    path = tmp_path / "alive.pcap"
+    write_pcap(path, [tcp_frame(packet) for packet in packets])
+    streams = read_capture(path).groups[0].streams
+    assert [with_loss_marks(streams, index) for index in range(2)] == [b"question", b"answer"]
+    assert follow(path, 1) == [{True: b"question", False: b"answer"}]
