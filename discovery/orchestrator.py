@@ -292,6 +292,19 @@ def notes(spec: ProtocolSpec, statistics: MessageStatistics) -> Iterator[str]:
     unexplained = spec.measures.messages - spec.measures.explained
     if unexplained:
         yield f"{unexplained} of {spec.measures.messages} messages do not parse and stay visible as unknown or damaged"
+    yield from _spent(spec, statistics)
+
+
+def _spent(spec: ProtocolSpec, statistics: MessageStatistics) -> Iterator[str]:
+    """Yield the budgets that ended something: what lies beyond them was not looked for."""
+    settings, cut = statistics.settings, int(statistics.lengths.totals[2])
+    if cut:
+        yield f"{cut} messages were read up to byte {settings.max_message_bytes} (setting max_message_bytes)"
+    if len(spec.types) >= settings.max_types:
+        yield f"there may be more than {len(spec.types)} types: rarer ones share the last (setting max_types)"
+    full = [message_type.name for message_type in spec.types if len(message_type.elements) >= settings.max_fields]
+    if full:
+        yield f"what follows {settings.max_fields} fields is not divided: {', '.join(full[:4])} (setting max_fields)"
 
 
 def has_structure(spec: ProtocolSpec) -> bool:

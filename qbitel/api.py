@@ -88,6 +88,7 @@ def discover_all(
     group: Grouping | None = None,
     settings: DiscoverySettings | None = None,
     progress: Progress | None = None,
+    cancel: Cancel | None = None,
     extend: Path | None = None,
     labels: Mapping[str, AnalystLabels] | None = None,
 ) -> Discovered:
@@ -98,22 +99,25 @@ def discover_all(
         only, port: read only this protocol group, only flows with this port.
         form: format of the files where it should not be found out.
         group: by ``port`` or ``transport``; regroups and reframes the rows of tables.
-        extend: a result folder to learn on: protocols that it holds are extended by these captures, others begun.
+        progress, cancel: as ``discover`` takes them; stages begin anew with each protocol.
+        extend: a result folder to learn on: protocols that it holds are extended by these captures, with the settings
+            that they were begun with; others are begun.
         labels: what an analyst said of messages, by protocol.
 
     Raises:
         InputError: a file cannot be read, or none holds messages.
+        LimitError: a file passes a limit of bytes or packets.
         NotFoundError: there is no group named ``only``.
+        CancelledError: ``cancel`` returned True.
     """
     captures, warnings = _read_once([read_capture(Path(s), port=port, format=form, group=group) for s in sources])
+    watched: dict[str, Any] = {"progress": progress, "cancel": cancel, "clock": perf_counter}
     if extend is None:
-        found = discover_captures(
-            captures, only=only, settings=settings, labels=labels, progress=progress, clock=perf_counter
-        )
+        found = discover_captures(captures, only=only, settings=settings, labels=labels, **watched)
     else:
         known = labels or {}
         found = [
-            _extended(extend, p, ProtocolDiscoveryOrchestrator(settings, labels=known.get(p.known.protocol)), progress)
+            _extended(extend, p, ProtocolDiscoveryOrchestrator(settings, labels=known.get(p.known.protocol)), watched)
             for p in protocols_in(captures, only)
         ]
     return Discovered(tuple(found), warnings)
@@ -133,11 +137,11 @@ def _read_once(captures: Sequence[Capture]) -> tuple[list[Capture], tuple[str, .
 
 
 def _extended(
-    folder: Path, protocol: CapturedProtocol, orchestrator: ProtocolDiscoveryOrchestrator, progress: Progress | None
+    folder: Path, protocol: CapturedProtocol, orchestrator: ProtocolDiscoveryOrchestrator, watched: Mapping[str, Any]
 ) -> DiscoveredProtocol:
     name = protocol.known.protocol
     if not (folder / INDEX).exists() or name not in protocols_of(folder):
-        result = orchestrator.discover(protocol.batches, known=protocol.known, progress=progress, clock=perf_counter)
+        result = orchestrator.discover(protocol.batches, known=protocol.known, **watched)
         return DiscoveredProtocol(result, protocol.messages)
     stored = open_results(folder, name)
     seen = {capture.hash for capture in stored.spec.provenance.captures}
@@ -145,7 +149,10 @@ def _extended(
     if not fresh:
         hint = "the same messages are not counted twice"
         raise InputError(f"{name} has been learned from these captures before", where=str(folder), hint=hint)
-    result = orchestrator.extend(stored.spec, stored.statistics(), fresh, progress=progress, clock=perf_counter)
+    statistics = stored.statistics()
+    # What was counted under one seed and budgets is read under them.
+    orchestrator = ProtocolDiscoveryOrchestrator(statistics.settings, labels=orchestrator.labels)
+    result = orchestrator.extend(stored.spec, statistics, fresh, **watched)
     return DiscoveredProtocol(result, MessageBatch.concatenate([stored.messages(), protocol.messages]))
 
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from ..findings import Finding
 from ..sample import Sample
 from ..settings import DiscoverySettings
-from ..spec import Element, Evidence
+from ..spec import Element, Evidence, Rest
 from ..types import TypeModel
+from .fields import plain
 from .sharing import Draft, share
 from .table import Table
 
@@ -61,9 +62,16 @@ def build_layouts(
     share([draft for draft in drafts if draft is not None], settings)
     for proposed, draft in zip(type_model.types, drafts, strict=True):
         elements, evidence = draft.finish() if draft is not None else ([], {})
-        layouts.elements.append(elements[: settings.max_fields])
+        layouts.elements.append(_within(elements, settings.max_fields))
         layouts.evidence.update({claim.format(type=proposed.name): value for claim, value in evidence.items()})
     return layouts
+
+
+def _within(elements: list[Element], limit: int) -> list[Element]:
+    """Return so many elements at most; what the budget leaves undivided is the last, to the end of the message."""
+    if len(elements) <= limit:
+        return elements
+    return [*elements[: limit - 1], plain(elements[limit - 1].name, Rest(), semantic="payload")]
 
 
 def _table(sample: Sample, rows: NDArray[np.int64], probabilities: NDArray[np.float32] | None) -> Table:

@@ -122,6 +122,18 @@ def test_a_defect_in_any_stage_costs_that_stage_and_is_named(stage: str, monkeyp
     assert ProtocolSpec.from_bytes(result.spec.to_bytes()) == result.spec
 
 
+@pytest.mark.parametrize(
+    "budget", [DiscoverySettings(max_types=2), DiscoverySettings(max_fields=3), DiscoverySettings(max_message_bytes=12)]
+)
+def test_a_budget_that_is_spent_is_told(budget: DiscoverySettings) -> None:
+    """What a budget left out is a note that names the setting; too few fields leave the rest of a message undivided."""
+    (name,) = budget.model_fields_set
+    result = ProtocolDiscoveryOrchestrator(budget).discover(requests(200))
+    assert any(f"(setting {name})" in note for note in result.notes)
+    assert name == "max_message_bytes" or result.spec.measures.explained == 200
+    assert not any("(setting " in note for note in ProtocolDiscoveryOrchestrator().discover(requests(200)).notes)
+
+
 def test_learning_on_gives_the_next_version_with_its_changes() -> None:
     """A capture with a new type gives version 2, names the type as added, counts both captures, keeps the parent."""
     orchestrator = ProtocolDiscoveryOrchestrator()

@@ -198,15 +198,17 @@ def test_a_dash_is_standard_input(plant: Path, plant_file: Path) -> None:
 
 
 def test_extend_learns_on_and_says_what_changed(plant_file: Path, run: Run, tmp_path: Path) -> None:
-    """A second capture gives version 2 with the counts of both."""
+    """A second capture gives version 2 with the counts of both, under the seed that the first was read with."""
     folder = tmp_path / "grown"
     payloads = pq.read_table(plant_file).column("payload").to_pylist()
     for name, part in (("a.hex", payloads[:200]), ("b.hex", payloads[200:])):
         (tmp_path / name).write_text("\n".join(p.hex() for p in part) + "\n")
-    run("discover", tmp_path / "a.hex", "--out", folder)
+    run("discover", tmp_path / "a.hex", "--out", folder, "--seed", "7")
     run("discover", tmp_path / "b.hex", "--out", folder, "--extend")
     (entry,) = json.loads((folder / "index.json").read_text())["protocols"]
     assert (entry["version"], entry["messages"]) == (2, 300)
+    spec = json.loads((folder / entry["folder"] / "spec.json").read_text())
+    assert spec["provenance"]["seed"] == 7
 
 
 def test_extend_begins_a_folder_and_counts_no_capture_twice(plant_file: Path, run: Run, tmp_path: Path) -> None:
