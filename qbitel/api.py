@@ -16,7 +16,7 @@ from .discovery.batch import MessageBatch
 from .discovery.captured import CapturedProtocol, DiscoveredProtocol, discover_captures, protocols_in, the_one
 from .discovery.captures import Capture, read_capture
 from .discovery.captures.grouping import Grouping
-from .discovery.errors import InputError
+from .discovery.errors import InputError, NotFoundError
 from .discovery.orchestrator import Known, ProtocolDiscoveryOrchestrator
 from .discovery.settings import DiscoverySettings
 from .discovery.spec import ProtocolSpec
@@ -173,19 +173,27 @@ def relabel(
     return DiscoveredProtocol(result, stored.messages())
 
 
-def load_messages(source: str | PathLike[str], spec: ProtocolSpec) -> tuple[MessageBatch, tuple[str, ...]]:
+def load_messages(
+    source: str | PathLike[str], spec: ProtocolSpec, port: int | None = None
+) -> tuple[MessageBatch, tuple[str, ...]]:
     """
     Read the messages of a specification's protocol from a file, framed as the specification says, and the warnings.
+
+    Args:
+        port: only flows with this one.
 
     Raises:
         InputError: the file cannot be read.
         NotFoundError: it holds several protocols and none of the specification's name.
     """
-    capture = read_capture(Path(source))
+    capture = read_capture(Path(source), port=port)
     names = {group.name for group in capture.groups}
     if not names:
         return MessageBatch.from_payloads([]), (*capture.warnings, f"{source}: there are no messages in it")
     only = spec.protocol if spec.protocol in names else None
+    if only is None and len(names) > 1:
+        hint = f"--port reads one of: {', '.join(sorted(names)[:12])}"
+        raise NotFoundError(f"{len(names)} protocols and no {spec.protocol}", where=str(source), hint=hint)
     chosen = _only(protocols_in([capture], only, spec.framing))
     warnings = list(capture.warnings)
     # Rows of a table say nothing of their protocol; a port does.

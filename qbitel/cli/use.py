@@ -27,11 +27,14 @@ CHUNK = 1 << 14
 folder_argument = click.argument("folder", type=click.Path(path_type=Path))
 input_argument = click.argument("source", metavar="INPUT", type=InputFile())
 protocol_option = click.option("--protocol", help="Which protocol, where the folder holds several.")
+port_option = click.option(
+    "--port", type=click.IntRange(0, 65535), help="Read only flows with this UDP or TCP port of INPUT."
+)
 
 
-def _open(folder: Path, protocol: str | None, source: Path) -> tuple[ProtocolSpec, MessageBatch]:
+def _open(folder: Path, protocol: str | None, source: Path, port: int | None) -> tuple[ProtocolSpec, MessageBatch]:
     spec = open_results(folder, protocol).spec
-    batch, warnings = load_messages(source, spec)
+    batch, warnings = load_messages(source, spec, port)
     for warning in warnings:
         warn(warning)
     return spec, batch
@@ -46,13 +49,16 @@ def _chunks(batch: MessageBatch, title: str) -> Iterator[tuple[int, MessageBatch
 @folder_argument
 @input_argument
 @protocol_option
+@port_option
 @click.option(
     "--format", "form", type=click.Choice(["ndjson", "arrow", "parquet"]), default="ndjson", show_default=True
 )
 @click.option("--out", "target", type=click.Path(path_type=Path), help="File to write; standard output if not given.")
-def parse_command(folder: Path, source: Path, protocol: str | None, form: str, target: Path | None) -> None:
+def parse_command(
+    folder: Path, source: Path, protocol: str | None, port: int | None, form: str, target: Path | None
+) -> None:
     """Parse the messages of INPUT: one JSON object a line, or Arrow columns, one row a message."""
-    spec, batch = _open(folder, protocol, source)
+    spec, batch = _open(folder, protocol, source, port)
     parser = Parser(spec)
     with output(target) as sink:
         if form == "ndjson":
@@ -75,10 +81,11 @@ def parse_command(folder: Path, source: Path, protocol: str | None, form: str, t
 @folder_argument
 @input_argument
 @protocol_option
+@port_option
 @click.option("--ndjson", is_flag=True, help="One JSON object a line (the only format; kept for clarity).")
-def fields_command(folder: Path, source: Path, protocol: str | None, ndjson: bool) -> None:
+def fields_command(folder: Path, source: Path, protocol: str | None, port: int | None, ndjson: bool) -> None:
     """Print type, field boundaries and meanings of every message of INPUT, in order, one JSON object a line."""
-    spec, batch = _open(folder, protocol, source)
+    spec, batch = _open(folder, protocol, source, port)
     parser = Parser(spec)
     names = [*(t.name for t in spec.types), UNKNOWN_TYPE]
     for start, chunk in _chunks(batch, "reading fields"):
@@ -109,12 +116,14 @@ def _field_lines(start: int, chunk: MessageBatch, parsed: ParsedBatch, names: li
 @folder_argument
 @input_argument
 @protocol_option
+@port_option
 @click.option("--level", type=click.Choice(LEVELS), default="standard", show_default=True)
 @click.option("--rules", "rules_file", type=click.Path(path_type=Path), help="Custom rules (JSON or TOML).")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a message.")
 def validate_command(
-    folder: Path, source: Path, protocol: str | None, level: str, rules_file: Path | None, as_json: bool
-) -> None:
+    folder: Path, source: Path, protocol: str | None, port: int | None, level: str, rules_file: Path | None,
+    as_json: bool,
+) -> None:  # fmt: skip
     """
     Judge every message of INPUT; exit code 1 if any is invalid.
 
@@ -122,7 +131,7 @@ def validate_command(
     checksums, counters of a flow), enterprise (likelihood of the message and of the sequence of types). A line names
     the row, as fields and parse count it, and the packet where that differs.
     """
-    spec, batch = _open(folder, protocol, source)
+    spec, batch = _open(folder, protocol, source, port)
     rules = load_rules(rules_file, Parser(spec).symbols) if rules_file else ()
     validator = MessageValidator(spec, level, rules)
     numbers = batch.view().number

@@ -12,6 +12,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
+from scapy.utils import wrpcap
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -282,6 +285,18 @@ def test_a_capture_of_another_protocol_is_told(plant: Path, example_captures: Pa
     """Messages of another port are read as asked, with a warning that names what they are."""
     done = run("parse", plant, example_captures / "dns.pcap")
     assert "holds udp_53" in done.stderr
+
+
+def test_a_capture_of_several_other_protocols_is_read_by_port(plant: Path, run: Run, tmp_path: Path) -> None:
+    """Where none of an input's protocols has the specification's name, the error says how to choose, and that works."""
+    both = tmp_path / "two.pcap"
+    host = IP(src="10.0.0.1", dst="10.0.0.2")
+    wrpcap(str(both), [Ether() / host / UDP(sport=40000 + port, dport=port) / b"PL1" for port in (7, 9)])
+    refused = run("fields", plant, both, expect=5)
+    assert "two.pcap: 2 protocols and no messages (--port reads one of: udp_7, udp_9)" in refused.stderr
+    for command in ("fields", "parse"):
+        assert len(run(command, plant, both, "--port", "9").stdout.splitlines()) == 1
+    assert "of 1 messages valid" in run("validate", plant, both, "--port", "9", "--level", "basic", expect=1).stdout
 
 
 def test_many_protocols_are_listed_a_row_each(run: Run, tmp_path: Path) -> None:
