@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from .analyst import AnalystLabels
 from .batch import MessageBatch, MessageView
+from .boundaries import default_segmenter
 from .confirmation import Confirmation, Confirmer
 from .grammar import learn_grammar
 from .parser import Parser
@@ -209,6 +210,7 @@ class ProtocolDiscoveryOrchestrator:
                 "labels_digest": self.labels.digest,
                 "seed": self.settings.seed,
                 "engine": ENGINE,
+                "models": {"segmenter": default_segmenter().network.digest},
             }
         )
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, cached_property
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -145,9 +146,10 @@ class Attended:
 
 @dataclass(frozen=True)
 class Network:
-    """Weights of a boundary network, named as in ``weights.safetensors``."""
+    """Weights of a boundary network, named as in ``weights.safetensors``, and the SHA-256 (hex) of their file."""
 
     weights: dict[str, Array]
+    digest: str = ""
 
     @classmethod
     def load(cls, path: Path) -> Network:
@@ -163,7 +165,7 @@ class Network:
             InputError: they are not.
         """
         try:
-            return cls(load(data))
+            return cls(load(data), sha256(data).hexdigest())
         except SafetensorError as error:
             raise InputError(f"not weights of a boundary network: {error}") from None
 

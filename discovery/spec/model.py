@@ -72,7 +72,12 @@ class Capture(Model):
 
 
 class Provenance(Model):
-    """Where a specification comes from, enough to make it again; ``labels_digest``: of an analyst's labels, if any."""
+    """
+    Where a specification comes from, enough to make it again.
+
+    Attributes:
+        labels_digest: of an analyst's labels, if any. models: SHA-256 of the weights that took part, by their task.
+    """
 
     captures: list[Capture] = []
     statistics_digest: str = ""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from qbitel.discovery import boundaries
 from qbitel.discovery.batch import MessageBatch
 from qbitel.discovery.errors import CancelledError, LimitError
 from qbitel.discovery.orchestrator import Known, ProtocolDiscoveryOrchestrator
@@ -120,6 +123,13 @@ def test_a_defect_in_any_stage_costs_that_stage_and_is_named(stage: str, monkeyp
     assert bool(result.spec.types) == (at > STAGES.index("types"))
     assert (result.spec.measures.messages == 60) == (at >= STAGES.index("confirm"))
     assert ProtocolSpec.from_bytes(result.spec.to_bytes()) == result.spec
+
+
+def test_provenance_names_the_weights_that_took_part() -> None:
+    """The specification holds the SHA-256 of the segmenter's weights: with others, boundaries may differ."""
+    weights = Path(boundaries.__file__).with_name("weights.safetensors").read_bytes()
+    found = ProtocolDiscoveryOrchestrator().discover(requests(50)).spec.provenance
+    assert found.models == {"segmenter": hashlib.sha256(weights).hexdigest()}
 
 
 @pytest.mark.parametrize(
