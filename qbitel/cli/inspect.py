@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -13,11 +14,16 @@ from ..discovery.batch import MessageBatch, packet_and_part, place_text
 from ..discovery.errors import NotFoundError
 from ..discovery.exports import FORMATS, export
 from ..discovery.parser import Parser, ParseTree
+from ..discovery.parser.tree import Node
+from ..discovery.relations.timestamp import FORMS as TIMES
+from ..discovery.relations.timestamp import seconds_of
 from ..discovery.spec import MessageType, ProtocolSpec
 from ..evidence_text import claim_lines, resolve_claims
-from ..results import open_results
+from ..results import open_results, protocols_of
 from .console import out, output, print_json
-from .listing import COLOURS, LEGEND, summary_line, summary_table
+from .listing import COLOURS, LEGEND, overview_table, summary_line, summary_table
+
+LAST_S = 253_402_300_800  # the year 10,000
 
 folder_argument = click.argument("folder", type=click.Path(path_type=Path))
 protocol_option = click.option("--protocol", help="Which protocol, where the folder holds several.")
@@ -45,7 +51,15 @@ def read_place(ctx: click.Context, param: click.Parameter, value: str | None) ->
 def show_command(
     folder: Path, protocol: str | None, type_name: str | None, place: tuple[int, int] | None, as_json: bool
 ) -> None:
-    """Show the types and fields in FOLDER, or one of its messages as coloured hex and tree."""
+    """
+    Show the types and fields in FOLDER, or one of its messages as coloured hex and tree.
+
+    Of several protocols each gets a row; --protocol names the one to show.
+    """
+    if not (protocol or type_name or place or as_json) and len(names := protocols_of(folder)) > 1:
+        out.print(overview_table([open_results(folder, name).spec for name in names]))
+        out.print(f"look closer: qbitel show {folder} --protocol NAME", soft_wrap=True)
+        return
     stored = open_results(folder, protocol)
     spec = stored.spec
     chosen = find_type(spec, type_name) if type_name else None
@@ -134,7 +148,7 @@ def _print_tree(tree: ParseTree, message: bytes) -> None:
         line.append(f"  [{node.start}:{node.start + node.length}]", style="bright_black")
         if not node.children:
             line.append(f"  {node.semantic}", style=COLOURS.get(node.semantic, ""))
-            line.append(f"  {_value_text(node.value)}")
+            line.append(f"  {_value_text(node.value)}{_time_text(node)}")
         out.print(line, soft_wrap=True)
 
 
@@ -144,6 +158,18 @@ def _value_text(value: object) -> str:
     if isinstance(value, int):
         return f"{value} (0x{value:x})" if value >= 0 else str(value)
     return ascii(value)
+
+
+def _time_text(node: Node) -> str:
+    """Return the date that a number stands for, where it was found to be a time."""
+    constraints = node.symbol.field.constraints if node.symbol.field else ()
+    names = [constraint.form for constraint in constraints if constraint.kind == "timestamp"]
+    # DOS times are no count of seconds: the core knows them only roughly.
+    form = next((f for f in TIMES if f.name in names and f.width == node.length and f.name != "dos"), None)
+    if form is None or not isinstance(node.value, int) or not node.value:
+        return ""
+    seconds = float(seconds_of(np.array([node.value], np.uint64), form)[0])
+    return f" {datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC" if 0 <= seconds < LAST_S else ""
 
 
 @click.command("why")

@@ -328,6 +328,17 @@ def test_several_protocols_have_to_be_named(plant: Path, run: Run, tmp_path: Pat
     assert "it holds" in run("show", plant, "--protocol", "nothing", expect=5).stderr
 
 
+def test_show_of_several_protocols_gives_each_a_row(example_captures: Path, run: Run, tmp_path: Path) -> None:
+    """Without a name the protocols of the folder are listed; a message of one of several needs the name."""
+    for capture in ("dns.pcap", "plant.pcapng"):
+        run("discover", example_captures / capture, "--out", tmp_path, "--extend")
+    listed = run("show", tmp_path).stdout
+    assert "udp_53" in listed and "udp_20547" in listed and "--protocol" in listed
+    assert "--protocol udp_20547" in run("show", tmp_path, "--msg", "0", expect=5).stderr
+    shown = run("show", tmp_path, "--protocol", "udp_20547", "--msg", "0").stdout
+    assert "2025-10-09 08:53:20 UTC" in shown  # what a number that is a time stands for
+
+
 def test_doctor_says_what_is_installed(run: Run) -> None:
     """The base is complete here, and the JSON says so; what is looked at is what the package says that it needs."""
     told = json.loads(run("doctor", "--json").stdout)
