@@ -16,7 +16,7 @@ from ..discovery.exports import FORMATS, export
 from ..discovery.parser import Parser, ParseTree
 from ..discovery.parser.tree import Node
 from ..discovery.relations.timestamp import FORMS as TIMES
-from ..discovery.relations.timestamp import seconds_of
+from ..discovery.relations.timestamp import Form, seconds_of
 from ..discovery.spec import MessageType, ProtocolSpec
 from ..evidence_text import claim_lines, resolve_claims
 from ..results import open_results, protocols_of
@@ -56,9 +56,7 @@ def show_command(
 
     Of several protocols each gets a row; --protocol names the one to show.
     """
-    if not (protocol or type_name or place or as_json) and len(names := protocols_of(folder)) > 1:
-        out.print(overview_table([open_results(folder, name).spec for name in names]))
-        out.print(f"look closer: qbitel show {folder} --protocol NAME", soft_wrap=True)
+    if not any((protocol, type_name, place, as_json)) and _several(folder):
         return
     stored = open_results(folder, protocol)
     spec = stored.spec
@@ -71,6 +69,15 @@ def show_command(
         out.print(summary_line(spec), soft_wrap=True)
         out.print(summary_table(spec, chosen))
         out.print(LEGEND, style="bright_black", soft_wrap=True)
+
+
+def _several(folder: Path) -> bool:
+    """List the protocols of a folder that holds more than one, a row each."""
+    names = protocols_of(folder)
+    if len(names) > 1:
+        out.print(overview_table([open_results(folder, name).spec for name in names]))
+        out.print(f"look closer: qbitel show {folder} --protocol NAME", soft_wrap=True)
+    return len(names) > 1
 
 
 def find_type(spec: ProtocolSpec, text: str) -> MessageType:
@@ -162,14 +169,18 @@ def _value_text(value: object) -> str:
 
 def _time_text(node: Node) -> str:
     """Return the date that a number stands for, where it was found to be a time."""
-    constraints = node.symbol.field.constraints if node.symbol.field else ()
-    names = [constraint.form for constraint in constraints if constraint.kind == "timestamp"]
-    # DOS times are no count of seconds: the core knows them only roughly.
-    form = next((f for f in TIMES if f.name in names and f.width == node.length and f.name != "dos"), None)
+    form = _form_of(node)
     if form is None or not isinstance(node.value, int) or not node.value:
         return ""
     seconds = float(seconds_of(np.array([node.value], np.uint64), form)[0])
     return f" {datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC" if 0 <= seconds < LAST_S else ""
+
+
+def _form_of(node: Node) -> Form | None:
+    constraints = node.symbol.field.constraints if node.symbol.field else ()
+    # DOS times are no count of seconds: the core knows them only roughly.
+    names = [c.form for c in constraints if c.kind == "timestamp" and c.form != "dos"]
+    return next((form for form in TIMES if form.name in names and form.width == node.length), None)
 
 
 @click.command("why")
