@@ -90,7 +90,7 @@ def rows_of(spec: ProtocolSpec, batch: MessageBatch, wanted: str) -> np.ndarray:
 
 
 def message_picture(spec: ProtocolSpec, batch: MessageBatch) -> str:
-    """Draw the shortest message with two records: its bytes, its fields, and what each means."""
+    """Draw a message with few records: its bytes, its fields, and what each means."""
     rows = rows_of(spec, batch, "0x02")
     sizes = batch.view().lengths[rows]
     message = batch.view().payload(int(rows[np.argsort(sizes, kind="stable")[len(sizes) // 3]]))

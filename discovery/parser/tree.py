@@ -104,6 +104,10 @@ class ParseTree:
         self.position = 0
         self.partial = False
 
+    def __repr__(self) -> str:
+        error = f", error at {self.error_offset}: {self.error!r}" if self.error else ""
+        return f"ParseTree({self.type_name!r}, {len(self.message)} bytes{error})"
+
     @property
     def ok(self) -> bool:
         """Whether the message has a type and fits it."""
