@@ -199,8 +199,11 @@ def growth(most: int, folder: str | None) -> list[tuple[int, float]]:
             points.append((total, clock))
             print(f"| {total:,} | {clock:.2f} | {rate:,.0f} | {cpu:.2f} | {held.memory()} |", flush=True)
         settings, size = held.fleet.settings, held.merged()
+    early = [point for point in points if point[0] <= total // 10][-1:] or points[:1]
+    slope = (points[-1][1] - early[0][1]) / max(total - early[0][0], 1) * early[0][0] / early[0][1]
+    print(f"\nTime a message beyond the first {early[0][0]:,}: {slope:.2f} times that of those.")
     reserved, cap = settings.memory >> 20, settings.limits.memory >> 20
-    print(f"\nA holder reserves {reserved} MiB, of which statistics may take {cap}.")
+    print(f"A holder reserves {reserved} MiB, of which statistics may take {cap}.")
     print(f"Those of this stream, merged, take {size / 1e6:.1f} MB. Load at the end: {os.getloadavg()[0]:.1f}.")
     return points
 
@@ -222,6 +225,7 @@ def main() -> None:
             points = growth(arguments.growth, arguments.folder)
             if arguments.plot:
                 arguments.plot.write_text(growth_plot(points, linear=True), encoding="utf-8")
+                print(f"\n![Seconds over messages]({arguments.plot.name})")
 
 
 if __name__ == "__main__":
