@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import re
+import string
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,8 +19,7 @@ from .limits import CaptureLimits
 from .source import Source
 from .tables import group_table
 
-_HEX = re.compile(r"(?:[0-9a-f]{2})*\Z", re.ASCII | re.IGNORECASE)
-_SEPARATORS = re.compile(r"0x|[\s:;,._-]", re.ASCII | re.IGNORECASE)
+_SEPARATORS = str.maketrans("", "", string.whitespace + ":;,._-")
 _OFFSET = re.compile(rb"\s*(?:0x)?([0-9a-f]{4,8})(?::\s|\s\s)", re.IGNORECASE)
 HEAD = 1 << 14
 """Bytes from the start of an input that say what it is."""
@@ -72,8 +72,19 @@ def _kinds(head: bytes) -> dict[int, str]:
 def _kind(line: bytes, *, cut: bool) -> str:
     if line.startswith(b"{"):
         return "jsonl"
-    digits = _SEPARATORS.sub("", line.split(b"#")[0].decode("utf-8", "replace"))
-    return "hex" if digits and _HEX.match(digits[: len(digits) - len(digits) % 2] if cut else digits) else ""
+    digits = _digits(line.decode("utf-8", "replace"))
+    return "hex" if digits and _is_hex(digits[: len(digits) - len(digits) % 2] if cut else digits) else ""
+
+
+def _digits(text: str) -> str:
+    """Return what a line holds before a comment, without separators."""
+    digits = text.split("#", 1)[0].translate(_SEPARATORS)
+    return digits.replace("0x", "").replace("0X", "") if "x" in digits.lower() else digits
+
+
+def _is_hex(text: str) -> bool:
+    """Whether it is pairs of hexadecimal digits; of a line of any length, so not by a pattern that counts them."""
+    return len(text) % 2 == 0 and not text.strip(string.hexdigits)
 
 
 class _Refused:
@@ -108,10 +119,10 @@ def read_hex_lines(source: Source, port: int | None, group: Grouping | None, lim
     payloads: list[bytes] = []
     refused = _Refused(source, limits)
     for number, text in _lines(source, limits):
-        digits = _SEPARATORS.sub("", text.split("#", 1)[0])
+        digits = _digits(text)
         if not digits:
             continue
-        if _HEX.match(digits):
+        if _is_hex(digits):
             payloads.append(bytes.fromhex(digits))
         else:
             refused.add(number, "not pairs of hexadecimal digits")
@@ -150,7 +161,7 @@ def read_json_lines(
             refused.add(number, "no JSON object with a string 'payload' or 'hex'")
         else:
             rows.append((number, row))
-    hexadecimal = not part and all(_HEX.match(row["payload"]) for _, row in rows if "hex" not in row)
+    hexadecimal = not part and all(_is_hex(row["payload"]) for _, row in rows if "hex" not in row)
     decode = bytes.fromhex if hexadecimal else _base64
     return group_table(_json_table(rows, refused, decode), source, port, group)
 

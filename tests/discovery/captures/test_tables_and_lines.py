@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,17 @@ def test_hexadecimal_lines() -> None:
     assert [row["payload"] for row in only_rows(capture)] == [b"\n\x0b\x0c", b"\1\2\3\4"]
     assert [warning.split(" was")[0] for warning in capture.warnings] == ["line 5", "line 6"]
     assert read_capture(b"0a0b\n0c0d\n").format == "hex"
+
+
+def test_a_line_of_any_length_takes_memory_in_proportion() -> None:
+    """A message of eight megabytes in one line is read with no more than a few times its text."""
+    text = b"0a" * (8 << 20)
+    tracemalloc.start()
+    try:
+        assert len(only_rows(read_capture(text))[0]["payload"]) == 8 << 20
+        assert tracemalloc.get_traced_memory()[1] < 10 * len(text)
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("odd", [0, 1, 3])
