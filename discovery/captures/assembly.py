@@ -45,7 +45,7 @@ def assemble(
         usage: of the ports by the whole capture, where these are all packets between some hosts.
         number: int64, what messages call the packets they begin in; their order where None.
     """
-    fragments = join_fragments(data, packets)
+    fragments = join_fragments(data, packets, time)
     filtered = _filter(packets, port)
     flows = find_flows(packets, port, usage)
     places = np.arange(len(packets)) if number is None else number

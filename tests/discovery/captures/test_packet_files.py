@@ -218,6 +218,19 @@ def test_a_fragment_that_comes_twice_counts_once() -> None:
     assert capture.counters.fragments_lost == 0
 
 
+def test_fragments_of_an_old_datagram_are_not_joined_to_a_new_one_of_its_number() -> None:
+    """What waits for more than a minute is lost: the datagram that has its number later is its own."""
+    old, new = (
+        fragment(IP(src="10.0.0.1", dst="10.0.0.2", id=7) / UDP(sport=40000, dport=7000) / (letter * 3000), 1000)
+        for letter in (b"a", b"b")
+    )
+    frames = [bytes(ETHER / p) for p in (old[0], *[PING] * 70, *new)]  # a packet a second
+    capture = read_capture(pcap(frames))
+    assert [row for row in only(capture) if row != b"ping"] == [b"b" * 3000]
+    assert capture.counters.fragments_lost == 1
+    assert only(read_capture(pcap(frames[:2] + frames[-2:]))) == [b"ping"]
+
+
 def test_ipv6_extension_headers_are_stepped_over() -> None:
     """Destination options and an atomic fragment header before UDP do not hide it."""
     packet = IPv6(src="fd00::1", dst="fd00::2") / IPv6ExtHdrDestOpt() / IPv6ExtHdrFragment()
