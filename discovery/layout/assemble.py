@@ -61,9 +61,9 @@ class Assembler:
     evidence: list[Evidence] = field(default_factory=list)
     starts: Starts = field(default_factory=Starts)
 
-    def group(self, name: str, elements: list[Element]) -> str:
-        """Register a group and return its name."""
-        self.groups.setdefault(name, elements)
+    def group(self, name: str, elements: Callable[[list[Element]], list[Element]]) -> str:
+        """Register a group, or what becomes of the one that has this name, and return the name."""
+        self.groups[name] = elements(self.groups.get(name, []))
         return name
 
     def region(self, table: Table, depth: int, spans: Spans = NO_SPANS) -> list[Element]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -40,8 +41,8 @@ class Builder(Protocol):
         """Note that fields start at these offsets of the data."""
         ...
 
-    def group(self, name: str, elements: list[Element]) -> str:
-        """Register a group of the protocol and return its name; an equal group is registered once."""
+    def group(self, name: str, elements: Callable[[list[Element]], list[Element]]) -> str:
+        """Register a group of the protocol, made from the one that has this name (or from nothing); return the name."""
         ...
 
 

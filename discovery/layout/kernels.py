@@ -309,3 +309,18 @@ def ber_starts(data, start, end, places):  # type: ignore[no-untyped-def]
             count += 2 if nested or stop == head[1] else 3
             position = head[1] if nested else stop
     return count
+
+
+@njit(cache=True, nogil=True)
+def ber_tags(data, start, end, counts):  # type: ignore[no-untyped-def]
+    """Count the primitive elements of well-formed regions by their tag, where it has one octet and a value."""
+    head = np.zeros(2, np.int64)
+    for row in range(len(start)):
+        position = start[row]
+        while position < end[row]:
+            stop = _ber_head(data, position, end[row], head)
+            if stop < 0:
+                break
+            nested = data[position] & 32
+            counts[data[position]] += not nested and data[position] & 31 != 31 and stop > head[1]
+            position = head[1] if nested else stop

@@ -98,6 +98,8 @@ def test_ber(lay_out):
     outcome = lay_out([[*header(rng), *element(3)] for _ in range(150)], hints=True)
     assert "ber" in outcome.layouts.groups
     assert outcome.exact == outcome.explained == 1
+    named = [field.name for field in outcome.fields if field.name in ("integer", "octets", "enumerated", "utf8_string")]
+    assert sorted(named) == ["enumerated", "integer", "octets"]  # a field for the values of each tag
 
 
 def test_length_prefixed_strings(lay_out):
