@@ -23,8 +23,9 @@ MESSAGES_A_VALUE = 4
 
 RECURRENCE = 0.5  # share of messages whose word recurs, for it to divide messages of the same words before it
 COMMANDS = 0.8  # share of words that look like commands, where commands stand
-_VERB = re.compile(rb"[A-Z]+|\d{3}|[A-Z]+/\d+(\.\d+)*")
+_VERB = re.compile(rb"[!-/:-@]?[A-Z]+|\d{3}|[A-Z]+/\d+(\.\d+)*")
 _COMMAND = re.compile(rb"[A-Z][!-~]*|\d{3}|")
+_CAPITALS, _SMALL = re.compile(rb"[^a-z]*[A-Z][^a-z]*"), re.compile(rb"[^A-Z]*[a-z][^A-Z]*")
 
 Rows = NDArray[np.int64]
 Words = list[list[bytes]]
@@ -37,16 +38,17 @@ def word_types(view: MessageView) -> list[tuple[Path, list[Guard]]]:
 
     Messages that begin with the same punctuation mark are divided on their own. Words are compared without case.
     """
-    words = _words(view)
+    written = _words(view)
+    words = [[word.upper() for word in column] for column in written]
     first = view.front(1)[0][:, 0]
     rest = np.ones(len(view), np.bool_)
     types: list[tuple[Path, list[Guard]]] = []
     for mark in _marks(first):
         here = first == mark
         guard = ValueGuard(offset=0, width=1, values=[bytes([mark])])
-        types += [(path, [guard, *_guards(path)]) for path in _paths(words, np.flatnonzero(here))]
+        types += [(path, [guard, *_guards(path)]) for path in _paths(words, written, np.flatnonzero(here))]
         rest &= ~here
-    return types + [(path, list(_guards(path))) for path in _paths(words, np.flatnonzero(rest))]
+    return types + [(path, list(_guards(path))) for path in _paths(words, written, np.flatnonzero(rest))]
 
 
 def _marks(first: NDArray[np.uint8]) -> list[int]:
@@ -58,7 +60,7 @@ def _guards(path: Path) -> list[TokenGuard]:
     return [TokenGuard(index=i, separators=SEPARATORS, fold_case=True, values=[value]) for i, value in path]
 
 
-def _paths(words: Words, rows: Rows) -> list[Path]:
+def _paths(words: Words, written: Words, rows: Rows) -> list[Path]:
     """Divide messages by the index where words recur best; the ones without a recurring word there stay together."""
     if not len(rows):
         return []
@@ -66,7 +68,8 @@ def _paths(words: Words, rows: Rows) -> list[Path]:
     paths: list[Path] = []
     for value in sorted(_recurring(words[index], rows)):
         mine = rows[[words[index][row] == value for row in rows.tolist()]]
-        paths += [*_nested(words, mine, index + 1, ((index, value),)), ((index, value),)]
+        divided = index + 1 < MAX_INDEX and _are_commands(written, mine, index + 1)
+        paths += [*(_nested(words, mine, index + 1, ((index, value),)) if divided else []), ((index, value),)]
     return paths
 
 
@@ -108,9 +111,15 @@ def _fewer(here: Counter[bytes], before: Counter[bytes]) -> bool:
     return len(here) <= FEWER_VALUES * len(before) and here[b""] * MESSAGES_A_VALUE <= here.total()
 
 
+def _are_commands(written: Words, rows: Rows, index: int) -> bool:
+    """Return whether words look like further commands or codes: small letters behind capitals are an argument."""
+    here, before = Counter(_at(written[index], rows)), Counter(_at(written[index - 1], rows))
+    if not _commands(Counter(word.upper() for word in _at(written[index], rows)), _COMMAND):
+        return False
+    return not (_commands(before, _CAPITALS) and _commands(here, _SMALL))
+
+
 def _nested(words: Words, rows: Rows, index: int, path: Path) -> list[Path]:
-    if index == MAX_INDEX:
-        return []
     counts = Counter(_at(words[index], rows))
     if len(counts) == 1 or not _recur_often(counts):
         return []
@@ -139,6 +148,6 @@ def _words(view: MessageView) -> Words:
         begin, size = token_spans(view, index, SEPARATORS)
         kept = np.minimum(size, MAX_WORD + 1)
         words.append([
-            view.data[b : b + s].tobytes().upper() for b, s in zip(begin.tolist(), kept.tolist(), strict=True)
+            view.data[b : b + s].tobytes() for b, s in zip(begin.tolist(), kept.tolist(), strict=True)
         ])  # fmt: skip
     return words

@@ -39,7 +39,20 @@ def replied(rng: Random) -> tuple[str, str]:
     return f"{code} item {rng.randrange(999)} of {rng.randrange(99)}\r\n", code
 
 
-@pytest.mark.parametrize("speak", [tagged, sent, addressed, replied], ids=lambda speak: speak.__name__)
+def named(rng: Random) -> tuple[str, str]:
+    """Return a command behind a mark, for one of few names."""
+    verb = rng.choice(["GET", "SET", "DEL", "LIST"])
+    name = rng.choice(["alpha", "beta", "gamma", "delta"])
+    return f"${verb} {name} {rng.randrange(999)}\r\n", verb
+
+
+def numbered(rng: Random) -> tuple[str, str]:
+    """Return a command for one of few numbers."""
+    verb = rng.choice(["read", "write", "poll"])
+    return f"{verb} {rng.choice([4, 12, 1024])} {rng.randrange(999)}\r\n", verb
+
+
+@pytest.mark.parametrize("speak", [tagged, sent, addressed, replied, named, numbered], ids=lambda speak: speak.__name__)
 def test_commands_make_types(speak: Callable[[Random], tuple[str, str]]):
     """Messages of one command have one type, and those of another have another."""
     rng = Random(2)
