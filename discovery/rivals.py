@@ -31,6 +31,7 @@ from .spec import (
     Rival,
     Text,
     Timestamp,
+    is_little,
 )
 from .validator.constraints import CHECKS
 from .validator.flows import counter
@@ -178,6 +179,11 @@ def _commonest(leaves: Leaves) -> bytes:
     return max(sorted(counts), key=counts.__getitem__)
 
 
+def _shown(leaves: Leaves, value: bytes) -> str:
+    """Return the first bytes of a value, those of a number as it is read."""
+    return f"0x{(value[::-1] if is_little(leaves.field) else value)[:8].hex()}"
+
+
 def _constant(leaves: Leaves, constraint: Constant) -> Iterator[_Named]:
     """The constant goes on in the byte behind it."""
     data, view = leaves.parsed.view.data, leaves.parsed.view
@@ -192,12 +198,12 @@ def _constant(leaves: Leaves, constraint: Constant) -> Iterator[_Named]:
 
 def _one_value(leaves: Leaves, constraint: Enum | Range) -> Iterator[_Named]:
     usual = _commonest(leaves)
-    yield f"always 0x{usual[:8].hex()}", Constant(value=usual)
+    yield f"always {_shown(leaves, usual)}", Constant(value=usual)
     if isinstance(constraint, Enum) and len(constraint.values) > 1:
         seen = Counted(leaves.contents)
         rarest = min(sorted(seen), key=seen.__getitem__)
         left = [value for value in constraint.values if value != rarest]
-        yield f"not 0x{rarest[:8].hex()} among its values", Enum(values=left)
+        yield f"not {_shown(leaves, rarest)} among its values", Enum(values=left)
 
 
 def _flags(leaves: Leaves, constraint: Flags) -> Iterator[_Named]:
@@ -268,7 +274,7 @@ def _counter(leaves: Leaves, constraint: Counter) -> Iterator[_Named]:
 
 def _echo(leaves: Leaves, constraint: Echo) -> Iterator[_Named]:
     usual = _commonest(leaves)
-    yield f"always 0x{usual[:8].hex()}", Constant(value=usual)
+    yield f"always {_shown(leaves, usual)}", Constant(value=usual)
 
 
 def _opaque(leaves: Leaves, constraint: object) -> Iterator[_Named]:

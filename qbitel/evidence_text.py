@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from .discovery.errors import NotFoundError
-from .discovery.spec import Constraint, Evidence, Field, MessageRef, ProtocolSpec, walk
+from .discovery.spec import Constraint, Evidence, Field, MessageRef, ProtocolSpec, is_little, walk
 
 
 def resolve_claims(spec: ProtocolSpec, text: str) -> list[str]:
@@ -138,15 +138,25 @@ def _statement(spec: ProtocolSpec, claim: str) -> str:
     elements = message_type.elements if message_type else spec.groups.get(owner, [])
     for element in walk(elements):
         if isinstance(element, Field) and element.name == name:
-            told = (constraint_text(c) for c in element.constraints if c.kind == kind)
+            told = (constraint_text(c, element) for c in element.constraints if c.kind == kind)
             return next(told, element.semantic if kind == "field" else "")
     return "the structure of these messages" if kind == "layout" else ""
 
 
-def constraint_text(constraint: Constraint) -> str:
-    """Return a constraint as a short phrase."""
+def constraint_text(constraint: Constraint, field: Field) -> str:
+    """Return a constraint of a field as a short phrase; the values of a number are read in its byte order."""
+    if constraint.kind in ("constant", "enum"):
+        return _values(constraint, -1 if is_little(field) else 1)
     text = _PHRASES.get(constraint.kind)
     return text(constraint) if text else constraint.kind
+
+
+def _values(c: Constraint, order: int) -> str:
+    if c.kind == "constant":
+        return f"= 0x{c.value[::order].hex()[:24]}"
+    assert c.kind == "enum"
+    shown = ", ".join(f"0x{value[::order].hex()}" for value in c.values[:6])
+    return f"one of {shown}" + (f" and {len(c.values) - 6} more" if len(c.values) > 6 else "")
 
 
 def _length(c: Constraint) -> str:
@@ -162,17 +172,9 @@ def _checksum(c: Constraint) -> str:
     return f"{name} of {c.target or ''}[{c.start}:{c.end or 'end'}]"
 
 
-def _enum(c: Constraint) -> str:
-    assert c.kind == "enum"
-    shown = ", ".join(f"0x{v.hex()}" for v in c.values[:6])
-    return f"one of {shown}" + (f" and {len(c.values) - 6} more" if len(c.values) > 6 else "")
-
-
 _PHRASES: dict[str, Callable[[Any], str]] = {
-    "constant": lambda c: f"= 0x{c.value.hex()[:24]}",
-    "enum": _enum,
-    "range": lambda c: f"{c.minimum}..{c.maximum}",
     "flags": lambda c: f"bits 0x{c.mask.hex()}",
+    "range": lambda c: f"{c.minimum}..{c.maximum}",
     "length": _length,
     "count": lambda c: f"value{c.bias:+d} = items of {c.target}" if c.bias else f"items of {c.target}",
     "checksum": _checksum,

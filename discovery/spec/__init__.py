@@ -52,6 +52,7 @@ from .layout import (
     Until,
     Width,
     checks_field,
+    is_little,
 )  # fmt: skip
 from .model import (
     UNKNOWN_TYPE,
@@ -132,6 +133,7 @@ __all__ = [
     "ValueGuard",
     "Width",
     "checks_field",
+    "is_little",
     "quantise",
     "walk",
 ]

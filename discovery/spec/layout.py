@@ -126,6 +126,11 @@ class Field(Model):
     probability: Quantised = 1.0
 
 
+def is_little(field: Field) -> bool:
+    """Return whether a field is a number whose first byte is its lowest."""
+    return field.endianness == "little" and field.encoding in ("uint", "int")
+
+
 def checks_field(field: Field) -> bool:
     """Return whether a field is a checksum that covers a field: it is no ``content`` of the message."""
     return any(isinstance(constraint, Checksum) and constraint.target for constraint in field.constraints)

@@ -156,7 +156,7 @@ def _row(spec: ProtocolSpec, owner: str, element: Element, depth: int, place: st
         inside = f" of {element.group}" if isinstance(element, Repeat) and element.group else ""
         return Row(depth, element.name + mark, place, describe(element) + inside, "", "", "")
     layout = describe(element).removeprefix(element.semantic).strip()
-    constraints = "; ".join(constraint_text(c) for c in element.constraints)
+    constraints = "; ".join(constraint_text(c, element) for c in element.constraints)
     claimed: list[str] = [c.kind for c in element.constraints]
     support = next((_support(spec, kind, owner, element.name) for kind in claimed or ["field"]), "")
     return Row(depth, element.name, place, layout, element.semantic, constraints, support)
