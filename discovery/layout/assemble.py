@@ -61,6 +61,11 @@ class Assembler:
     evidence: list[Evidence] = field(default_factory=list)
     starts: Starts = field(default_factory=Starts)
 
+    def scope(self, hint: str) -> str:
+        """Return a name that no group has."""
+        taken = (hint if not number else f"{hint}{number + 1}" for number in range(len(self.groups) + 1))
+        return next(name for name in taken if name not in self.groups)
+
     def group(self, name: str, elements: Callable[[list[Element]], list[Element]]) -> str:
         """Register a group, or what becomes of the one that has this name, and return the name."""
         self.groups[name] = elements(self.groups.get(name, []))

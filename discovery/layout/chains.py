@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import product
 
@@ -27,9 +27,10 @@ from ..spec import (
 from .consensus import column_odds
 from .fields import as_number, divided, number, plain
 from .hypothesis import ACCEPTED, SEARCHED, Builder, allowed_failures
-from .kernels import LABELS, NO_LEAD, STRING, item_ends, scan, trace, weigh
-from .table import NO_SPANS, Bools, Ints, Spans, Table
+from .kernels import BER_DEPTH, LABELS, NO_LEAD, STRING, item_ends, scan, trace, weigh
+from .table import NO_SPANS, Bools, Ints, Spans, Table, joined
 
+NESTED = 4  # values of a tag, from which they may hold items of their own
 FAR = 512  # offsets beyond SEARCHED, where a boundary is not ruled out
 ITEMS = 512  # items of one region whose places are read
 POINTER = 0xC0  # a first byte from here on points to a name, below it counts the bytes of a label
@@ -114,6 +115,9 @@ class Chain:
     def build(self, builder: Builder, front: list[Element], table: Table, depth: int) -> list[Element]:
         """Return a repeat of items, and the end marker with its padding where the form has one."""
         name = builder.names.next("items")
+        group = _recursive(builder, table, self.form, depth) if self.form.marker < 0 else ""
+        if group:
+            return [Repeat(name=name, stop=ToEnd(), group=group)]
         elements = self.repeat(builder, table, depth)
         if self.form.lead != NO_LEAD and bool((_trace(table, self.form, 1)[0] == 1).all()):
             return elements
@@ -253,14 +257,77 @@ def lead_ends(items: Table, bare: NDArray[np.int64]) -> Ints:
     return stops
 
 
-def _item_elements(builder: Builder, items: _Items, form: Form, depth: int) -> list[Element]:
+@dataclass(frozen=True)
+class _Nested:
+    """Tags of ``size`` bytes whose values are items of the same form, laid out by ``group``."""
+
+    size: int
+    tags: frozenset[bytes] = frozenset()
+    group: str = ""
+
+
+_FLAT = _Nested(0)
+
+
+def _recursive(builder: Builder, table: Table, form: Form, depth: int) -> str:
+    """Return the group that lays out items which hold items of their own form, an empty string where none do."""
+    if form.lead != NO_LEAD or not form.at or not form.width:
+        return ""
+    nested = _Nested(form.at if form.at <= 2 else 1)
+    items = _inside(table, form, nested)
+    while True:
+        tags = _tags_of(items, nested.size)
+        held = frozenset(t for t in np.unique(tags).tolist() if _hold_items(items.value.take(tags == t), form))
+        if held <= nested.tags:
+            break
+        nested = replace(nested, tags=nested.tags | held)
+        items = _inside(table, form, nested)
+    if not nested.tags:
+        return ""
+    nested = replace(nested, group=builder.scope("nested"))
+    made = _item_elements(builder, items, form, depth, nested)
+    return builder.group(nested.group, lambda _: made)
+
+
+def _inside(table: Table, form: Form, nested: _Nested) -> _Items:
+    """Return the items of all regions, with those that the values of nested tags hold."""
+    levels: list[_Items] = []
+    while len(table) and len(levels) < BER_DEPTH:
+        counts, places = _trace(table, form, ITEMS)
+        level = _items(table, form, counts, places)
+        levels.append(level)
+        table = level.value.take(np.isin(_tags_of(level, nested.size), list(nested.tags)) & (level.value.sizes > 0))
+    return _Items(*(joined([getattr(level, part) for level in levels]) for part in ("lead", "body", "value")))
+
+
+def _tags_of(items: _Items, size: int) -> NDArray[np.bytes_]:
+    """Return the first bytes of the items, each with a byte behind it that keeps zeros."""
+    window, _ = items.lead.window(size)
+    kept = np.concatenate([window, np.ones((len(window), 1), np.uint8)], axis=1)
+    return np.ascontiguousarray(kept).view(f"S{size + 1}")[:, 0]
+
+
+def _hold_items(values: Table, form: Form) -> bool:
+    """Return whether values are items of this form to their ends, in more cases than chance explains."""
+    values = values.take(values.sizes > 0)
+    if len(values) < NESTED or bool((_trace(values, form, 1)[0] < 1).any()):
+        return False
+    known, chosen = np.zeros(_slots(len(values)), np.int64), np.zeros(len(values), np.int64)
+    own, reach = np.zeros(REACH + 1, np.bool_), np.zeros(REACH + 1, np.int64)
+    bits, _ = weigh(values.data, values.start, values.end, form.row, 0, known, chosen, own, reach)
+    return float(bits) >= ACCEPTED
+
+
+def _item_elements(
+    builder: Builder, items: _Items, form: Form, depth: int, nested: _Nested = _FLAT
+) -> list[Element]:
     elements: list[Element] = []
     builder.mark(items.lead)
     if form.lead == LABELS:
         elements.append(plain(builder.names.next("name"), SelfDelimiting(form="labels")))
     elif form.lead == STRING:
         elements.append(plain(builder.names.next("text"), Delimited(delimiters=[b"\0"], include=True), semantic="text"))
-    elements += builder.columns(items.body, form.at, NO_SPANS)
+    elements += builder.columns(items.body, form.at, frozenset({(0, nested.size)}) if nested.size else NO_SPANS)
     if form.width == 0:
         return elements + builder.columns(items.body, form.bias, NO_SPANS)
     tag = None
@@ -275,7 +342,7 @@ def _item_elements(builder: Builder, items: _Items, form: Form, depth: int) -> l
         builder.mark(items.lead.between(items.value.end, items.lead.end))
     width = FromLength(field=length.name, scale=form.scale, bias=form.bias - form.head)
     value = plain(builder.names.next("value"), width, semantic="payload")
-    inner = _value_elements(builder, items, tag, form, depth)
+    inner = _value_elements(builder, items, tag, depth, nested)
     elements.append(value.model_copy(update={"elements": inner}))
     if form.align > 1:
         elements.append(_padding(builder, length.name, form))
@@ -294,26 +361,45 @@ def _padding(builder: Builder, length: str, form: Form) -> Element:
     return Switch(name=builder.names.next("align"), field=length, mask=form.align - 1, cases=cases)
 
 
-def _value_elements(builder: Builder, items: _Items, tag: Element | None, form: Form, depth: int) -> list[Element]:
+def _value_elements(
+    builder: Builder, items: _Items, tag: Element | None, depth: int, nested: _Nested
+) -> list[Element]:
     """Return the layout of the values: one for all, or one for each value of the tag that has a structure."""
     if not isinstance(tag, Field) or not isinstance(tag.width, Fixed) or tag.width.size > 4:
         return divided(builder.region(items.value, depth + 1))
-    size = tag.width.size
-    window, _ = items.lead.window(size)
-    order = range(size) if tag.endianness != "little" else range(size - 1, -1, -1)
-    tags = np.zeros(len(window), np.int64)
-    for place in order:
-        tags = (tags << 8) | window[:, place]
-    values, frequency = np.unique(tags, return_counts=True)
-    cases = []
-    for index in np.argsort(-frequency, kind="stable")[:16].tolist():
-        if frequency[index] < 4:
-            break
-        chosen = items.value.take(tags == values[index])
+    tags = _numbers_of(items, tag.width.size, tag.endianness == "little")
+    cases = _nested_cases(builder, items, tags, nested)
+    for value in _usual(tags, {value for case in cases for value in case.values}):
+        chosen = items.value.take(tags == value)
         inner = divided(builder.region(chosen.take(chosen.sizes > 0), depth + 1))
         if inner:
-            cases.append(Case(values=[int(values[index])], elements=inner))
+            cases.append(Case(values=[value], elements=inner))
     if not cases:
         return []
     cases.sort(key=lambda case: case.values)
     return [Switch(name=builder.names.next("by_" + tag.name), field=tag.name, cases=cases)]
+
+
+def _usual(tags: Ints, known: set[int]) -> list[int]:
+    """Return the tags that several items have, but the known ones, most frequent first."""
+    values, frequency = np.unique(tags, return_counts=True)
+    order = np.argsort(-frequency, kind="stable")[:16]
+    return [tag for tag in values[order[frequency[order] >= 4]].tolist() if tag not in known]
+
+
+def _numbers_of(items: _Items, size: int, little: bool) -> Ints:
+    """Return the first bytes of the items as numbers."""
+    window, _ = items.lead.window(size)
+    tags = np.zeros(len(window), np.int64)
+    for place in range(size - 1, -1, -1) if little else range(size):
+        tags = (tags << 8) | window[:, place]
+    return tags
+
+
+def _nested_cases(builder: Builder, items: _Items, tags: Ints, nested: _Nested) -> list[Case]:
+    """Return the case of the tags whose values are items again, where there are any."""
+    if not nested.tags:
+        return []
+    inside = np.isin(_tags_of(items, nested.size), list(nested.tags))
+    parts = Repeat(name=builder.names.next("parts"), stop=ToEnd(), group=nested.group)
+    return [Case(values=sorted(set(tags[inside].tolist())), elements=[parts])]

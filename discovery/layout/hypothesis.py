@@ -41,6 +41,10 @@ class Builder(Protocol):
         """Note that fields start at these offsets of the data."""
         ...
 
+    def scope(self, hint: str) -> str:
+        """Return a name that no group has."""
+        ...
+
     def group(self, name: str, elements: Callable[[list[Element]], list[Element]]) -> str:
         """Register a group of the protocol, made from the one that has this name (or from nothing); return the name."""
         ...

@@ -68,6 +68,22 @@ def test_nested_tag_length_value(lay_out):
     assert outcome.exact > 0.9
 
 
+def test_items_that_hold_items_of_their_form_are_one_group(lay_out):
+    """However deep they nest, one recursive group reads them, and all tags of it."""
+    rng = np.random.default_rng(13)
+
+    def item(depth: int) -> list[bytes]:
+        if depth and rng.random() < 0.5:
+            parts = [part for _ in range(int(rng.integers(1, 4))) for part in item(depth - 1)]
+            return [bytes([0x80 + int(rng.integers(3))]), sum(map(len, parts)).to_bytes(2, "big"), *parts]
+        value = rng.bytes(int(rng.integers(1, 9)))
+        return [bytes([int(rng.integers(1, 6))]), len(value).to_bytes(2, "big"), value]
+
+    outcome = lay_out([[b"\xbe\xef", *item(6), *item(6), *item(6)] for _ in range(300)], hints=True)
+    assert outcome.explained == outcome.exact == 1
+    assert [repeat.group for repeat in outcome.repeats] == ["nested"] == list(outcome.layouts.groups)
+
+
 def test_records_that_include_their_head(lay_out):
     """Little-endian lengths of whole records, head included, are found without any boundary probabilities."""
     rng = np.random.default_rng(4)
