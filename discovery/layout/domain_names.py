@@ -13,13 +13,14 @@ from . import chains
 from .consensus import column_odds
 from .fields import as_number, named_at, plain
 from .hypothesis import ACCEPTED, SEARCHED, Builder, allowed_failures
+from .items import Form
 from .kernels import LABELS, next_item, skip_labels, walk
 from .table import NO_SPANS, Bools, Ints, Spans, Table
 
 LABEL_BITS = 4.0  # a label that ends where the next begins, against a byte that merely is small
 COUNT_REACH = 16  # bytes before the first name in which its section's count is looked for
-_QUESTIONS = [chains.Form(lead=LABELS, at=0, width=0, bias=size) for size in (4, 0, 2)]
-_RECORDS = [chains.Form(lead=LABELS, at=at, width=2, bias=at + 2) for at in (8, 4, 6)]
+_QUESTIONS = [Form(lead=LABELS, at=0, width=0, bias=size) for size in (4, 0, 2)]
+_RECORDS = [Form(lead=LABELS, at=at, width=2, bias=at + 2) for at in (8, 4, 6)]
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ class Sections:
     bits: float
     at: int
     width: int
-    question: chains.Form
-    record: chains.Form
+    question: Form
+    record: Form
     detector: str = "sections"
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-# The columns of a form, see chains.Form.
+# The columns of a form, see items.Form.
 LEAD, AT, WIDTH, LITTLE, SCALE, BIAS, ALIGN, MARKER = range(8)
 NO_LEAD, LABELS, STRING = range(3)
 WEIGHED = 48

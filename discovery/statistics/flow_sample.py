@@ -20,7 +20,7 @@ from .endpoints import read_endpoints
 from .hashing import FLOW, MASK, key, mix
 from .payloads import Payloads
 from .statistic import Arrays, require, take_array
-from .waiting import Waiting
+from .waiting import Gathering, Waiting
 
 _COLUMNS: dict[str, tuple[type, int]] = {
     "priority": (np.uint64, 0), "ts": (np.float64, 0), "capture": (np.uint64, 0), "number": (np.int64, 0),
@@ -73,7 +73,7 @@ def _keep_first(priority, stored, cut, flows, messages, budget):  # type: ignore
     return verdict
 
 
-class FlowStatistic:
+class FlowStatistic(Gathering):
     """
     Messages of the sampled flows, by (flow priority, ts, capture, number, content).
 
@@ -105,18 +105,6 @@ class FlowStatistic:
     def _hold(self, columns: dict[str, NDArray[Any]], payloads: Payloads) -> None:
         self._columns, self._payloads, self._waiting = columns, payloads, Waiting()
         self._index()
-
-    @property
-    def columns(self) -> dict[str, NDArray[Any]]:
-        """The columns by name."""
-        self._settle()
-        return self._columns
-
-    @property
-    def payloads(self) -> Payloads:
-        """The first bytes of each message."""
-        self._settle()
-        return self._payloads
 
     @property
     def _longest(self) -> int:
@@ -155,15 +143,7 @@ class FlowStatistic:
             **read_endpoints(chunk.table, rows),
         }  # fmt: skip
         stored = np.minimum(chunk.lengths[rows], self._longest)
-        self._waiting.add(columns, Payloads(chunk.data, chunk.starts[rows], stored))
-        if self._waiting.full:
-            self._settle()
-
-    def _settle(self) -> None:
-        """Take in what waits."""
-        waiting = self._waiting.take()
-        if waiting is not None:
-            self._take_in(*waiting)
+        self._gather(columns, Payloads(chunk.data, chunk.starts[rows], stored))
 
     def merge(self, other: Self) -> Self:
         """Return the sample of both inputs."""

@@ -19,7 +19,7 @@ from .chunk import Chunk
 from .hashing import MASK
 from .payloads import Payloads
 from .statistic import Arrays, require, take_array
-from .waiting import Waiting
+from .waiting import Gathering, Waiting
 
 _COLUMNS: dict[str, type] = {
     "priority": np.uint64, "ts": np.float64, "capture": np.uint64, "number": np.int64, "flow": np.uint64,
@@ -51,7 +51,7 @@ def _earliest(order, heads, ts, capture, number, flow, direction, out):  # type:
         out[group] = best
 
 
-class MessageSample:
+class MessageSample(Gathering):
     """
     The sampled messages, by ascending priority.
 
@@ -73,18 +73,6 @@ class MessageSample:
         self._columns["directions"] = np.zeros((0, 3), np.int64)
         self._payloads = Payloads.none()
         self._limit, self._waiting = np.uint64(MASK), Waiting()
-
-    @property
-    def columns(self) -> dict[str, NDArray[Any]]:
-        """The columns by name."""
-        self._settle()
-        return self._columns
-
-    @property
-    def payloads(self) -> Payloads:
-        """The first bytes of each message."""
-        self._settle()
-        return self._payloads
 
     @property
     def limit(self) -> np.uint64:
@@ -114,15 +102,7 @@ class MessageSample:
             "directions": (direction[:, None] == np.arange(3, dtype=np.int8)).astype(np.int64),
         }  # fmt: skip
         payloads = Payloads(chunk.data, chunk.starts[rows], np.minimum(chunk.lengths[rows], self._longest))
-        self._waiting.add(columns, payloads)
-        if self._waiting.full:
-            self._settle()
-
-    def _settle(self) -> None:
-        """Take in what waits."""
-        waiting = self._waiting.take()
-        if waiting is not None:
-            self._take_in(*waiting)
+        self._gather(columns, payloads)
 
     def merge(self, other: Self) -> Self:
         """Return the sample of both inputs."""

@@ -1,7 +1,8 @@
-"""Rows on their way into a sample: taken in together, since each time the whole sample is put in order anew."""
+"""Samples that take rows in together, since each time the whole sample is put in order anew."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -47,3 +48,39 @@ class Waiting:
             return parts[0] if parts else None
         columns = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
         return columns, Payloads.join([payloads for _, payloads in parts])
+
+
+class Gathering(ABC):
+    """A sample, and the rows on their way into it; whoever looks at it sees all of them."""
+
+    _columns: Columns
+    _payloads: Payloads
+    _waiting: Waiting
+
+    @property
+    def columns(self) -> Columns:
+        """The columns by name."""
+        self._settle()
+        return self._columns
+
+    @property
+    def payloads(self) -> Payloads:
+        """The first bytes of each message."""
+        self._settle()
+        return self._payloads
+
+    def _gather(self, columns: Columns, payloads: Payloads) -> None:
+        """Let rows wait; take in what waits where it is much."""
+        self._waiting.add(columns, payloads)
+        if self._waiting.full:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Take in what waits."""
+        waiting = self._waiting.take()
+        if waiting is not None:
+            self._take_in(*waiting)
+
+    @abstractmethod
+    def _take_in(self, columns: Columns, payloads: Payloads) -> None:
+        """Take rows into the sample."""
