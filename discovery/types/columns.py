@@ -232,7 +232,7 @@ def tells_length(columns: Columns, offset: int) -> float:
     Slopes are 1, 2, 4 and 8. The number is the byte alone or two bytes that it is part of, in either order. Zero
     unless three values support it.
     """
-    best = 0.0
+    best, here = 0.0, columns.values[offset]
     if not np.ptp(columns.lengths):
         return best
     for high_step, low_step in _NUMBERS:
@@ -245,17 +245,19 @@ def tells_length(columns: Columns, offset: int) -> float:
         numbers = low if first == second else high << 8 | low
         known = (high < MISSING) & (low < MISSING)
         for scale in _LENGTH_SCALES:
-            best = max(best, _affine(columns.lengths[known], numbers[known] * scale) * known.mean())
+            share = _affine(columns.lengths[known], numbers[known] * scale, here[known])
+            best = max(best, share * known.mean())
     return best
 
 
-def _affine(lengths: NDArray[np.int64], numbers: NDArray[np.int64]) -> float:
+def _affine(lengths: NDArray[np.int64], numbers: NDArray[np.int64], here: NDArray[np.int16]) -> float:
+    """Return the share of messages with the commonest difference; zero where the byte looked at has no part in it."""
     if not len(lengths):
         return 0.0
     biases, counts = np.unique(lengths - numbers, return_counts=True)
-    bias = biases[counts.argmax()]
-    if len(np.unique(numbers[lengths - numbers == bias])) < _LENGTH_VALUES:
-        return 0.0
+    agree = lengths - numbers == biases[counts.argmax()]
+    if len(np.unique(numbers[agree])) < _LENGTH_VALUES or not np.ptp(here[agree]):
+        return 0.0  # a kind beside a length is almost constant, and its other values do not bear the length out
     return float(counts.max()) / len(lengths)
 
 

@@ -78,6 +78,22 @@ def test_a_length_field_is_no_key() -> None:
     assert "length" in rivals.get("the byte at offset 0", "length")
 
 
+def test_a_kind_beside_a_length_is_a_key_although_one_kind_is_most_of_the_traffic() -> None:
+    """Kind and low byte of the length are no number of two bytes: the length agrees for the one kind alone."""
+    draw = random.Random(7)
+    payloads = []
+    for _ in range(300):
+        if draw.random() < 0.85:
+            kind, body = 2, b"\x00\x00" + draw.randbytes(draw.randrange(8, 80))
+        else:
+            kind, body = draw.choice([(1, b"\xff" * 4 + draw.randbytes(6)), (3, b"gone" + draw.randbytes(2))])
+        number = draw.randbytes(4)
+        payloads.append((len(body) + 7).to_bytes(2, "big") + bytes([kind]) + number + body)
+    model = find_types(sample_of(payloads), SETTINGS)
+    assert model.key is not None and model.key.offset == 2
+    assert all(len(kinds) == 1 for kinds in groups(model, payloads).values())
+
+
 def test_text_is_divided_by_the_words_that_recur() -> None:
     """Commands and status codes are types, without regard to case; their arguments are not."""
     draw = random.Random(4)
