@@ -11,18 +11,19 @@ from ..cluster.entries import BatchKey, Change, Entry, SnapshotEntry
 
 
 class Refusal(Enum):
-    """Why a batch was not taken; after the first three the sender sends it again."""
+    """Why a batch was not taken; after the first four the sender sends it again."""
 
     BUSY = "too much waits already"
     MOVED = "the shard is held by another, or is not ready"
     FAILED = "the segment was not written"
+    DIVIDED = "parts of it are in the journal, or wait, divided under other redirects"
     CONFLICT = "the key was used for other messages"
     FORGOTTEN = "the key is older than the horizon"
 
     @property
     def retry(self) -> bool:
-        """Whether sending the batch again, under the same key, may succeed."""
-        return self in (Refusal.BUSY, Refusal.MOVED, Refusal.FAILED)
+        """Whether sending the batch again under its key may succeed; after DIVIDED, divided as the catalog says."""
+        return self in (Refusal.BUSY, Refusal.MOVED, Refusal.FAILED, Refusal.DIVIDED)
 
 
 @dataclass(frozen=True, slots=True)

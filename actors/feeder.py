@@ -15,9 +15,10 @@ from ..cluster.manifest import Stream
 from ..discovery.errors import InputError, NotFoundError
 from .effects import Refusal
 from .fleet import Fleet
+from .ingest import Keyed
 from .moving import settle
 from .node import Receipt
-from .offer import Offer
+from .offer import Offer, offer_of
 
 _LONGEST_WAIT = 1.0  # seconds between two attempts of a batch that nobody takes
 
@@ -28,14 +29,17 @@ class Delivery:
     Batches on their way.
 
     Attributes:
-        left: by key, the virtual shards that have not answered for good.
-        refused: by key, why a batch will never be taken. again: by key, parts that were in the journal before.
+        batches: by key. offers: by key, as they are divided. left: by key, the virtual shards that have not answered
+            for good. refused: by key, why a batch will never be taken. again: by key, parts that were in the journal
+            before. divided: keys of which parts are in the journal under another division.
     """
 
-    offers: dict[str, Offer]
-    left: dict[str, set[int]]
+    batches: dict[str, Keyed]
+    offers: dict[str, Offer] = field(default_factory=dict)
+    left: dict[str, set[int]] = field(default_factory=dict)
     refused: dict[str, Refusal] = field(default_factory=dict)
     again: dict[str, int] = field(default_factory=dict)
+    divided: set[str] = field(default_factory=set)
     asked: list[tuple[str, list[Offer], Any]] = field(default_factory=list)
     attempts: int = 0
 
@@ -60,11 +64,30 @@ class RayFeeder:
         self._handles: dict[str, Any] = {}
         self.retries = 0
 
-    def start(self, offers: Sequence[Offer]) -> Delivery:
-        """Send batches, each with a key of its own, and return at once; ``finish`` waits for the answers."""
-        delivery = Delivery({offer.key: offer for offer in offers}, {offer.key: set(offer.parts) for offer in offers})
+    def start(self, batches: Sequence[Keyed]) -> Delivery:
+        """
+        Send batches, each with a key of its own, and return at once; ``finish`` waits for the answers.
+
+        Raises:
+            InputError: a key is none (``is_key``). OutcomeUnknownError: the catalog does not answer.
+        """
+        delivery = Delivery({batch.key: batch for batch in batches})
+        self._divide(delivery, list(delivery.batches))
         self._send(delivery)
         return delivery
+
+    def _divide(self, delivery: Delivery, keys: list[str]) -> None:
+        """Divide batches under the redirects of their first part in the journal, else under all that there are."""
+        manifest, name = self._fleet.state.manifest, self.stream.name
+        redirects = manifest.redirects(name)
+        known = manifest.known(name, keys) if redirects else {}
+        for key in keys:
+            batch = delivery.batches[key]
+            under = redirects[: known[key].division] if key in known else redirects
+            offer = offer_of(
+                self.stream, batch.rows, key, made=batch.made, capture=batch.capture, redirects=under
+            )  # fmt: skip
+            delivery.offers[key], delivery.left[key], delivery.again[key] = offer, set(offer.parts), 0
 
     def finish(self, delivery: Delivery) -> None:
         """
@@ -132,6 +155,8 @@ class RayFeeder:
         if receipt.refused and not receipt.refused.retry:
             delivery.refused[key], delivery.left[key] = receipt.refused, set()
             return
+        if receipt.refused is Refusal.DIVIDED:
+            delivery.divided.add(key)
         self.retries += bool(receipt.left)
         delivery.left[key] -= offer.parts.keys() - receipt.left
 
@@ -149,6 +174,8 @@ class RayFeeder:
         if delivery.attempts > 1:
             time.sleep(min(_LONGEST_WAIT, 0.02 * 2**delivery.attempts))
         self._placed = settle(self._fleet.state, self._fleet, self.stream)
+        again, delivery.divided = sorted(delivery.divided - delivery.refused.keys()), set()
+        self._divide(delivery, again)
 
 
 def _calls(offers: list[Offer], limit: int) -> list[list[Offer]]:

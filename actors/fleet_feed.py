@@ -8,7 +8,6 @@ from ..cluster.manifest import Stream
 from .feeder import Delivery, RayFeeder
 from .fleet import Fleet
 from .ingest import GROUP, Ingested, Keyed
-from .offer import Offer, offer_of
 
 _AHEAD = 1  # groups that may be on their way while the next is made
 
@@ -28,11 +27,11 @@ class FleetTaker:
             InputError: nobody takes a batch.
         """
         done, waiting = Ingested(), list[tuple[Delivery, dict[str, int]]]()
-        for offers, counts in self._groups(batches):
+        for group, counts in self._groups(batches):
             if len(waiting) > _AHEAD:
                 self._settle(*waiting.pop(0), done)
-            waiting.append((self._feeder.start(offers), counts))
-            while len(offers) < GROUP and waiting:  # a source that is slow shall know what became of it
+            waiting.append((self._feeder.start(group), counts))
+            while len(group) < GROUP and waiting:  # a source that is slow shall know what became of it
                 self._settle(*waiting.pop(0), done)
         for delivery, counts in waiting:
             self._settle(delivery, counts, done)
@@ -50,20 +49,20 @@ class FleetTaker:
     def close(self) -> None:
         """Leave the shards where they are."""
 
-    def _groups(self, batches: Iterable[Keyed | None]) -> Iterator[tuple[list[Offer], dict[str, int]]]:
+    @staticmethod
+    def _groups(batches: Iterable[Keyed | None]) -> Iterator[tuple[list[Keyed], dict[str, int]]]:
         """Yield batches that go out together, and by key how many messages they have."""
-        offers: list[Offer] = []
+        group: list[Keyed] = []
         counts: dict[str, int] = {}
         for each in batches:
             if each is not None:
-                stream, sent = self._feeder.stream, (each.rows, each.key)
-                offers.append(offer_of(stream, *sent, made=each.made, capture=each.capture))
+                group.append(each)
                 counts[each.key] = len(each.rows)
-            if len(offers) == GROUP or (each is None and offers):
-                yield offers, counts
-                offers, counts = [], {}
-        if offers:
-            yield offers, counts
+            if len(group) == GROUP or (each is None and group):
+                yield group, counts
+                group, counts = [], {}
+        if group:
+            yield group, counts
 
     def _settle(self, delivery: Delivery, counts: dict[str, int], done: Ingested) -> None:
         self._feeder.finish(delivery)

@@ -113,7 +113,7 @@ def ingest(node: Node, batches: Iterable[Keyed | None], progress: Callable[[int]
 
 def _taken(node: Node, batch: Keyed) -> Receipt:
     receipt = node.append(batch.rows, batch.key, made=batch.made, capture=batch.capture)
-    if receipt.refused is Refusal.BUSY:
+    if receipt.refused in (Refusal.BUSY, Refusal.DIVIDED):  # others wait, or the same one does
         node.flush()
         receipt = node.append(batch.rows, batch.key, made=batch.made, capture=batch.capture)
     return receipt

@@ -5,7 +5,8 @@ Real processes that are killed while they ingest, on a real folder with a real d
 
 A child takes the stream over, offers batches and says what it sent and what was acknowledged; the parent kills it
 (SIGKILL) at a random moment and starts the next. What is lost or doubled is computed by ``cluster.ledger`` from what
-the children said and from the journal on the disk, which ``cluster.verify`` reads.
+the children said and from the journal on the disk, which ``cluster.verify`` reads. Between two children a hash range
+may be redirected: what the one left half done the next one divides knowing a longer list.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import numpy as np
 from ..cluster.database import open_engine
 from ..cluster.ledger import Ledger
 from ..cluster.manifest import Manifest, Stream
+from ..cluster.redirects import Redirect
 from ..cluster.storage import Storage
 from ..cluster.verify import journal_rows, verify_stream
 from ..discovery.batch import MessageBatch
@@ -87,6 +89,7 @@ def run_kills(folder: Path, kills: int, seed: int = 0) -> tuple[int, Judged]:
     acknowledged: set[int] = set()
     sent = killed = 0
     for number in range(kills + 1):
+        _redirect(folder, random)
         waiting = sorted(set(range(sent)) - acknowledged)
         again = waiting + random.sample(sorted(acknowledged), min(2, len(acknowledged)))
         ears, mouth = context.Pipe(duplex=False)
@@ -119,6 +122,16 @@ def _listen(ears: Connection, child: int | None, acknowledged: set[int], delay: 
                 delay = max(delay, 0.0)
     except (EOFError, OSError):
         return highest
+
+
+def _redirect(folder: Path, random: Random) -> None:
+    """Redirect a range, more often than not."""
+    manifest = Manifest(open_engine(folder / "catalog.sqlite", durable=True))
+    manifest.add_stream(STREAM)
+    if random.random() < 0.6:
+        to = random.sample(range(STREAM.shards), random.randint(1, STREAM.shards))
+        manifest.redirect(STREAM.name, Redirect(random.randrange(STREAM.shards), tuple(to)))
+    manifest.close()  # before the next child is forked
 
 
 def _kill(child: int | None) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..cluster.buckets import Span
 from ..cluster.database import OutcomeUnknownError
-from ..cluster.entries import NEVER, BatchKey, is_key
+from ..cluster.entries import NEVER, BatchKey, KnownBatch, is_key
 from ..cluster.manifest import Manifest, Stream
 from ..cluster.privacy import StreamPrivacy
+from ..cluster.redirects import Redirect
 from ..cluster.segment import batch_digest, encode_record, record_of
 from ..cluster.storage import Storage
 from ..discovery.batch import MessageBatch
@@ -78,6 +79,7 @@ class Node:
         self._memory = memory
         self._pool = ThreadPoolExecutor(_WRITERS, thread_name_prefix="segments")
         self._requests: list[tuple[Receipt, int]] = []
+        self._redirects: tuple[Redirect, ...] = ()
         self._erased: dict[int, Removed | str] = {}
         self.reports: list[str] = []
         self._shards: dict[int, Shard] = {}
@@ -100,11 +102,13 @@ class Node:
         """
         if not is_key(key):
             raise InputError("a key has 1 to 256 printable characters", where=self.stream.name)
-        digest = batch_digest(batch, capture)
-        parts = divide(batch, self.stream.shards, self.settings.seed) if len(batch) else {}
-        receipt = self._begin(key, digest, parts, batch.table.nbytes)
+        known = self._known(key)
+        redirects = self._redirects_of(known)
+        named = BatchKey(key, made, batch_digest(batch, capture), 0, len(redirects))
+        parts = divide(batch, self.stream.shards, self.settings.seed, redirects) if len(batch) else {}
+        receipt = self._begin(named, known, parts, batch.table.nbytes)
         for shard in sorted(receipt.left) if receipt.refused is None else ():
-            batch_key = BatchKey(key, made, digest, len(parts[shard]))
+            batch_key = replace(named, messages=len(parts[shard]))
             record = record_of(parts[shard], batch_key, capture, self._privacy, self.stream.settings)
             self._offer(receipt, shard, Body(record, encode_record(record)))
         self._work()  # full segments are written now, and what is refused is refused now
@@ -113,7 +117,7 @@ class Node:
     def append_parts(self, parts: Mapping[int, Body]) -> Receipt:
         """Take what some virtual shards have of one batch; ``commit`` makes it durable."""
         key = next(iter(parts.values())).record.key
-        receipt = self._begin(key.key, key.digest, parts, sum(len(body.encoded) for body in parts.values()))
+        receipt = self._begin(key, self._known(key.key), parts, sum(len(body.encoded) for body in parts.values()))
         for shard in sorted(receipt.left) if receipt.refused is None else ():
             self._offer(receipt, shard, parts[shard])
         self._work()
@@ -240,15 +244,25 @@ class Node:
         self.release(list(self._shards))
         self._pool.shutdown()
 
-    def _begin(self, key: str, digest: str, parts: Iterable[int], size: int) -> Receipt:
+    def _known(self, key: str) -> KnownBatch | None:
+        return self._manifest.known(self.stream.name, [key]).get(key)
+
+    def _redirects_of(self, known: KnownBatch | None) -> tuple[Redirect, ...]:
+        """Return the redirects under which a batch is divided: those of its first part, else all that there are."""
+        if not self._requests:  # what waits together is divided alike, also where a key comes twice
+            self._redirects = self._manifest.redirects(self.stream.name)
+        return self._redirects if known is None else self._redirects[: known.division]
+
+    def _begin(self, key: BatchKey, known: KnownBatch | None, parts: Iterable[int], size: int) -> Receipt:
         """Return a receipt that waits for the parts which are not in the journal, or says why none is taken now."""
-        receipt, wanted = Receipt(key), set(parts)
-        known_digest, known = self._manifest.known(self.stream.name, [key]).get(key, (digest, frozenset()))
-        if known_digest != digest:
-            receipt.refused, receipt.left = Refusal.CONFLICT, wanted
+        receipt, wanted = Receipt(key.key), set(parts)
+        if known is not None and (known.digest, known.division) != (key.digest, key.division):
+            receipt.refused = Refusal.DIVIDED if known.digest == key.digest else Refusal.CONFLICT
+            receipt.left = wanted
             return receipt
-        receipt.again = len(wanted & known)
-        receipt.left = wanted - known
+        there = known.shards if known is not None else frozenset[int]()
+        receipt.again = len(wanted & there)
+        receipt.left = wanted - there
         held = sum(machine.held_bytes for machine in self._shards.values())
         if held and receipt.left and held + size > self._memory // 4:
             receipt.refused = Refusal.BUSY

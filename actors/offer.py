@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from ..cluster.entries import NEVER, BatchKey, is_key
 from ..cluster.manifest import Stream
 from ..cluster.privacy import StreamPrivacy
+from ..cluster.redirects import Redirect
 from ..cluster.segment import batch_digest, decode_record, encode_record, record_of
 from ..discovery.batch import MessageBatch
 from ..discovery.errors import InputError
@@ -46,12 +48,15 @@ class Offer:
         return {shard: Body(decode_record(part, self.key), part) for shard, part in self.parts.items()}
 
 
-def offer_of(stream: Stream, batch: MessageBatch, key: str, *, made: int = NEVER, capture: str = "") -> Offer:
+def offer_of(
+    stream: Stream, batch: MessageBatch, key: str, *, made: int = NEVER, capture: str = "",
+    redirects: Sequence[Redirect] = (),
+) -> Offer:  # fmt: skip
     """
     Divide a batch over the virtual shards of a stream.
 
     Args:
-        key, made, capture: as of ``Node.append``.
+        key, made, capture: as of ``Node.append``. redirects: under which it is divided.
 
     Raises:
         InputError: the key is none (``is_key``).
@@ -59,10 +64,10 @@ def offer_of(stream: Stream, batch: MessageBatch, key: str, *, made: int = NEVER
     if not is_key(key):
         raise InputError("a key has 1 to 256 printable characters", where=stream.name)
     seed, privacy = DiscoverySettings.model_validate(stream.settings).seed, StreamPrivacy.of(stream.privacy)
-    digest = batch_digest(batch, capture)
-    parts = divide(batch, stream.shards, seed) if len(batch) else {}
+    named = BatchKey(key, made, batch_digest(batch, capture), 0, len(redirects))
+    parts = divide(batch, stream.shards, seed, redirects) if len(batch) else {}
     records = {
-        shard: record_of(part, BatchKey(key, made, digest, len(part)), capture, privacy, stream.settings)
+        shard: record_of(part, replace(named, messages=len(part)), capture, privacy, stream.settings)
         for shard, part in parts.items()
     }
     return Offer(key, {shard: encode_record(record) for shard, record in records.items()})

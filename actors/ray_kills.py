@@ -77,13 +77,12 @@ class _Campaign:
         Returns:
             Seconds from the kill to the answer of the last holder.
         """
-        from .offer import offer_of
+        from .ingest import Keyed
 
         known = self.random.sample(sorted(self.acknowledged), min(_BATCHES // 2, len(self.acknowledged)))
         numbers = [*range(self.sent, self.sent + _BATCHES), *known]
         self.sent += _BATCHES
-        offers = {number: offer_of(self.feeder.stream, made(number), f"k{number}") for number in numbers}
-        deliveries = {number: self.feeder.start([offer]) for number, offer in offers.items()}
+        deliveries = {number: self.feeder.start([Keyed(f"k{number}", "", made(number))]) for number in numbers}
         time.sleep(self.random.uniform(0, _LONGEST))
         kill()
         begin = time.monotonic()

@@ -62,7 +62,7 @@ class Shard:
         self._flying: list[_Waiting] = []
         self._held = 0
         self._written: on.SegmentWritten | None = None
-        self._recent: OrderedDict[str, str] = OrderedDict()
+        self._recent: OrderedDict[str, BatchKey] = OrderedDict()
         self._replay: deque[Entry] = deque()
         self._fresh = True
         self._draining = False
@@ -155,7 +155,7 @@ class Shard:
         for key in event.keys:
             self._remember(key)
             waiting = self._waiting.get(key.key)
-            if waiting is not None and waiting.key.digest == key.digest:
+            if waiting is not None and waiting.key.same(key):
                 answers += self._acknowledge(self._waiting.pop(key.key), again=True)
         return answers + self._next_segment()
 
@@ -173,15 +173,21 @@ class Shard:
 
     def _append(self, event: on.Append) -> list[Effect]:
         same = self._waiting.get(event.key.key) or next((w for w in self._flying if w.key.key == event.key.key), None)
-        digest = same.key.digest if same else self._recent.get(event.key.key)
-        if digest is None:
-            return self._append_new(event)
-        if digest != event.key.digest:
+        if same is not None:
+            return self._append_again(same, event)
+        known = self._recent.get(event.key.key, event.key)
+        if known.digest != event.key.digest:
             return [do.Refuse(event.request, Refusal.CONFLICT)]
-        if same is None:
+        if event.key.key in self._recent and known.same(event.key):
             return [do.Acknowledge(event.request, True)]
-        same.requests.append(event.request)
-        return []
+        return self._append_new(event)  # known of another division: the catalog decides, it may have forgotten both
+
+    def _append_again(self, same: _Waiting, event: on.Append) -> list[Effect]:
+        if same.key.same(event.key):
+            same.requests.append(event.request)
+            return []
+        why = Refusal.DIVIDED if same.key.digest == event.key.digest else Refusal.CONFLICT
+        return [do.Refuse(event.request, why)]
 
     def _append_new(self, event: on.Append) -> list[Effect]:
         if self.phase is not Phase.OPEN:
@@ -248,15 +254,17 @@ class Shard:
         assert self._written is not None
         done: list[Effect] = [do.Discard(self._written.path)]
         rest: list[_Waiting] = []
+        refused = {
+            **dict.fromkeys(rejected.conflicting, Refusal.CONFLICT), **dict.fromkeys(rejected.divided, Refusal.DIVIDED),
+            **dict.fromkeys(rejected.forgotten, Refusal.FORGOTTEN),
+        }  # fmt: skip
         for waiting in self._flying:
             key = waiting.key.key
             if key in rejected.known:
                 self._remember(waiting.key)
                 done += self._acknowledge(waiting, again=True)
-            elif key in rejected.conflicting:
-                done += self._refuse(waiting, Refusal.CONFLICT)
-            elif key in rejected.forgotten:
-                done += self._refuse(waiting, Refusal.FORGOTTEN)
+            elif key in refused:
+                done += self._refuse(waiting, refused[key])
             else:
                 rest.append(waiting)
         self._back(rest)
@@ -293,7 +301,7 @@ class Shard:
         return [do.Refuse(request, why) for request in waiting.requests]
 
     def _remember(self, key: BatchKey) -> None:
-        self._recent[key.key] = key.digest
+        self._recent[key.key] = key
         self._recent.move_to_end(key.key)
         while len(self._recent) > self.limits.recent_keys:
             self._recent.popitem(last=False)

@@ -51,6 +51,16 @@ def window_of(state: State, stream: Stream, text: str) -> Span:
     return Span(math.floor((latest - number * _SECONDS[unit]) / BUCKET_S), math.floor(latest / BUCKET_S) + 1)
 
 
+def lately(state: State, stream: Stream, text: str) -> Span:
+    """
+    Return the buckets that a window's text names; all of the time where no message has one.
+
+    Raises:
+        InputError: it is no window.
+    """
+    return window_of(state, stream, text) if _timed(state, stream) else ALL_TIME
+
+
 def _moment(text: str, where: str) -> float:
     try:
         moment = datetime.fromisoformat(text.strip())

@@ -30,12 +30,27 @@ class BatchKey:
             the same on every retry; ``NEVER`` where the key shall be kept for ever.
         digest: of the whole batch; the same key with another digest is refused.
         messages: those of the batch that this shard has.
+        division: under how many redirects of the stream the batch is divided, the same for all of its parts.
     """
 
     key: str
     made: int
     digest: str
     messages: int
+    division: int = 0
+
+    def same(self, other: BatchKey) -> bool:
+        """Return whether two keys name the same part of the same batch, given that they are of one virtual shard."""
+        return (self.key, self.digest, self.division) == (other.key, other.digest, other.division)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownBatch:
+    """What the catalog knows of a batch: its digest and division, and on which virtual shards it is registered."""
+
+    digest: str
+    division: int
+    shards: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +110,13 @@ class Rejected:
     Attributes:
         known: registered before with the same digest. conflicting: known with another digest.
         forgotten: older than the horizon, so that nobody can say whether they were registered.
+        divided: parts of them are registered under another division, where their messages lie on other shards.
     """
 
     known: frozenset[str] = frozenset()
     conflicting: frozenset[str] = frozenset()
     forgotten: frozenset[str] = frozenset()
+    divided: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, bindparam, delete, insert, select, update
 
-from ..discovery.errors import InputError, NotFoundError
+from ..discovery.errors import InputError, LimitError, NotFoundError
 from .database import transaction
-from .entries import Entry, Erasure, Merge, Outcome, Registration, SnapshotEntry
+from .entries import Entry, Erasure, KnownBatch, Merge, Outcome, Registration, SnapshotEntry
 from .erasure import erase_entries
-from .manifest_tables import EntryRow, KeyRow, LeaseRow, SnapshotRow, StreamRow, entry_of, values_of
+from .manifest_tables import EntryRow, KeyRow, LeaseRow, RedirectRow, SnapshotRow, StreamRow, entry_of, values_of
+from .redirects import MOST_REDIRECTS, Redirect, check_redirect
 from .registering import AT_ONCE, Registering
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
@@ -158,19 +159,40 @@ class Manifest:
             standing.write(connection)
             return outcomes
 
-    def known(self, stream: str, keys: Iterable[str]) -> dict[str, tuple[str, frozenset[int]]]:
-        """Return, of these keys those that were registered: the batch's digest, and on which virtual shards."""
+    def known(self, stream: str, keys: Iterable[str]) -> dict[str, KnownBatch]:
+        """Return, of these keys, those that were registered on any virtual shard."""
         wanted = list(keys)
-        found: dict[str, tuple[str, frozenset[int]]] = {}
+        found: dict[str, KnownBatch] = {}
         with transaction(self._reading) as connection:
             for start in range(0, len(wanted), AT_ONCE):
-                chosen = select(KeyRow.key, KeyRow.digest, KeyRow.shard).where(
+                chosen = select(KeyRow.key, KeyRow.digest, KeyRow.division, KeyRow.shard).where(
                     KeyRow.stream == stream, KeyRow.key.in_(wanted[start : start + AT_ONCE])
                 )
-                for key, digest, shard in connection.execute(chosen):
-                    _, shards = found.get(key, ("", frozenset()))
-                    found[key] = (digest, shards | {shard})
+                for key, digest, division, shard in connection.execute(chosen):
+                    shards = found[key].shards if key in found else frozenset()
+                    found[key] = KnownBatch(digest, division, shards | {shard})
         return found
+
+    def redirect(self, stream: str, redirect: Redirect) -> int:
+        """
+        Let the flows of a hash range go to other virtual shards from now on; return how many redirects there are now.
+
+        Raises:
+            NotFoundError: no such stream. InputError: no such range or virtual shard. LimitError: too many.
+        """
+        check_redirect(redirect, self.stream(stream).shards, stream)
+        with transaction(self._engine, stream) as connection:
+            number = len(_redirects(connection, stream)) + 1
+            if number > MOST_REDIRECTS:
+                raise LimitError(f"a stream has at most {MOST_REDIRECTS} redirects", where=stream)
+            values = {"stream": stream, "number": number, "range": redirect.range, "to": list(redirect.to)}
+            connection.execute(insert(RedirectRow).values(**values))
+            return number
+
+    def redirects(self, stream: str) -> tuple[Redirect, ...]:
+        """Return the redirects of a stream, the oldest first; a longer list begins with every shorter one."""
+        with transaction(self._reading) as connection:
+            return _redirects(connection, stream)
 
     def forget(self, stream: str, before: int) -> int:
         """
@@ -306,6 +328,11 @@ def _mergeable(rows: Sequence[Row[Any]], merge: Merge) -> bool:
 def _snapshot_row(connection: Connection, stream: str, shard: int) -> Row[Any] | None:
     chosen = select(SnapshotRow.__table__).where(SnapshotRow.stream == stream, SnapshotRow.shard == shard)
     return connection.execute(chosen).one_or_none()
+
+
+def _redirects(connection: Connection, stream: str) -> tuple[Redirect, ...]:
+    chosen = select(RedirectRow.range, RedirectRow.to).where(RedirectRow.stream == stream)
+    return tuple(Redirect(row.range, tuple(row.to)) for row in connection.execute(chosen.order_by(RedirectRow.number)))
 
 
 def _stream(row: Row[Any]) -> Stream:

@@ -70,6 +70,7 @@ class KeyRow(Base):
     shard: Mapped[int] = mapped_column(primary_key=True)
     made: Mapped[int] = mapped_column(BigInteger, index=True)
     digest: Mapped[str] = mapped_column(String(64))
+    division: Mapped[int] = mapped_column(default=0)  # the same in all rows of a batch
     position: Mapped[int] = mapped_column(BigInteger)
 
 
@@ -84,6 +85,16 @@ class SnapshotRow(Base):
     path: Mapped[str] = mapped_column(String(256))
     size: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str] = mapped_column(String(64))
+
+
+class RedirectRow(Base):
+    """A redirect; ``number`` is its place in the list of its stream, from 1."""
+
+    __tablename__ = "redirects"
+    stream: Mapped[str] = mapped_column(String(128), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    range: Mapped[int]
+    to: Mapped[list[int]] = mapped_column(JSON)
 
 
 def values_of(stream: str, shard: int, entry: Entry) -> dict[str, Any]:

@@ -24,7 +24,7 @@ _LEASES = (
     .with_for_update()
 )
 _HORIZON = select(StreamRow.horizon).where(StreamRow.name == _OF_STREAM)
-_KEYS = select(KeyRow.key, KeyRow.shard, KeyRow.digest).where(
+_KEYS = select(KeyRow.key, KeyRow.shard, KeyRow.digest, KeyRow.division).where(
     KeyRow.stream == _OF_STREAM, KeyRow.key.in_(bindparam("wanted", expanding=True))
 )
 _ADVANCE = (
@@ -42,12 +42,13 @@ class Registering:
 
     Attributes:
         leases: (epoch, newest position) by stream and virtual shard. horizons: by stream.
-        digests: of known keys, by stream and key. here: (stream, key, virtual shard) of what was registered.
+        batches: (digest, division) of known keys, by stream and key.
+        here: (stream, key, virtual shard) of what was registered.
     """
 
     leases: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
     horizons: dict[str, int] = field(default_factory=dict)
-    digests: dict[tuple[str, str], str] = field(default_factory=dict)
+    batches: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
     here: set[tuple[str, str, int]] = field(default_factory=set)
     _entries: list[dict[str, Any]] = field(default_factory=list)
     _keys: list[dict[str, Any]] = field(default_factory=list)
@@ -67,8 +68,8 @@ class Registering:
             for shard, epoch, last in connection.execute(_LEASES, {"of_stream": stream, "wanted": shards}):
                 self.leases[stream, shard] = (int(epoch), int(last))
         for keys in _runs(sorted({key.key for request in requests for key in request.keys})):
-            for key, shard, digest in connection.execute(_KEYS, {"of_stream": stream, "wanted": keys}):
-                self.digests[stream, key] = digest
+            for key, shard, digest, division in connection.execute(_KEYS, {"of_stream": stream, "wanted": keys}):
+                self.batches[stream, key] = (digest, division)
                 self.here.add((stream, key, shard))
 
     def decide(self, request: Registration, holds: Callable[[int, int], bool]) -> Outcome:
@@ -91,9 +92,9 @@ class Registering:
         segment = (request.epoch, request.sequence, request.path, request.size, request.sha256, messages)
         self._entries.append(values_of(stream, shard, Entry(position, position, *segment, times=request.times)))
         for key in request.keys:
-            self.digests[stream, key.key] = key.digest
+            self.batches[stream, key.key] = (key.digest, key.division)
             self.here.add((stream, key.key, shard))
-            own = {"key": key.key, "made": key.made, "digest": key.digest}
+            own = {"key": key.key, "made": key.made, "digest": key.digest, "division": key.division}
             self._keys.append({"stream": stream, "shard": shard, "position": position, **own})
         return Registered(position)
 
@@ -109,16 +110,19 @@ class Registering:
 
     def _rejected(self, request: Registration) -> Rejected | None:
         stream, horizon = request.stream, self.horizons[request.stream]
-        known, conflicting, forgotten = set(), set(), set()
+        known, conflicting, forgotten, divided = set(), set(), set(), set()
         for key in request.keys:
-            if self.digests.get((stream, key.key), key.digest) != key.digest:
+            digest, division = self.batches.get((stream, key.key), (key.digest, key.division))
+            if digest != key.digest:
                 conflicting.add(key.key)
+            elif division != key.division:
+                divided.add(key.key)  # before "known": its part here may be another one
             elif (stream, key.key, request.shard) in self.here:
                 known.add(key.key)
             elif key.made < horizon:
                 forgotten.add(key.key)
-        if known or conflicting or forgotten:
-            return Rejected(frozenset(known), frozenset(conflicting), frozenset(forgotten))
+        if known or conflicting or forgotten or divided:
+            return Rejected(frozenset(known), frozenset(conflicting), frozenset(forgotten), frozenset(divided))
         return None
 
 

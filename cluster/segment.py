@@ -49,6 +49,7 @@ class _Header(BaseModel):
     digest: str = Field(max_length=64)
     messages: int = Field(ge=0)
     capture: str = Field(max_length=64)
+    division: int = Field(default=0, ge=0)
     counted: list[tuple[int, int, int]] = Field(default=[], max_length=4096)
 
 
@@ -147,6 +148,8 @@ def encode_record(record: Record) -> bytes:
     """Return the bytes of one record."""
     key = record.key
     told = {"key": key.key, "made": key.made, "digest": key.digest, "messages": key.messages, "capture": record.capture}
+    if key.division:
+        told["division"] = key.division
     packed = [zlib.compress(each.statistics, _EFFORT) for each in record.counted]
     if packed:
         told["counted"] = [
@@ -253,7 +256,7 @@ def _decoded(header: _Header, body: memoryview, _: memoryview, where: str) -> Re
     messages = sum(each.messages for each in counted) if counted else len(batch)
     if messages != header.messages:
         raise InputError(f"{messages} messages, not {header.messages}", where=where)
-    key = BatchKey(header.key, header.made, header.digest, header.messages)
+    key = BatchKey(header.key, header.made, header.digest, header.messages, header.division)
     return Record(key, header.capture, batch, counted)
 
 

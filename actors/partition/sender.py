@@ -31,8 +31,8 @@ from ...discovery.batch import MessageBatch
 from ...discovery.errors import QbitelError
 from ...discovery.settings import DiscoverySettings
 from ..holder import HolderLimits
+from ..ingest import Keyed
 from ..kills import LIMITS, SETTINGS
-from ..offer import offer_of
 from ..routing import shards_of
 from ..simulation.world import Guards
 from .watched import WatchedState
@@ -108,7 +108,7 @@ class ShardSender:
     def _sent(self, feeder: RayFeeder, key: str) -> bool:
         """Send a batch; return whether it was acknowledged."""
         try:
-            delivery = feeder.start([offer_of(feeder.stream, made(key), key)])
+            delivery = feeder.start([Keyed(key, "", made(key))])
             feeder.finish(delivery)
         except QbitelError:
             return False

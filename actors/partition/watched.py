@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine
 
 from ...cluster.database import transaction
-from ...cluster.entries import Outcome, Registration, Superseded
+from ...cluster.entries import KnownBatch, Outcome, Registration, Superseded
 from ...cluster.manifest import Manifest
 from ...cluster.registering import Registering
 from ...cluster.state import State
@@ -39,7 +39,7 @@ class WatchedManifest(Manifest):
                     file.write(f"{request.path}\n")
         return outcomes
 
-    def known(self, stream: str, keys: Iterable[str]) -> dict[str, tuple[str, frozenset[int]]]:
+    def known(self, stream: str, keys: Iterable[str]) -> dict[str, KnownBatch]:
         """Return which keys were registered; without their guard, none."""
         return super().known(stream, keys) if self._guards.unique_keys else {}
 

@@ -1,5 +1,6 @@
 """
-One random schedule: batches sent, sent again and sent twice; processes killed, drained, moved and doubled.
+One random schedule: batches sent, sent again and sent twice; processes killed, drained, moved and doubled; hash ranges
+redirected, of which senders hear late.
 
 Everything is drawn from the seed. At the end the faults stop, every shard is taken over once more, the sender repeats
 what was not acknowledged, and its ledger is held against what is left on the disk.
@@ -15,10 +16,12 @@ from random import Random
 from ...cluster.buckets import Span
 from ...cluster.entries import BatchKey, Entry
 from ...cluster.ledger import Ledger, Verdict
+from ...cluster.redirects import Redirect
 from .. import effects as do
 from .. import events as on
 from ..limits import ShardLimits
 from ..shard import Phase
+from .batches import Batch, drawn
 from .erasures import Erasures
 from .process import CATALOG, WRITES, Fate, Process
 from .world import Guards, SimulatedCatalog, SimulatedDisk
@@ -33,17 +36,8 @@ _CALM = 400  # steps in which everything must be acknowledged once the faults ha
 _OPERATIONS = {
     "step": 80, "send": 9, "again": 5, "twice": 3, "conflict": 1, "kill": 1, "start": 1, "twin": 1, "drain": 1,
     "move": 1, "rescale": 0.4, "flush": 10, "snapshot": 3, "merge": 4, "forget": 1, "look": 4, "rot": 1,
-    "erase": 1.5,
+    "erase": 1.5, "redirect": 0.8,
 }  # fmt: skip
-
-
-@dataclass
-class _Batch:
-    key: str
-    made: int
-    parts: dict[int, tuple[str, ...]]
-    left: set[int]
-    given_up: bool = False
 
 
 @dataclass
@@ -87,8 +81,8 @@ class Schedule:
         """Draw how rough this world is."""
         self.random = Random(self.seed)
         self.catalog = SimulatedCatalog(self.guards)
-        self._batches: list[_Batch] = []
-        self._requests: list[tuple[_Batch, int]] = []
+        self._batches: dict[str, Batch] = {}
+        self._requests: list[tuple[Batch, int, int]] = []
         self._told: list[tuple[int, do.Refusal | None]] = []
         self._erasures = Erasures()
         self._clock = self._wrong = 0
@@ -103,7 +97,7 @@ class Schedule:
             self._clock += 1
             getattr(self, f"_{name}")()
             self._hear()
-            self._erasures.hear(self._parts)
+            self._erasures.hear(self._batches)
         return self._calm()
 
     def _alive(self, *, open_only: bool = False) -> list[Process]:
@@ -202,13 +196,18 @@ class Schedule:
             return
         end = self.random.randint(0, self._clock // _BUCKET + 1)
         span = Span.everything() if self.random.random() < 0.1 else Span(end=end)
-        shard = there.shard
-        mine = (batch.key for batch in self._batches if shard in batch.parts and shard not in batch.left)
+        mine = (at for batch in self._batches.values() for at in batch.acknowledged(there.shard))
         self._erasures.ask(there, span, frozenset(mine))
 
-    @property
-    def _parts(self) -> dict[str, dict[int, tuple[str, ...]]]:
-        return {batch.key: batch.parts for batch in self._batches}
+    def _redirect(self) -> None:
+        targets = self.random.sample(range(SHARDS), self.random.randint(1, SHARDS))
+        self.catalog.redirect(Redirect(self.random.randrange(SHARDS), tuple(targets)))
+        self.events["redirects"] += 1
+
+    def _division(self) -> int:
+        """Return how many redirects a sender knows: mostly all, fewer where it has not looked lately."""
+        newest = len(self.catalog.redirected)
+        return newest if self.random.random() < 0.7 else self.random.randint(0, newest)
 
     def _forget(self) -> None:
         self.catalog.forget(self._clock - 200)
@@ -243,15 +242,10 @@ class Schedule:
         return self.catalog.leases[process.shard].epoch == process.machine.epoch
 
     def _send(self) -> None:
-        number = len(self._batches)
-        shards = self.random.sample(range(SHARDS), self.random.randint(1, SHARDS))
-        parts = {
-            shard: tuple(f"{self._bucket()}:m{self.random.randrange(40)}" for _ in range(self.random.randint(1, 3)))
-            for shard in shards
-        }  # fmt: skip
-        batch = _Batch(f"k{number}", self._clock, parts, set(shards))
-        self._batches.append(batch)
-        self.ledger.send(batch.key, [content for part in parts.values() for content in part])
+        contents = [f"{self._bucket()}:m{self.random.randrange(40)}" for _ in range(self.random.randint(1, 3 * SHARDS))]
+        batch = drawn(self.random, f"k{len(self._batches)}", self._clock, SHARDS, contents)
+        self._batches[batch.key] = batch.divide(self.catalog.redirected, self._division())
+        self.ledger.send(batch.key, contents)
         self._offer(batch)
 
     def _bucket(self) -> str:
@@ -263,33 +257,36 @@ class Schedule:
     def _again(self) -> None:
         waiting = self._left()[-12:]
         if waiting:
-            self._offer(self.random.choice(waiting))
+            batch = self.random.choice(waiting)
+            if self.random.random() < 0.3:  # the sender was started anew, and divides it without asking
+                batch.divide(self.catalog.redirected, self._division())
+            self._offer(batch)
             self.events["retries"] += 1
 
     def _twice(self) -> None:
         if self._batches:
-            batch = self.random.choice(self._batches)
+            batch = self.random.choice(list(self._batches.values()))
+            if self.random.random() < 0.3:
+                batch = batch.copy().divide(self.catalog.redirected, self._division())
             self._offer(batch, everything=True)
             self.events["duplicates"] += 1
 
     def _conflict(self) -> None:
         """Use a key again for other messages: the ledger never hears of them, so that taking them shows as doubled."""
-        done = [batch for batch in self._batches if not batch.left]
+        done = [batch for batch in self._batches.values() if not batch.left]
         if done:
             batch = self.random.choice(done)
-            contents: tuple[str, ...] = ("-:other",)
-            parts = dict.fromkeys(batch.parts, contents)
-            other = _Batch(batch.key, batch.made, parts, set(parts), given_up=True)
-            self._offer(other, digest="other")
+            other = batch.copy(("-:other",) * len(batch.contents))
+            self._offer(other.divide(self.catalog.redirected, self._division()), digest="other")
 
-    def _offer(self, batch: _Batch, *, everything: bool = False, digest: str = "same") -> None:
+    def _offer(self, batch: Batch, *, everything: bool = False, digest: str = "same") -> None:
         for shard in sorted(batch.parts if everything else batch.left):
             there = [process for process in self._alive() if process.shard == shard]
             if not there:
                 continue
             contents = batch.parts[shard]
-            key = BatchKey(batch.key, batch.made, digest, len(contents))
-            self._requests.append((batch, shard))
+            key = BatchKey(batch.key, batch.made, digest, len(contents), batch.division)
+            self._requests.append((batch, shard, batch.division))
             # The newest copy mostly; an older one, as senders behind a cut do.
             process = there[-1] if self.random.random() < 0.7 else self.random.choice(there)
             process.tell(on.Append(len(self._requests) - 1, key, (key, contents), len(contents)))
@@ -297,17 +294,23 @@ class Schedule:
     def _hear(self, lose: float = 0.05) -> None:
         """Let the sender hear what it was told, or not."""
         for request, refusal in self._told:
-            batch, shard = self._requests[request]
-            if self.random.random() < lose:
-                continue
+            batch, shard, division = self._requests[request]
+            if self.random.random() < lose or division != batch.division:
+                continue  # lost, or about a division that the sender has given up
             if refusal is None:
                 batch.left.discard(shard)
                 if not batch.left and not batch.given_up:
                     self.ledger.acknowledge(batch.key)
             else:
-                self.events[refusal.name.lower()] += 1
-                batch.given_up = batch.given_up or (not refusal.retry and bool(batch.left))
+                self._refused(batch, refusal)
         self._told.clear()
+
+    def _refused(self, batch: Batch, refusal: do.Refusal) -> None:
+        self.events[refusal.name.lower()] += 1
+        batch.given_up = batch.given_up or (not refusal.retry and bool(batch.left))
+        if refusal is do.Refusal.DIVIDED and batch.left:
+            known = self.catalog.known(batch.key)
+            batch.divide(self.catalog.redirected, known.division if known else self._division())
 
     def _calm(self) -> Report:
         self._roughness = 0.0
@@ -317,7 +320,7 @@ class Schedule:
             self._start(shard)
         newest = {process.shard: process for process in self.processes}
         self._finish()
-        self._erasures.tell(self.ledger, self._parts)
+        self._erasures.tell(self.ledger, self._batches)
         self.events += Counter({"erasures": self._erasures.asked, "erasures done": self._erasures.done})
         verdict = self.ledger.judge(row for shard in range(SHARDS) for row in self._rows(shard))
         wrong = sum(newest[shard].counted != Counter(c for _, c in self._rows(shard)) for shard in range(SHARDS))
@@ -344,8 +347,8 @@ class Schedule:
             self._hear(lose=0.0)
         self._settle()
 
-    def _left(self) -> list[_Batch]:
-        return [batch for batch in self._batches if batch.left and not batch.given_up]
+    def _left(self) -> list[Batch]:
+        return [batch for batch in self._batches.values() if batch.left and not batch.given_up]
 
     def _settle(self) -> None:
         for process in self._alive():

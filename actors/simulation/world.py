@@ -9,6 +9,7 @@ from ...cluster.entries import (
     BatchKey,
     Entry,
     Erasure,
+    KnownBatch,
     Merge,
     Outcome,
     Registered,
@@ -17,6 +18,7 @@ from ...cluster.entries import (
     SnapshotEntry,
     Superseded,
 )
+from ...cluster.redirects import Redirect
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Guards:
     compare_epoch: bool = True
     unique_keys: bool = True
     forget_snapshot: bool = True  # when messages are erased
+    one_division: bool = True  # of a batch, whatever redirects came since its first part
 
 
 @dataclass
@@ -47,7 +50,8 @@ class SimulatedCatalog:
     leases: dict[int, _Lease] = field(default_factory=dict)
     journal: dict[int, list[Entry]] = field(default_factory=dict)
     keys: dict[tuple[str, int], BatchKey] = field(default_factory=dict)
-    digests: dict[str, tuple[str, int]] = field(default_factory=dict)
+    batches: dict[str, BatchKey] = field(default_factory=dict)  # the first part of each
+    redirected: list[Redirect] = field(default_factory=list)
     newest: dict[int, SnapshotEntry] = field(default_factory=dict)
     erased: dict[int, int] = field(default_factory=dict)  # the epoch that last erased of each shard
 
@@ -76,27 +80,43 @@ class SimulatedCatalog:
         self.journal.setdefault(request.shard, []).append(entry)
         for key in request.keys:
             self.keys[key.key, request.shard] = key
-            self.digests[key.key] = (key.digest, key.made)
+            self.batches.setdefault(key.key, key)
         return Registered(lease.last)
 
     def _rejected(self, request: Registration) -> Rejected | None:
-        known, conflicting, forgotten = set(), set(), set()
+        found: dict[str, set[str]] = {}
         for key in request.keys:
-            if self.digests.get(key.key, (key.digest, 0))[0] != key.digest:
-                conflicting.add(key.key)
-            elif (key.key, request.shard) in self.keys:
-                known.add(key.key)
-            elif key.made < self.horizon:
-                forgotten.add(key.key)
-        if known or conflicting or forgotten:
-            return Rejected(frozenset(known), frozenset(conflicting), frozenset(forgotten))
-        return None
+            why = self._fault(key, request.shard)
+            if why:
+                found.setdefault(why, set()).add(key.key)
+        return Rejected(**{why: frozenset(keys) for why, keys in found.items()}) if found else None
+
+    def _fault(self, key: BatchKey, shard: int) -> str:
+        first = self.batches.get(key.key, key)
+        if first.digest != key.digest:
+            return "conflicting"
+        if first.division != key.division and self.guards.one_division:
+            return "divided"
+        if (key.key, shard) in self.keys:
+            return "known"
+        return "forgotten" if key.made < self.horizon else ""
+
+    def known(self, key: str) -> KnownBatch | None:
+        """Return what is known of a batch."""
+        first = self.batches.get(key)
+        shards = frozenset(shard for name, shard in self.keys if name == key)
+        return KnownBatch(first.digest, first.division, shards) if first else None
+
+    def redirect(self, redirect: Redirect) -> int:
+        """Append a redirect, and return how many there are."""
+        self.redirected.append(redirect)
+        return len(self.redirected)
 
     def forget(self, before: int) -> int:
         """Raise the horizon, and forget older keys."""
         self.horizon = max(self.horizon, before)
         self.keys = {at: key for at, key in self.keys.items() if key.made >= self.horizon}
-        self.digests = {key: value for key, value in self.digests.items() if value[1] >= self.horizon}
+        self.batches = {key: first for key, first in self.batches.items() if first.made >= self.horizon}
         return self.horizon
 
     def entries(self, shard: int, after: int = -1) -> list[Entry]:

@@ -39,7 +39,7 @@ COMMANDS = {
     "export": ("inspect", "Write a parser, a Wireshark dissector, a JSON schema or a graph."),
     "digest": ("digest", "Print the digest of a capture's statistics and the id of its specification."),
     "ingest": ("ingest", "Add captures to a stream: each message once, kept in a journal."),
-    "shards": ("shards", "List, move, verify and erase the shards of streams."),
+    "shards": ("shards", "List, move, redirect, verify and erase the shards of streams."),
     "classify": ("classify", "Say which known protocols are in captures, and what is unknown."),
     "corpus": ("corpus", "Make a training set from labelled captures."),
     "train": ("train", "Train a network, here or on workers of Ray."),

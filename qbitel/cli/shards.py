@@ -12,12 +12,12 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.table import Table
 
 from . import EXIT_NO
 from .console import out, print_json
 from .erasure import erase_command, retain_command
 from .places import needs_extra, open_manifest, open_state, open_storage, owner_here
+from .ranges import list_command, redirect_command
 
 if TYPE_CHECKING:
     from ..actors.fleet import Fleet
@@ -53,33 +53,13 @@ def discover_stream(
 
 @click.group("shards")
 def shards_command() -> None:
-    """List, move, verify and erase the shards of streams."""
+    """List, move, redirect, verify and erase the shards of streams."""
 
 
+shards_command.add_command(list_command)
+shards_command.add_command(redirect_command)
 shards_command.add_command(erase_command)
 shards_command.add_command(retain_command)
-
-
-@shards_command.command("list")
-@click.argument("state", metavar="URI")
-@click.option("--stream", help="Only this stream.")
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-@needs_extra("cluster")
-def list_command(state: str, stream: str | None, as_json: bool) -> None:
-    """List the virtual shards of the streams at URI: who holds them, and what their journals hold."""
-    manifest = open_manifest(state)
-    rows = [row for each in _streams(manifest, stream) for row in _rows(manifest, each)]
-    if as_json:
-        print_json(rows)
-        return
-    names = (
-        "stream", "shard", "epoch", "owner", "segments", "messages", "bytes", "position", "snapshot", "damaged",
-        "erased",
-    )  # fmt: skip
-    table = Table(*names, box=None)
-    for row in rows:
-        table.add_row(*("" if row[name] is None else str(row[name]) for name in names))
-    out.print(table)
 
 
 @shards_command.command("verify")
@@ -215,22 +195,3 @@ def _verified(found: Verification) -> str:
 
 def _streams(manifest: Manifest, name: str | None) -> list[Stream]:
     return manifest.streams() if name is None else [manifest.stream(name)]
-
-
-def _rows(manifest: Manifest, stream: Stream) -> list[dict[str, Any]]:
-    rows = []
-    for lease in manifest.leases(stream.name):
-        entries = manifest.entries(stream.name, lease.shard)
-        snapshot = manifest.snapshot(stream.name, lease.shard)
-        rows.append(
-            {
-                "stream": stream.name, "shard": lease.shard, "epoch": lease.epoch, "owner": lease.owner,
-                "segments": sum(bool(entry.path) for entry in entries),
-                "messages": sum(entry.messages for entry in entries),
-                "bytes": sum(entry.size for entry in entries), "position": lease.last,
-                "snapshot": snapshot.position if snapshot else None,
-                "damaged": sum(bool(entry.damaged) for entry in entries),
-                "erased": sum(entry.erased for entry in entries),
-            }
-        )  # fmt: skip
-    return rows

@@ -20,9 +20,11 @@ from qbitel.actors.feeder import RayFeeder
 from qbitel.actors.fleet import Fleet, FleetSettings
 from qbitel.actors.fleet_feed import FleetTaker
 from qbitel.actors.holder import HolderLimits
+from qbitel.actors.ingest import Keyed
 from qbitel.actors.offer import offer_of
 from qbitel.cluster.buckets import Span
 from qbitel.cluster.manifest import Stream
+from qbitel.cluster.redirects import Redirect
 from qbitel.cluster.state import State
 from qbitel.cluster.verify import verify_stream
 from qbitel.discovery.batch import MessageBatch
@@ -70,11 +72,9 @@ def fleet(ray_here: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 def feed(feeder: RayFeeder, part: int) -> None:
     """Add a third of the messages, in four batches."""
-    offers = [
-        offer_of(feeder.stream, BATCH.slice(start, 75), f"k{start}", capture=CAPTURE)
-        for start in range(part * 300, part * 300 + 300, 75)
-    ]
-    delivery = feeder.start(offers)
+    delivery = feeder.start(
+        [Keyed(f"k{at}", CAPTURE, BATCH.slice(at, 75)) for at in range(part * 300, part * 300 + 300, 75)]
+    )
     feeder.finish(delivery)
     assert not delivery.refused
 
@@ -93,8 +93,7 @@ def test_killed_holder_comes_back_with_what_it_acknowledged(fleet: Fleet) -> Non
     feed(feeder, 0)
     before = {lease.shard: lease.epoch for lease in fleet.state.manifest.leases("killed")}
     victim = fleet.ask("holder-0", "ready")
-    offers = [offer_of(feeder.stream, BATCH.slice(at, 75), f"k{at}", capture=CAPTURE) for at in range(0, 900, 75)]
-    delivery = feeder.start(offers)
+    delivery = feeder.start([Keyed(f"k{at}", CAPTURE, BATCH.slice(at, 75)) for at in range(0, 900, 75)])
     os.kill(victim, signal.SIGKILL)
     feeder.finish(delivery)
     assert not delivery.refused
@@ -112,13 +111,13 @@ def test_shards_move_while_messages_come_in(fleet: Fleet) -> None:
     """Batches are on their way while the fleet shrinks, is drained and grows: none is lost, none is counted twice."""
     fleet.rescale(3)
     feeder = RayFeeder(fleet, stream("moving", 8))
-    offers = [offer_of(feeder.stream, BATCH.slice(at, 25), f"k{at}", capture=CAPTURE) for at in range(0, 900, 25)]
+    batches = [Keyed(f"k{at}", CAPTURE, BATCH.slice(at, 25)) for at in range(0, 900, 25)]
     deliveries = []
     changes = (lambda: fleet.rescale(2), lambda: fleet.drain("holder-1"), lambda: fleet.rescale(3))
     for part, change in enumerate(changes):
-        deliveries += [feeder.start([offer]) for offer in offers[part * 12 : part * 12 + 12]]
+        deliveries += [feeder.start([batch]) for batch in batches[part * 12 : part * 12 + 12]]
         assert change() > 0
-        deliveries.append(feeder.start(offers[part * 12 : part * 12 + 3]))  # again
+        deliveries.append(feeder.start(batches[part * 12 : part * 12 + 3]))  # again
     for delivery in deliveries:
         feeder.finish(delivery)
         assert not delivery.refused
@@ -170,13 +169,65 @@ def test_holders_erase_what_they_hold(fleet: Fleet) -> None:
     fleet.rescale(2)
     feeder = RayFeeder(fleet, stream("erased", 4))
     timed = MessageBatch.from_payloads([b"old"] * 40, flow=list(range(1, 41)), ts=[100.0] * 40)
-    feeder.finish(feeder.start([offer_of(feeder.stream, timed, "timed", capture=CAPTURE)]))
+    feeder.finish(feeder.start([Keyed("timed", CAPTURE, timed)]))
     feed(feeder, 0)
     removed = fleet.erase(feeder.stream, Span.between(None, 1e6))
     assert removed.messages == 40
     assert fleet.statistics(feeder.stream)[0].digest() == digest(300)
     feed(feeder, 1)
-    feeder.finish(feeder.start([offer_of(feeder.stream, timed, "timed", capture=CAPTURE)]))
+    feeder.finish(feeder.start([Keyed("timed", CAPTURE, timed)]))
     assert fleet.statistics(feeder.stream)[0].digest() == digest(600)
     found = verify_stream(fleet.state.storage, fleet.state.manifest, feeder.stream)
     assert (found.sound, found.digest, found.erased, found.orphans) == (True, digest(600), 40, 0)
+
+
+def test_redirected_range_goes_to_other_holders(fleet: Fleet) -> None:
+    """
+    Ranges are redirected while batches are on their way; one that was half registered before is completed as it was.
+
+    Digest and specification are those of one process, and what was there stays where it was.
+    """
+    fleet.rescale(2)
+    manifest, feeder = fleet.state.manifest, RayFeeder(fleet, stream("hot", 4))
+    feed(feeder, 0)
+    before = [sum(entry.messages for entry in manifest.entries("hot", shard)) for shard in range(4)]
+    half = Keyed("k300", CAPTURE, BATCH.slice(300, 75))
+    held = [shard for shard, name in fleet.state.placements.of("hot").items() if name == "holder-0"]
+    offer = offer_of(feeder.stream, half.rows, half.key, capture=CAPTURE).only(set(held))
+    (receipt,) = fleet.ask("holder-0", "write", "hot", [offer])
+    assert receipt.acknowledged
+    delivery = feeder.start([Keyed("k375", CAPTURE, BATCH.slice(375, 75))])
+    for shard, to in ((0, (0, 1, 2, 3)), (1, (3,)), (2, (0, 3))):
+        manifest.redirect("hot", Redirect(shard, to))
+    feeder.finish(delivery)
+    again = feeder.start([half])
+    feeder.finish(again)
+    assert not again.refused
+    feed(feeder, 1)
+    feed(feeder, 2)
+    after = [sum(entry.messages for entry in manifest.entries("hot", shard)) for shard in range(4)]
+    assert all(now >= then for now, then in zip(after, before, strict=True))
+    known = manifest.known("hot", ["k0", "k300", "k600"])
+    assert [known[key].division for key in ("k0", "k300", "k600")] == [0, 0, 3]
+    result = discover_fleet(fleet, feeder.stream)
+    single = ProtocolDiscoveryOrchestrator(SETTINGS).discover({CAPTURE[:16]: BATCH}, known=known_of(feeder.stream)).spec
+    assert (result.statistics.digest(), result.spec.to_bytes()) == (digest(900), single.to_bytes())
+    found = verify_stream(fleet.state.storage, manifest, feeder.stream)
+    assert (found.sound, found.digest) == (True, digest(900))
+
+
+def test_sender_that_knows_fewer_redirects_divides_again(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a sender divided under an old list while it came in under a newer one is divided as that one was."""
+    fleet.rescale(2)
+    manifest, feeder = fleet.state.manifest, RayFeeder(fleet, stream("stale", 4))
+    manifest.redirect("stale", Redirect(0, (1, 2)))
+    batch = Keyed("k0", CAPTURE, BATCH.slice(0, 300))
+    feeder.finish(feeder.start([batch]))
+    with monkeypatch.context() as patch:
+        patch.setattr(type(manifest), "redirects", lambda *_: ())
+        late = feeder.start([batch])
+    assert len(late.offers["k0"].parts) == 4
+    feeder.finish(late)
+    assert not late.refused
+    assert len(late.offers["k0"].parts) == 3
+    assert fleet.statistics(feeder.stream)[0].digest() == digest(300)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qbitel.actors.effects import Refusal
 from qbitel.actors.holder import HolderLimits, ShardHolder, merged
 from qbitel.actors.limits import ShardLimits
 from qbitel.actors.moving import balance, drain, move, settle
@@ -18,6 +19,7 @@ from qbitel.actors.offer import Offer, offer_of
 from qbitel.cluster.ledger import Ledger
 from qbitel.cluster.manifest import Stream
 from qbitel.cluster.placements import spread
+from qbitel.cluster.redirects import Redirect
 from qbitel.cluster.state import State
 from qbitel.cluster.verify import journal_rows, verify_stream
 from qbitel.discovery.batch import MessageBatch
@@ -71,16 +73,31 @@ def add_stream(state: State, name: str = "plant") -> Stream:
     return state.manifest.add_stream(Stream(name, SHARDS, SETTINGS.model_dump(mode="json"), None, 0))
 
 
-def send(holders: HoldersHere, stream: Stream, offer: Offer) -> bool:
-    """Offer what is left of a batch to whoever its shards are placed with, three times; say whether all was taken."""
+def send(holders: HoldersHere, stream: Stream, number: int, division: int = 0) -> bool:
+    """
+    Offer what is left of a batch to whoever its shards are placed with, four times; say whether all was taken.
+
+    It is divided under so many redirects, or under those of its first part once a holder says that there is one.
+    """
+    offer = offered(holders.state, stream, number, division)
     left = set(offer.parts)
-    for _ in range(3):
-        placed = settle(holders.state, holders, stream)
+    for _ in range(4):
+        placed, divided = settle(holders.state, holders, stream), False
         for name in sorted({placed[shard] for shard in left}):
             part = offer.only({shard for shard in left if placed[shard] == name})
             (receipt,) = holders.ask(name, "write", stream.name, [part])
             left -= part.parts.keys() - receipt.left
+            divided = divided or receipt.refused is Refusal.DIVIDED
+        if divided:
+            known = holders.state.manifest.known(stream.name, [offer.key])
+            offer = offered(holders.state, stream, number, known[offer.key].division)
+            left = set(offer.parts)
     return not left
+
+
+def offered(state: State, stream: Stream, number: int, division: int) -> Offer:
+    """Divide a batch under the first redirects."""
+    return offer_of(stream, made(number), f"k{number}", redirects=state.manifest.redirects(stream.name)[:division])
 
 
 OPERATIONS = st.lists(
@@ -89,6 +106,7 @@ OPERATIONS = st.lists(
         st.tuples(st.sampled_from(["restart", "drain", "stale"]), st.integers(0, 2)),
         st.tuples(st.just("move"), st.integers(0, 3 * SHARDS - 1)),
         st.tuples(st.just("rescale"), st.integers(1, 3)),
+        st.tuples(st.just("redirect"), st.integers(0, 3 * SHARDS - 1)),
     ),
     min_size=4,
     max_size=14,
@@ -100,23 +118,24 @@ OPERATIONS = st.lists(
 def test_nothing_is_lost_or_doubled_while_shards_move(
     tmp_path_factory: pytest.TempPathFactory, operations: list[tuple[str, int]]
 ) -> None:
-    """Random schedules of sending, killing, draining, moving and rescaling: ledger, journal and memory agree."""
+    """Random schedules of sending, killing, draining, moving, rescaling, redirecting: ledger, journal, memory agree."""
     folder = tmp_path_factory.mktemp("moving")
     state = State(str(folder), str(folder / "catalog.sqlite"))
     stream, ledger, single = add_stream(state), Ledger(), MessageStatistics(SETTINGS)
     holders = HoldersHere(state, ["a", "b", "c"])
     sent: set[int] = set()
-    for what, number in operations:
+    for turn, (what, number) in enumerate(operations):
         name = holders.names()[number % 3]
         if what in ("send", "stale"):
-            offer = offer_of(stream, made(number), f"k{number}")
+            known = len(state.manifest.redirects(stream.name))
+            offer = offered(state, stream, number, turn % (known + 1))  # the sender may know fewer than there are
             ledger.send(offer.key, [payload.hex() for payload in made(number).payloads()])
             if number not in sent:
                 single.update(made(number))
             sent.add(number)
             if what == "stale" and holders.stale:
                 holders.stale[-1].write(stream.name, [offer])
-            assert send(holders, stream, offer)
+            assert send(holders, stream, number, known)
             ledger.acknowledge(offer.key)
         elif what == "restart":
             holders.restart(name)
@@ -124,6 +143,9 @@ def test_nothing_is_lost_or_doubled_while_shards_move(
             drain(state, holders, name)
         elif what == "move":
             move(state, holders, stream, {number % SHARDS: holders.names()[number // SHARDS]})
+        elif what == "redirect":
+            targets = (number % SHARDS, (number + 1 + number // SHARDS) % SHARDS)
+            state.manifest.redirect(stream.name, Redirect((number * 2) % SHARDS, targets))
         elif what == "rescale":
             balance(state, holders, holders.names()[:number])
     settle(state, holders, stream)
@@ -142,7 +164,7 @@ def test_moved_shard_starts_from_a_snapshot(state: State) -> None:
     """The old holder leaves a snapshot of all it had and holds nothing; the new one goes on after it."""
     stream, holders = add_stream(state), HoldersHere(state, ["a", "b"])
     settle(state, holders, stream)
-    assert send(holders, stream, offer_of(stream, made(1), "k1"))
+    assert send(holders, stream, 1)
     seen: list[tuple[str, int, str]] = []
     assert drain(state, holders, "a", lambda *each: seen.append(each)) == len(seen) > 0
     for name, shard, to in seen:
@@ -157,7 +179,7 @@ def test_left_over_twin_takes_nothing_back(state: State) -> None:
     """A process whose name another one bears finds its shards taken, says so, and leaves them there."""
     stream, holders = add_stream(state), HoldersHere(state, ["a"])
     settle(state, holders, stream)
-    assert send(holders, stream, offer_of(stream, made(1), "k1"))
+    assert send(holders, stream, 1)
     holders.restart("a")
     assert len(holders.ask("a", "hold", "plant")) == SHARDS
     epochs = [lease.epoch for lease in state.manifest.leases("plant")]

@@ -27,9 +27,9 @@ def opened(limits: ShardLimits | None = None) -> Shard:
     return shard
 
 
-def batch(key: str, digest: str = "d") -> BatchKey:
+def batch(key: str, digest: str = "d", division: int = 0) -> BatchKey:
     """Return the key of a batch of one message."""
-    return BatchKey(key, NEVER, digest, 1)
+    return BatchKey(key, NEVER, digest, 1, division)
 
 
 def append(shard: Shard, request: int, key: str, *, size: int = 1, digest: str = "d") -> list[Effect]:
@@ -231,3 +231,49 @@ def test_erasure_that_failed_or_lost_its_lease_is_told() -> None:
     shard.handle(on.Erase(6, Span.everything()))
     assert do.NotErased(6, Refusal.MOVED.value) in shard.handle(on.LeaseLost())
     assert shard.handle(on.Erase(7, Span.everything())) == [do.NotErased(7, Refusal.MOVED.value)]
+
+
+def test_batch_of_another_division_is_refused() -> None:
+    """Neither what waits nor what is registered is an answer to a part of another division, nor is it a conflict."""
+    shard = opened()
+    other = on.Append(2, batch("a", division=1), "a", 1)
+    refused = [do.Refuse(2, Refusal.DIVIDED)]
+    append(shard, 1, "a")
+    assert shard.handle(other) == refused
+    shard.handle(on.Flush())
+    assert shard.handle(other) == refused
+    written(shard, 0)
+    answered(shard, Registered(0))
+    assert append(shard, 3, "a") == [do.Acknowledge(3, True)]
+    assert shard.handle(other) == []  # the catalog decides: it may have forgotten the key
+    shard.handle(on.Flush())
+    written(shard, 1)
+    assert answered(shard, Rejected(divided=frozenset("a")))[1] == refused[0]
+
+
+def test_division_that_the_catalog_refuses_is_refused() -> None:
+    """Of a group the part of another division is refused for now, and the rest is written again."""
+    shard = opened()
+    append(shard, 1, "a")
+    append(shard, 2, "b")
+    shard.handle(on.Flush())
+    written(shard, 0)
+    done = answered(shard, Rejected(divided=frozenset("a")))
+    assert do.Refuse(1, Refusal.DIVIDED) in done
+    assert do.WriteSegment(1, 1, ("b",)) in done
+    assert Refusal.DIVIDED.retry
+
+
+def test_replayed_part_of_another_division_acknowledges_nothing() -> None:
+    """After an unknown outcome a waiting batch is acknowledged by the same part alone, not by one of its key."""
+    shard = opened()
+    append(shard, 1, "a")
+    shard.handle(on.Flush())
+    written(shard, 0)
+    assert shard.handle(on.RegistrationUnknown()) == [do.TakeLease(1)]
+    shard.handle(on.LeaseTaken(2))
+    entry = Entry(0, 0, 1, 0, "p0", 1, "00", 1)
+    assert shard.handle(on.ManifestRead(None, (entry,))) == [do.CountSegment(entry)]
+    done = shard.handle(on.SegmentCounted(0, (batch("a", division=1),)))
+    assert not [effect for effect in done if isinstance(effect, do.Acknowledge)]
+    assert do.WriteSegment(2, 0, ("a",)) in done

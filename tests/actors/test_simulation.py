@@ -18,6 +18,7 @@ from qbitel.cluster.database import open_engine
 from qbitel.cluster.entries import BatchKey, Change, Erasure, Merge, Registration, SnapshotEntry
 from qbitel.cluster.ledger import Ledger
 from qbitel.cluster.manifest import Manifest, Stream
+from qbitel.cluster.redirects import Redirect
 
 
 def test_nothing_is_lost_or_doubled() -> None:
@@ -25,6 +26,8 @@ def test_nothing_is_lost_or_doubled() -> None:
     campaign = run_campaign(120)
     assert campaign.sound, str(campaign)
     assert campaign.events["erasures done"] > 150
+    assert campaign.events["redirects"] > 150
+    assert campaign.events["divided"] > 30
     assert campaign.acknowledged > 8_000
     stopped = {step for step, _ in campaign.places}
     never = {effect.__name__ for effect in Effect.__args__} - stopped
@@ -35,11 +38,15 @@ def test_nothing_is_lost_or_doubled() -> None:
     ("guards", "symptom"),
     [
         (Guards(compare_epoch=False), "lost"), (Guards(unique_keys=False), "doubled"),
-        (Guards(forget_snapshot=False), "wrong_memory"),
+        (Guards(forget_snapshot=False), "wrong_memory"), (Guards(one_division=False), "doubled"),
     ],
 )  # fmt: skip
 def test_campaign_reports_a_missing_guard(guards: Guards, symptom: str) -> None:
-    """Without the epochs' comparison messages are lost, without unique keys doubled, with old snapshots not erased."""
+    """
+    Without the epochs' comparison messages are lost; without unique keys, or where each retry is divided anew, doubled.
+
+    With old snapshots they are not erased.
+    """
     assert getattr(run_campaign(40, guards=guards), symptom) > 0
 
 
@@ -99,14 +106,20 @@ class CatalogsAgree(RuleBasedStateMachine):
     @rule(
         shard=st.integers(0, 1), epoch=st.integers(1, 3),
         keys=st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 4)), unique_by=lambda k: k[0], min_size=1),
-        digest=st.sampled_from("xxxy"),
+        digest=st.sampled_from("xxxy"), division=st.sampled_from((0, 0, 0, 1)),
     )  # fmt: skip
-    def register(self, shard: int, epoch: int, keys: list[tuple[str, int]], digest: str) -> None:
+    def register(self, shard: int, epoch: int, keys: list[tuple[str, int]], digest: str, division: int) -> None:
         """Register a segment."""
-        held = tuple(BatchKey(key, made, digest, 1) for key, made in keys)
+        held = tuple(BatchKey(key, made, digest, 1, division) for key, made in keys)
         self.number += 1
         request = Registration("s", shard, epoch, self.number, f"p{self.number}", 1, "00", held)
         assert self.real.register([request]) == [self.model.register(request)]
+
+    @rule(own=st.integers(0, 1), to=st.sampled_from(((0,), (1,), (1, 0))))
+    def redirect(self, own: int, to: tuple[int, ...]) -> None:
+        """Redirect a range."""
+        redirect = Redirect(own, to)
+        assert self.real.redirect("s", redirect) == self.model.redirect(redirect)
 
     @rule(before=st.integers(0, 4))
     def forget(self, before: int) -> None:
@@ -144,7 +157,10 @@ class CatalogsAgree(RuleBasedStateMachine):
 
     @invariant()
     def same_journal(self) -> None:
-        """Entries, snapshots and known paths are the same."""
+        """Entries, snapshots, known paths, known batches and redirects are the same."""
+        known = {key: found for key in "abcd" if (found := self.model.known(key))}
+        assert self.real.known("s", "abcd") == known
+        assert self.real.redirects("s") == tuple(self.model.redirected)
         for shard in range(2):
             assert self.real.entries("s", shard) == self.model.entries(shard)
             assert self.real.snapshot("s", shard) == self.model.snapshot(shard)

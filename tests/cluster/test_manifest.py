@@ -18,6 +18,7 @@ from qbitel.cluster.entries import (
     BatchKey,
     Change,
     Erasure,
+    KnownBatch,
     Merge,
     Outcome,
     Registered,
@@ -29,7 +30,8 @@ from qbitel.cluster.entries import (
 )
 from qbitel.cluster.manifest import Manifest, Stream
 from qbitel.cluster.manifest_tables import KeyRow, StreamRow
-from qbitel.discovery.errors import InputError, NotFoundError
+from qbitel.cluster.redirects import MOST_TARGETS, Redirect
+from qbitel.discovery.errors import InputError, LimitError, NotFoundError
 
 
 @pytest.fixture
@@ -63,7 +65,9 @@ def test_segments_get_positions_without_gaps(manifest: Manifest) -> None:
     assert given == [Registered(0), Registered(1), Registered(0)]
     assert [entry.position for entry in manifest.entries("plant", 3, after=0)] == [1]
     assert [entry.messages for entry in manifest.entries("plant", 4)] == [2]
-    assert manifest.known("plant", ["k", "l", "m"]) == {"k": ("d", frozenset({3, 4})), "l": ("d", frozenset({3}))}
+    assert manifest.known("plant", ["k", "l", "m"]) == {
+        "k": KnownBatch("d", 0, frozenset({3, 4})), "l": KnownBatch("d", 0, frozenset({3})),
+    }  # fmt: skip
 
 
 def test_former_holder_registers_nothing(manifest: Manifest) -> None:
@@ -265,3 +269,53 @@ def test_retention_and_tenant_are_of_the_stream(manifest: Manifest) -> None:
     assert manifest.add_stream(owned) == manifest.add_stream(Stream("owned", 1, {}, None)) == owned
     with pytest.raises(InputError, match="other tenant"):
         manifest.add_stream(Stream("owned", 1, {}, None, tenant="other"))
+
+
+def divided(division: int, *, shard: int, made: int = NEVER) -> Registration:
+    """Return a segment of the batch "k", divided under so many redirects."""
+    whole = segment("k", shard=shard, made=made)
+    return replace(whole, keys=tuple(replace(key, division=division) for key in whole.keys))
+
+
+def test_first_part_fixes_how_a_batch_is_divided(manifest: Manifest) -> None:
+    """Parts of another division are refused on every virtual shard, also on the one where a part of the batch is."""
+    for shard in (3, 4, 5):
+        manifest.take_lease("plant", shard, "a")
+    both = [divided(1, shard=3, made=5), divided(2, shard=4, made=5)]
+    assert registered(manifest, *both) == [Registered(0), Rejected(divided=frozenset("k"))]
+    assert registered(manifest, divided(0, shard=3)) == [Rejected(divided=frozenset("k"))]
+    assert registered(manifest, divided(1, shard=3)) == [Rejected(known=frozenset("k"))]
+    assert registered(manifest, divided(1, shard=5, made=5)) == [Registered(0)]
+    assert manifest.known("plant", ["k"]) == {"k": KnownBatch("d", 1, frozenset({3, 5}))}
+    manifest.forget("plant", 6)
+    assert registered(manifest, divided(2, shard=4, made=5)) == [Rejected(forgotten=frozenset("k"))]
+
+
+def test_parts_of_two_divisions_at_the_same_time_are_of_one(manifest: Manifest) -> None:
+    """Two senders, two divisions, many shards at once: one of them has all that is registered."""
+    shards = range(8)
+    for shard in shards:
+        manifest.take_lease("plant", shard, "a")
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(registered, manifest, divided(shard % 2, shard=shard)) for shard in shards]
+        wait(asked)
+    taken = {shard for shard, each in enumerate(asked) if each.result() == [Registered(0)]}
+    found = manifest.known("plant", ["k"])["k"]
+    assert taken == found.shards == {shard for shard in shards if shard % 2 == found.division}
+
+
+def test_redirects_are_a_list_that_grows(manifest: Manifest) -> None:
+    """Each is appended; those of no such range, shard or number of shards are refused."""
+    given = [Redirect(17, (17, 3)), Redirect(5, (0,)), Redirect(17, (17,))]
+    assert [manifest.redirect("plant", each) for each in given] == [1, 2, 3]
+    assert manifest.redirects("plant") == tuple(given)
+    assert manifest.redirects("other") == ()
+    for wrong in (Redirect(64, (0,)), Redirect(0, (1, 64)), Redirect(0, ()), Redirect(0, (1, 1))):
+        with pytest.raises(InputError):
+            manifest.redirect("plant", wrong)
+    manifest.add_stream(Stream("wide", 512, {}, None, 0))
+    with pytest.raises(LimitError):
+        manifest.redirect("wide", Redirect(0, tuple(range(MOST_TARGETS + 1))))
+    with pytest.raises(NotFoundError):
+        manifest.redirect("other", Redirect(0, (1,)))
+    assert manifest.redirects("plant") == tuple(given)

@@ -89,6 +89,37 @@ def test_private_stream_shows_what_enough_messages_have(
     assert "0a3c" not in "".join(path.read_text() for path in (folder / "plant").iterdir() if path.suffix != ".arrow")
 
 
+def test_hot_shard_is_listed_and_redirected(run: Run, tmp_path: Path) -> None:
+    """A shard that takes far more than the others is marked; redirected, it gets no more and keeps what it has."""
+    state, capture = tmp_path / "state", tmp_path / "one.jsonl"
+    lines = [json.dumps({"payload": f"{n:04x}", "stream": "one flow", "ts": n}) for n in range(40)]
+    capture.write_text("\n".join(lines))
+    options = ("--stream", "dns", "--state", state, "--shards", "16", "--json")
+    first = json.loads(run("ingest", capture, *options).stdout)
+    listed = json.loads(run("shards", "list", state, "--json").stdout)
+    (busy,) = [row for row in listed if row["hot"]]
+    assert (busy["messages"], busy["lately"], busy["goes to"]) == (40, 40, None)
+    assert " hot " in run("shards", "list", state).stdout
+    shard = busy["shard"]
+    told = run("shards", "redirect", state, "dns", shard, "--over", "3").stdout
+    assert told.startswith(f"dns/{shard}: batches go to {shard}, ")
+    others = [each for each in range(16) if each != shard][4:6]
+    run("shards", "redirect", state, "dns", shard, "--to", ",".join(map(str, others)))
+    assert json.loads(run("ingest", capture, *options).stdout)["known"] == 40
+    capture.write_text("\n".join(line.replace(": \"00", ": \"ff") for line in lines))
+    second = json.loads(run("ingest", capture, *options).stdout)
+    rows = {row["shard"]: row for row in json.loads(run("shards", "list", state, "--json").stdout)}
+    assert (rows[shard]["messages"], rows[shard]["goes to"]) == (40, others)
+    assert sum(rows[each]["messages"] for each in others) == 40
+    (verified,) = json.loads(run("shards", "verify", state, "--json").stdout)
+    assert verified["sound"]
+    assert first["digest"] != second["digest"] == verified["digest"]
+    for wrong in (("--to", "16"), ("--to", "3,3"), ("--over", "17")):
+        run("shards", "redirect", state, "dns", shard, *wrong, expect=3)
+    for wrong in ((), ("--to", "x"), ("--to", "1", "--over", "2")):
+        run("shards", "redirect", state, "dns", shard, *wrong, expect=2)
+
+
 def test_bad_input_does_not_stop_the_others(run: Run, example_captures: Path, tmp_path: Path) -> None:
     """A file that cannot be read is named, the next one is added, and the exit code says that something failed."""
     bad = tmp_path / "bad.pcap"
