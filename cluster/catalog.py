@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, CursorResult, DateTime, Engine, String, delete, func, select, update
+from sqlalchemy import JSON, BigInteger, CursorResult, DateTime, Engine, Index, String, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -27,11 +27,14 @@ FINISHED = (DONE, PARTIAL, FAILED, CANCELLED)
 
 class _Job(Base):
     __tablename__ = "jobs"
+    __table_args__ = (
+        Index("ix_jobs_status_created", "status", "created"), Index("ix_jobs_status_updated", "status", "updated"),
+    )  # fmt: skip
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     key: Mapped[str | None] = mapped_column(String(128), unique=True)
-    status: Mapped[str] = mapped_column(String(16), index=True)
+    status: Mapped[str] = mapped_column(String(16))
     created: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    updated: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
+    updated: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     cancel: Mapped[bool] = mapped_column(default=False)
     attempts: Mapped[int] = mapped_column(default=0)
     request: Mapped[dict[str, Any]] = mapped_column(JSON)
@@ -39,14 +42,16 @@ class _Job(Base):
     results: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
     warnings: Mapped[list[str]] = mapped_column(JSON, default=list)
     problem: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    trace: Mapped[str | None] = mapped_column(String(64))
 
 
 class _Specification(Base):
     __tablename__ = "specifications"
+    __table_args__ = (Index("ix_specifications_id_stored", "id", "stored"),)
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)
-    id: Mapped[str] = mapped_column(String(20), index=True)
+    id: Mapped[str] = mapped_column(String(20))
     protocol: Mapped[str] = mapped_column(String(64))
-    stored: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    stored: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
     messages: Mapped[int] = mapped_column(BigInteger)
     document: Mapped[bytes]
     stream: Mapped[str | None] = mapped_column(String(128), index=True)

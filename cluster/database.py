@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from sqlite3 import OperationalError
+from time import monotonic, sleep
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
@@ -18,6 +20,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import DeclarativeBase
 
 from ..discovery.errors import InputError, QbitelError
+from . import migrations
 
 _SERVERS = ("postgresql", "postgresql+psycopg")
 _TABLES = "tables"  # the lock of those who make the tables
@@ -28,6 +31,7 @@ _SESSION = {
     "tcp_keepalives_count": 3, "tcp_user_timeout": 10_000,
 }  # fmt: skip
 _CONNECT_S = 5
+_AGAIN_S = 0.01
 
 
 class OutcomeUnknownError(QbitelError):
@@ -37,7 +41,7 @@ class OutcomeUnknownError(QbitelError):
 
 
 class Base(DeclarativeBase):
-    """Base of the tables."""
+    """Base of the tables, as the newest step of ``migrations`` leaves them."""
 
 
 def is_server(catalog: str) -> bool:
@@ -52,7 +56,7 @@ def shown(catalog: str) -> str:
 
 def open_engine(catalog: str | Path, *, durable: bool = False, patience_s: float = 30.0) -> Engine:
     """
-    Open the database of all tables, and make those that are missing; of modules imported later a later call does.
+    Open the database of all tables, and run the steps of ``migrations`` that it lacks, one process at a time.
 
     Args:
         catalog: an SQLite file, which is made where there is none, or ``postgresql://user:password@host/database``.
@@ -62,14 +66,37 @@ def open_engine(catalog: str | Path, *, durable: bool = False, patience_s: float
         patience_s: how long to wait for another that writes, and for a server to answer.
 
     Raises:
-        InputError: the address is of no database that is supported, or its driver is not installed.
+        InputError: the address is of no database that is supported, its driver is not installed, or the catalog is of
+            a newer qbitel.
         OutcomeUnknownError: the database does not answer.
     """
-    server = is_server(str(catalog))
-    engine = _open_server(str(catalog), patience_s) if server else _open_file(Path(catalog), durable, patience_s)
-    with transaction(engine, _TABLES) as connection:
-        Base.metadata.create_all(connection)
+    engine = _open(catalog, durable, patience_s)
+    with transaction(engine) as connection:
+        lacks = migrations.revision(connection) != migrations.newest()
+    if lacks:
+        migrate(catalog, patience_s=patience_s)
     return engine
+
+
+def migrate(catalog: str | Path, to: str | None = None, *, patience_s: float = 30.0) -> None:
+    """
+    Run the steps of ``migrations`` that a catalog lacks, up to the newest or to the one of that number.
+
+    Raises:
+        As ``open_engine`` does.
+    """
+    engine = _open(catalog, True, patience_s)  # durable: SQLite's own transactions leave the making of tables out
+    try:
+        with transaction(engine, _TABLES) as connection:
+            migrations.upgrade(connection, to)
+    finally:
+        engine.dispose()
+
+
+def _open(catalog: str | Path, durable: bool, patience_s: float) -> Engine:
+    if is_server(str(catalog)):
+        return _open_server(str(catalog), patience_s)
+    return _open_file(Path(catalog), durable, patience_s)
 
 
 @contextmanager
@@ -121,7 +148,8 @@ def _open_file(path: Path, durable: bool, patience_s: float) -> Engine:
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _: Any) -> None:
         synchronous = f"synchronous={'FULL' if durable else 'NORMAL'}"
-        for pragma in ("secure_delete=ON", "journal_mode=WAL", synchronous, "foreign_keys=ON"):
+        _write_ahead(connection, patience_s)
+        for pragma in ("secure_delete=ON", synchronous, "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
         if durable:
             connection.isolation_level = None  # or the driver begins transactions itself, as late as it can
@@ -133,6 +161,19 @@ def _open_file(path: Path, durable: bool, patience_s: float) -> Engine:
             connection.exec_driver_sql("BEGIN" if _reads(connection) else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _write_ahead(connection: Any, patience_s: float) -> None:
+    """Turn the write-ahead log on; where several open a new file, SQLite refuses at once and does not wait by itself."""
+    until = monotonic() + patience_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except OperationalError:
+            if monotonic() > until:
+                raise
+            sleep(_AGAIN_S)
 
 
 def _open_server(catalog: str, patience_s: float) -> Engine:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Double, Row, String, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Double, Index, Row, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from .buckets import Times
@@ -65,10 +65,11 @@ class KeyRow(Base):
     """A batch on a virtual shard: UNIQUE(stream, idempotency key, virtual shard) is what counts it once."""
 
     __tablename__ = "batch_keys"
+    __table_args__ = (Index("ix_batch_keys_stream_made", "stream", "made"),)
     stream: Mapped[str] = mapped_column(String(128), primary_key=True)
     key: Mapped[str] = mapped_column(String(256), primary_key=True)
     shard: Mapped[int] = mapped_column(primary_key=True)
-    made: Mapped[int] = mapped_column(BigInteger, index=True)
+    made: Mapped[int] = mapped_column(BigInteger)
     digest: Mapped[str] = mapped_column(String(64))
     division: Mapped[int] = mapped_column(default=0)  # the same in all rows of a batch
     position: Mapped[int] = mapped_column(BigInteger)

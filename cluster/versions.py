@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Engine, Row, String, delete, func, insert, select
+from sqlalchemy import JSON, BigInteger, DateTime, Engine, Index, Row, String, delete, func, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..discovery.errors import InputError, NotFoundError
@@ -34,8 +34,9 @@ class _Version(Base):
 
 class _Event(Base):
     __tablename__ = "stream_events"
+    __table_args__ = (Index("ix_stream_events_stream_number", "stream", "number"),)
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    stream: Mapped[str] = mapped_column(String(128), index=True)
+    stream: Mapped[str] = mapped_column(String(128))
     version: Mapped[int]
     at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     kind: Mapped[str] = mapped_column(String(32))
