@@ -164,7 +164,7 @@ def _open_file(path: Path, durable: bool, patience_s: float) -> Engine:
 
 
 def _write_ahead(connection: Any, patience_s: float) -> None:
-    """Turn the write-ahead log on; where several open a new file, SQLite refuses at once and does not wait by itself."""
+    """Turn the write-ahead log on; of several that open a new file SQLite refuses some at once."""
     until = monotonic() + patience_s
     while True:
         try:
