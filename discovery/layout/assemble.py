@@ -12,7 +12,7 @@ import numpy as np
 from ..falsification import refuted, violation_lower_bound
 from ..settings import DiscoverySettings
 from ..spec import Case, Element, Evidence, Field, Repeat, Rest, Switch, ToEnd, quantise
-from . import ber, chains, counted_parts, domain_names, prefixed, records, strings
+from . import ber, chains, counted_parts, domain_names, prefixed, protobuf, records, strings, varint_rest
 from .agreement import Agreement, Starts, likely
 from .branches import Branch, best_branch
 from .columns import columns_of
@@ -26,7 +26,7 @@ from .text import Style, is_text, text_elements
 Family = Callable[[Table, DiscoverySettings], Sequence[Hypothesis]]
 FAMILIES: tuple[Family, ...] = (
     chains.propose, ber.propose, domain_names.propose, prefixed.propose, counted_parts.propose, records.propose,
-    strings.propose,
+    strings.propose, protobuf.propose, varint_rest.propose,
 )  # fmt: skip
 DEPTH = 4
 MIN_REGIONS = 8  # fewer regions support no structure

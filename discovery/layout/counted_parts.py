@@ -9,8 +9,8 @@ from numba import njit
 
 from ..settings import DiscoverySettings
 from ..spec import Element, FromLength, Repeat, ToEnd
-from .fields import as_number, divided, named_at, plain
-from .hypothesis import ACCEPTED, SEARCHED, Builder, allowed_failures
+from .fields import as_number, named_at, plain
+from .hypothesis import ACCEPTED, SEARCHED, Builder, allowed_failures, laid_out
 from .table import NO_SPANS, Bools, Ints, Spans, Table
 
 SHAPES = np.array([(1, 0), (2, 0), (2, 1), (4, 0), (4, 1)], np.int64)  # bytes of a length, and whether little-endian
@@ -75,7 +75,7 @@ class CountedParts:
         end = ends[0]
         body = table.between(table.start, end)
         builder.mark(body)
-        inner = divided(builder.region(body.take(body.sizes > 0), depth + 1))
+        inner = laid_out(builder, body, depth)
         value = plain(builder.names.next("value"), FromLength(field=length), semantic="payload")
         elements: list[Element] = [value.model_copy(update={"elements": inner})]
         rest = table.between(end, table.end)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ..falsification import refuted
 from ..settings import DiscoverySettings
-from ..spec import Element
-from .fields import Endianness, Names
+from ..spec import Element, Repeat, ToEnd
+from .fields import Endianness, Names, divided
 from .table import Bools, Ints, Spans, Table
 
 SEARCHED = 64  # offsets of a region at which structures are looked for
@@ -86,6 +86,15 @@ class Hypothesis(Protocol):
             table: regions that obey, from ``offset`` on.
         """
         ...
+
+
+def laid_out(builder: Builder, values: Table, depth: int) -> list[Element]:
+    """Return the layout of values of known ends, optional where some are empty; nothing where they are one field."""
+    filled = values.take(values.sizes > 0)
+    inner = divided(builder.region(filled, depth + 1)) if len(filled) else []
+    if not inner or len(filled) == len(values) or (len(inner) == 1 and isinstance(inner[0], Repeat)):
+        return inner
+    return [Repeat(name=builder.names.next("optional"), stop=ToEnd(), elements=inner, maximum=1)]
 
 
 def allowed_failures(trials: int, settings: DiscoverySettings) -> int:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..spec import Case, Delimited, Element, Field, Fixed, FromLength, Repeat, SelfDelimiting, Switch, ToEnd
-from .fields import as_number, divided, number, plain
-from .hypothesis import ACCEPTED, Builder
+from .fields import as_number, number, plain
+from .hypothesis import ACCEPTED, Builder, laid_out
 from .kernels import BER_DEPTH, LABELS, NO_LEAD, STRING, item_ends, trace, weigh
 from .table import NO_SPANS, Ints, Table, joined
 
@@ -217,12 +217,12 @@ def _value_elements(
 ) -> list[Element]:
     """Return the layout of the values: one for all, or one for each value of the tag that has a structure."""
     if not isinstance(tag, Field) or not isinstance(tag.width, Fixed) or tag.width.size > 4:
-        return divided(builder.region(items.value, depth + 1))
+        return laid_out(builder, items.value, depth)
     tags = _numbers_of(items, tag.width.size, tag.endianness == "little")
     cases = _nested_cases(builder, items, tags, nested)
     for value in _usual(tags, {value for case in cases for value in case.values}):
         chosen = items.value.take(tags == value)
-        inner = divided(builder.region(chosen.take(chosen.sizes > 0), depth + 1))
+        inner = laid_out(builder, chosen, depth)
         if inner:
             cases.append(Case(values=[value], elements=inner))
     if not cases:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from ..keyed import COUNTED, LONGEST, LONGEST_KEY, behind_keyed, read_varint, varint_end
+
 # The columns of a form, see items.Form.
 LEAD, AT, WIDTH, LITTLE, SCALE, BIAS, ALIGN, MARKER = range(8)
-NO_LEAD, LABELS, STRING = range(3)
+NO_LEAD, LABELS, STRING, KEYED = range(4)
 WEIGHED = 48
 BER_DEPTH = 40  # elements inside each other; each takes three of the depth that parsers have
 
@@ -28,6 +30,17 @@ def skip_labels(data, position, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def keyed_parts(data, start, end, keys, values, contents):  # type: ignore[no-untyped-def]
+    """Write the key of each keyed value, where the value starts, and where it starts behind a length that it has."""
+    for row in range(len(start)):
+        values[row] = varint_end(data, start[row], end[row], LONGEST_KEY)
+        keys[row] = read_varint(data, start[row], values[row])
+        contents[row] = values[row]
+        if keys[row] & 7 == COUNTED:
+            contents[row] = varint_end(data, values[row], end[row], LONGEST)
+
+
+@njit(cache=True, nogil=True)
 def _behind_lead(data, position, end, lead):  # type: ignore[no-untyped-def]
     """Return where the self-delimiting lead of an item ends, -1 where it is none."""
     if lead == LABELS:
@@ -36,7 +49,7 @@ def _behind_lead(data, position, end, lead):  # type: ignore[no-untyped-def]
         while position < end and data[position] >= 32:
             position += 1
         return position + 1 if position < end and data[position] == 0 else -1
-    return position
+    return behind_keyed(data, position, end) if lead == KEYED else position
 
 
 @njit(cache=True, nogil=True)
@@ -324,3 +337,12 @@ def ber_tags(data, start, end, counts):  # type: ignore[no-untyped-def]
             nested = data[position] & 32
             counts[data[position]] += not nested and data[position] & 31 != 31 and stop > head[1]
             position = head[1] if nested else stop
+
+
+@njit(cache=True, nogil=True)
+def varint_rests(data, start, end, offset, contents):  # type: ignore[no-untyped-def]
+    """Write where the rest of each region starts that the varint at ``offset`` counts, -1 where none does so."""
+    for row in range(len(start)):
+        at = start[row] + offset
+        stop = varint_end(data, at, end[row], LONGEST)
+        contents[row] = stop if stop >= 0 and read_varint(data, at, stop) == end[row] - stop else -1

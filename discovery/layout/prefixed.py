@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from ..settings import DiscoverySettings
 from ..spec import Element, FromLength
 from .consensus import column_odds
-from .fields import PRINTABLE, as_number, divided, named_at, plain
-from .hypothesis import ACCEPTED, SEARCHED, Builder, allowed_failures, read_numbers
+from .fields import PRINTABLE, as_number, named_at, plain
+from .hypothesis import ACCEPTED, SEARCHED, Builder, allowed_failures, laid_out, read_numbers
 from .table import Bools, Ints, Spans, Table
 
 GAPS = 16  # bytes between a length and its field
@@ -61,7 +61,7 @@ class Prefixed:
         ]
         value = table.between(table.start, ends)
         field = plain(builder.names.next("value"), FromLength(field=length), semantic="payload")
-        inner = divided(builder.region(value.take(value.sizes > 0), depth + 1))
+        inner = laid_out(builder, value, depth)
         if inner:
             field = field.model_copy(update={"elements": inner})
         return [field, *builder.region(table.between(ends, table.end), depth + 1)]

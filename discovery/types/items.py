@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from ..keyed import LONGEST, LONGEST_KEY, behind_keyed
 from .columns import FRONT, MISSING, Columns
 
 MESSAGES = 256  # that are read
@@ -30,6 +31,19 @@ def begins_items(columns: Columns, offset: int) -> bool:
     counts = np.zeros((len(FORMS), len(lengths)), np.int64)
     _count_items(values, lengths, offset, FORMS, counts)
     return any(_fill(row, lengths) for row in (*counts, _count_records(values[offset], lengths - offset - 1)))
+
+
+def lies_in_keyed(columns: Columns, offset: int) -> bool:
+    """
+    Return whether values behind varint keys fill nearly all messages from before this column on.
+
+    The first key and the first byte of its value may still tell the types.
+    """
+    read = np.flatnonzero(columns.lengths > offset)[:MESSAGES]
+    values, lengths = np.ascontiguousarray(columns.values[:, read]), columns.lengths[read]
+    counts = np.zeros((max(offset - 1, 0), len(lengths)), np.int64)
+    _count_keyed(values, lengths, counts)
+    return len(np.unique(lengths)) >= MIN_LENGTHS and any(_fill(row, lengths) for row in counts)
 
 
 def _fill(items: NDArray[np.int64], lengths: NDArray[np.int64]) -> bool:
@@ -69,3 +83,16 @@ def _count_items(values, lengths, offset, forms, counts):  # type: ignore[no-unt
                 items += 1
                 empty += step == tag + width
             counts[f, row] = items if at == end and 2 * empty <= items else 0
+
+
+@njit(cache=True, nogil=True)
+def _count_keyed(values, lengths, counts):  # type: ignore[no-untyped-def]
+    """Write how many keyed values fill each message, or what is read of it, from each column on; 0: they do not."""
+    for offset in range(len(counts)):
+        for row in range(len(lengths)):
+            known = lengths[row] if lengths[row] <= len(values) else len(values) - LONGEST_KEY - LONGEST
+            at, items = offset, 0
+            while 0 <= at < known:
+                at = behind_keyed(values[:, row], at, lengths[row])
+                items += 1
+            counts[offset, row] = items if at >= 0 else 0

@@ -23,7 +23,7 @@ from .columns import (
     value_counts,
 )
 from .conversations import Conversations, Path
-from .items import begins_items
+from .items import begins_items, lies_in_keyed
 
 MIN_MESSAGES = 8  # fewer are not split
 MIN_BITS = 20.0  # that a split must explain in all
@@ -224,7 +224,7 @@ def _dear_objection(columns: Columns, flows: Conversations | None, offset: int, 
         return "keeps its value in a flow"
     if any(tells_length(side, offset) >= LENGTH_SHARE for side in (columns.sides() if path else [columns])):
         return _LENGTH
-    if path and begins_items(columns, offset):
+    if begins_items(columns, offset) if path else lies_in_keyed(columns, offset):
         return _ITEMS
     return _counting(columns, offset)
 

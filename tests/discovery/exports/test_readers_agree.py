@@ -42,6 +42,11 @@ def number(name: str, size: int, little: bool = False) -> Field:
     return Field(name=name, width=Fixed(size=size), encoding="uint", endianness="little" if little else "big")
 
 
+def varint(name: str) -> Field:
+    """A number of seven bits a byte."""
+    return Field(name=name, width=SelfDelimiting(form="leb128"), encoding="leb128")
+
+
 def starting(name: str, first: bytes, *elements: Element) -> MessageType:
     """A type told by its first byte."""
     return MessageType(name=name, guards=[ValueGuard(offset=0, width=1, values=[first])], elements=list(elements))
@@ -70,9 +75,49 @@ BER = [
     ),
 ]
 
+KEYED = [
+    varint("keytag"),
+    Switch(
+        name="by_tag",
+        field="keytag",
+        cases=[
+            Case(
+                values=[10, 1602],
+                elements=[
+                    varint("length"),
+                    Field(
+                        name="message",
+                        width=FromLength(field="length"),
+                        elements=[Repeat(name="values", stop=ToEnd(), group="keyed")],
+                    ),
+                ],
+            )
+        ],
+        default=[
+            Switch(
+                name="by_wire_type",
+                field="keytag",
+                mask=7,
+                cases=[
+                    Case(values=[0], elements=[varint("varint")]),
+                    Case(values=[1], elements=[number("double", 8, little=True)]),
+                    Case(
+                        values=[2],
+                        elements=[
+                            varint("size2"),
+                            Field(name="octets", width=FromLength(field="size2")),
+                        ],
+                    ),
+                    Case(values=[5], elements=[number("single", 4, little=True)]),
+                ],
+            )
+        ],
+    ),
+]
+
 SPEC = ProtocolSpec(
     protocol="demo",
-    groups={"ber": BER},
+    groups={"ber": BER, "keyed": KEYED},
     types=[
         starting(
             "tlv",
@@ -122,7 +167,7 @@ SPEC = ProtocolSpec(
             "varints",
             b"\x04",
             number("key", 1),
-            Field(name="amount", width=SelfDelimiting(form="leb128"), encoding="leb128"),
+            varint("amount"),
             Field(name="data", width=FromLength(field="amount", scale=2, origin="length_end")),
             Repeat(name="records", stop=Until(bytes=b"\xff"), elements=[number("record", 2)]),
         ),
@@ -137,6 +182,7 @@ SPEC = ProtocolSpec(
             ),
             number("end", 1),
         ),
+        starting("keyed", b"\x06", number("key", 1), Repeat(name="all", stop=ToEnd(), group="keyed")),
         MessageType(
             name="ber",
             guards=[ValueGuard(offset=0, width=1, mask=b"\xe0", values=[b"\x20", b"\x60", b"\xa0"])],
@@ -183,6 +229,9 @@ CHOSEN = [
     b"\x05abcd\x01\x02efgh\x03\x04ij\x05\x06\xff",
     b"\x05abcd\x01\x02\x03",
     b"\x05abcd\x01\x02\x03\xff",
+    bytes.fromhex("06 08ac02 120161 0a04 1a00 2803 820c03 200104 1d00000041 11 0102030405060708"),
+    bytes.fromhex("06 0a06 0a04 0a02 0801 80808080808080808001 01"),
+    bytes.fromhex("06 0a05 0801 120161"),
     b"GET  /x HTTP/1.1\r\nHost: a\r\n\r\n",
     b"put x\nno end",
     bytes.fromhex("30090201050404deadbeef"),

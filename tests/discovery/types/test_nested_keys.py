@@ -91,3 +91,19 @@ def test_bytes_of_counted_content_are_no_first_key(message) -> None:  # type: ig
     model = find_types(StatisticalAnalyzer(SETTINGS).analyze(batch).sample(), SETTINGS)
     assert model.key is None
     assert len(model.types) == 1
+
+
+@pytest.mark.parametrize("header", [b"", b"\0\0"], ids=["alone", "behind two bytes"])
+def test_what_varint_keys_lead_to_is_no_key(header: bytes) -> None:
+    """Of values behind keys of number and wire type only the first may tell the kinds of messages apart."""
+    draw = random.Random(8)
+
+    def message() -> bytes:
+        name = draw.choice([b"pump", b"valve", b"drive"])
+        parts = b"\x08" + draw.randbytes(1).replace(b"\xff", b"\0")[:1].translate(bytes(range(128)) * 2)
+        parts += b"\x12" + bytes([len(name)]) + name + b"\x18" + bytes([draw.randrange(4)])
+        return header + parts + b"".join(b"\x25" + draw.randbytes(4) for _ in range(draw.randrange(4)))
+
+    sample = StatisticalAnalyzer(SETTINGS).analyze(MessageBatch.from_payloads([message() for _ in range(300)])).sample()
+    model = find_types(sample, SETTINGS)
+    assert model.key is None or model.key.offset <= len(header) + 1
