@@ -38,6 +38,7 @@ class OutcomeUnknownError(QbitelError):
     """The database did not answer: the transaction may have happened or not, and must be looked up."""
 
     code = "unknown-outcome"
+    retry = True
 
 
 class Base(DeclarativeBase):

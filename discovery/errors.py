@@ -11,9 +11,11 @@ class QbitelError(Exception):
         code: stable machine-readable name, used in exit codes and HTTP problems.
         where: the file, message, field or stage concerned, or an empty string.
         hint: what the reader can do, or an empty string.
+        retry: whether doing the same again later may succeed.
     """
 
     code = "error"
+    retry = False
 
     def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
         self.what, self.where, self.hint = what, where, hint

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from math import ceil
 from typing import Any, TypedDict
 
 from fastapi import FastAPI, Request
@@ -18,7 +19,11 @@ from ..discovery.errors import QbitelError
 logger = logging.getLogger("qbitel.service")
 
 MEDIA_TYPE = "application/problem+json"
-STATUS_OF_ERROR = {"input": 400, "limit": 413, "spec": 422, "rule": 422, "not-found": 404, "cancelled": 409}
+STATUS_OF_ERROR = {
+    "input": 400, "limit": 413, "spec": 422, "rule": 422, "not-found": 404, "cancelled": 409,
+    "unavailable": 503, "unknown-outcome": 503,
+}  # fmt: skip
+AGAIN = (429, 503, 504)  # statuses that ask for the same once more
 CODE_OF_STATUS = {
     400: "bad-request", 404: "not-found", 405: "method-not-allowed", 409: "conflict", 413: "too-large",
     415: "media-type", 422: "invalid", 503: "busy", 504: "timeout",
@@ -41,6 +46,7 @@ class Problem(BaseModel):
     detail: str = Field(description="what is wrong, and where")
     code: str = Field(description="stable name of the kind of problem")
     hint: str = Field("", description="what to do about it")
+    retry: bool = Field(False, description="whether the same request may succeed later")
     instance: str = Field("", description="path of the request")
     request_id: str = Field("", description="also in the header X-Request-Id and in the service's log")
     faults: list[Fault] = []
@@ -60,13 +66,13 @@ class ProblemError(Exception):
 
 def problem(
     status: int, detail: str, *, code: str = "", hint: str = "", path: str = "", request_id: str = "",
-    faults: Sequence[Fault] = (),
+    faults: Sequence[Fault] = (), retry: bool = False,
 ) -> Problem:  # fmt: skip
     """Make a problem; its title is the phrase of the status."""
     code = code or CODE_OF_STATUS.get(status, "error")
     return Problem(
         type=f"urn:qbitel:problem:{code}", title=HTTPStatus(status).phrase, status=status, detail=detail, code=code,
-        hint=hint, instance=path, request_id=request_id, faults=list(faults),
+        hint=hint, instance=path, request_id=request_id, faults=list(faults), retry=retry or status in AGAIN,
     )  # fmt: skip
 
 
@@ -74,7 +80,9 @@ def problem_of_error(error: QbitelError, path: str = "", request_id: str = "") -
     """Make the problem that tells an error of the engine."""
     status = STATUS_OF_ERROR.get(error.code, 500)
     detail = f"{error.where}: {error.what}" if error.where else error.what
-    return problem(status, detail, code=error.code, hint=error.hint, path=path, request_id=request_id)
+    return problem(
+        status, detail, code=error.code, hint=error.hint, path=path, request_id=request_id, retry=error.retry
+    )
 
 
 def respond(found: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
@@ -93,7 +101,9 @@ def _place(request: Request) -> _Place:
 
 async def _engine_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, QbitelError)
-    return respond(problem_of_error(error, **_place(request)))
+    found = problem_of_error(error, **_place(request))
+    after = max(ceil(getattr(error, "retry_after", 1.0)), 1)
+    return respond(found, {"Retry-After": str(after)} if found.retry else None)
 
 
 async def _service_error(request: Request, error: Exception) -> JSONResponse:
