@@ -8,7 +8,7 @@ them restarts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -227,6 +227,12 @@ class Catalog:
         with Session(self._engine) as session:
             row = session.scalars(newest.limit(1)).first()
             return _specification(row) if row else None
+
+    def newest(self, spec_ids: Iterable[str]) -> dict[str, str]:
+        """Return id → digest of the newest document, of these ids those that are known."""
+        rows = select(_Specification.id, _Specification.digest).where(_Specification.id.in_(list(spec_ids)))
+        with Session(self._engine) as session:
+            return {row.id: row.digest for row in session.execute(rows.order_by(_Specification.stored))}
 
     def specifications(self, limit: int) -> list[StoredSpecification]:
         """Return the newest document of each specification, the newest first."""

@@ -254,6 +254,8 @@ class MessageBatch:
 
     def _column(self, name: str, fill: float, dtype: type) -> NDArray:  # type: ignore[type-arg]
         column = self.table.column(name)
+        if column.null_count == len(column):
+            return np.full(len(column), fill, dtype)
         if column.null_count:
             column = column.fill_null(fill)
         return np.asarray(column.to_numpy(), dtype=dtype)

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import pyarrow as pa
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import JSONResponse
 
 from ..discovery.batch import MessageBatch
 from ..discovery.classifier import Classification
@@ -32,7 +31,7 @@ router = APIRouter(prefix="/v1/classify", tags=["use"])
 def group(service: Service, batch: MessageBatch, top: int, reasons: int) -> Response:
     """Classify the messages as one group; an unknown protocol gets the name that the catalog has for it."""
     found = service.classifier.classify(batch, top=top, reasons=reasons, clusters=service.unknown)
-    return JSONResponse(found.model_dump(mode="json"))
+    return Response(found.model_dump_json(), media_type=JSON_TYPE)
 
 
 def each(service: Service, batch: MessageBatch, steps: Steps) -> Response:

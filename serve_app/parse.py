@@ -6,9 +6,7 @@ from typing import Annotated, Any
 
 import pyarrow as pa
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import JSONResponse
 
-from ..cluster.catalog import StoredSpecification
 from ..discovery.batch import MessageBatch
 from ..discovery.parser import Parser
 from .bodies import (
@@ -17,6 +15,7 @@ from .bodies import (
     JSON_TYPE,
     arrow_bytes,
     decode_messages,
+    json_answer,
     media_type,
     read_arrow,
     read_json,
@@ -24,8 +23,9 @@ from .bodies import (
 )
 from .models import ParseRequest, ParseResponse
 from .problems import Fault, ProblemError, problem_responses
-from .service import Service, ServiceOf
-from .work import Steps, within
+from .service import ServiceOf
+from .specifications import KnownSpecification
+from .work import SMALL, Steps, within
 
 router = APIRouter(prefix="/v1/parse", tags=["use"])
 ProtocolQuery = Annotated[str | None, Query(max_length=64, description="id of the specification, with an Arrow body")]
@@ -44,14 +44,13 @@ def needed(protocol: str | None) -> str:
     return protocol
 
 
-def trees(service: Service, found: StoredSpecification, batch: MessageBatch, steps: Steps) -> dict[str, Any]:
+def trees(known: KnownSpecification, batch: MessageBatch, steps: Steps) -> dict[str, Any]:
     """Parse each message to a tree; the document is that of ``ParseResponse``."""
-    parser = service.parser(found.digest, found.document)
     documents: list[dict[str, Any]] = []
     for chunk in steps.chunks(batch):
         view = chunk.view()
-        documents.extend(parser.parse(view.payload(row)).to_dict() for row in range(len(view)))
-    return {"protocol": found.id, "digest": found.digest, "messages": documents}
+        documents.extend(known.parser.parse(view.payload(row)).to_dict() for row in range(len(view)))
+    return {"protocol": known.stored.id, "digest": known.stored.digest, "messages": documents}
 
 
 def columns(parser: Parser, batch: MessageBatch, steps: Steps) -> Response:
@@ -80,14 +79,19 @@ async def parse(request: Request, service: ServiceOf, protocol: ProtocolQuery = 
     body = await request.body()
     wants_arrow = ARROW_TYPE in request.headers.get("accept", "")
 
+    if kind == JSON_TYPE and not wants_arrow and len(body) <= SMALL:
+        sent = read_json(ParseRequest, body)
+        known = service.specifications.held(sent.protocol)
+        if known is not None and known.parses_at_once():
+            return json_answer(trees(known, decode_messages(sent.messages, settings.max_messages), Steps()))
+
     def _work(steps: Steps) -> Response:
         if kind == JSON_TYPE:
             sent = read_json(ParseRequest, body)
-            found, batch = service.specification(sent.protocol), decode_messages(sent.messages, settings.max_messages)
+            known = service.specifications.find(sent.protocol)
+            batch = decode_messages(sent.messages, settings.max_messages)
         else:
-            found, batch = service.specification(needed(protocol)), read_arrow(body, settings)
-        if wants_arrow:
-            return columns(service.parser(found.digest, found.document), batch, steps)
-        return JSONResponse(trees(service, found, batch, steps))
+            known, batch = service.specifications.find(needed(protocol)), read_arrow(body, settings)
+        return columns(known.parser, batch, steps) if wants_arrow else json_answer(trees(known, batch, steps))
 
     return await within(settings.request_timeout_s, _work)

@@ -10,7 +10,6 @@ from fastapi import APIRouter, Path, Query, Response
 
 from ..cluster.catalog import StoredSpecification
 from ..discovery.exports import FORMATS, export
-from ..discovery.spec import ProtocolSpec
 from .models import EXAMPLE_ID, ProtocolDocument, ProtocolList, ProtocolSummary
 from .problems import problem_responses
 from .service import ServiceOf
@@ -43,7 +42,7 @@ async def protocols(service: ServiceOf, limit: Annotated[int, Query(ge=1, le=100
 @router.get("/{spec_id}", summary="A specification", responses=problem_responses(404, 422))
 async def protocol(spec_id: SpecificationId, service: ServiceOf) -> ProtocolDocument:
     """Return the newest document of a specification."""
-    found = await asyncio.to_thread(service.specification, spec_id)
+    found = (await asyncio.to_thread(service.specifications.find, spec_id)).stored
     return ProtocolDocument(**_summary(found).model_dump(), spec=json.loads(found.document))
 
 
@@ -60,8 +59,8 @@ async def protocol_export(
     spec_id: SpecificationId, form: Literal["python", "wireshark", "json-schema", "dot"], service: ServiceOf
 ) -> Response:
     """Return a Python parser, a Wireshark dissector, a JSON schema or a graph."""
-    found = await asyncio.to_thread(service.specification, spec_id)
-    text = await asyncio.to_thread(lambda: export(ProtocolSpec.from_bytes(found.document), form))
+    known = await asyncio.to_thread(service.specifications.find, spec_id)
+    text = await asyncio.to_thread(lambda: export(known.spec, form))
     disposition = f'attachment; filename="{FORMATS[form][1]}"'
     # Names come from traffic: as plain text, and never to be taken for anything else.
     headers = {"Content-Disposition": disposition, "X-Content-Type-Options": "nosniff"}

@@ -1,4 +1,4 @@
-"""What all endpoints share: the settings, the catalog, the workers, and compiled parsers."""
+"""What all endpoints share: the settings, the catalog, the workers, and the specifications."""
 
 from __future__ import annotations
 
@@ -8,29 +8,23 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from functools import cached_property, lru_cache
-from time import monotonic
-from typing import Annotated, Any, cast
+from functools import cached_property
+from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
 from ..actors.streams import Streams
-from ..cluster.catalog import Catalog, StoredSpecification
+from ..cluster.catalog import Catalog
 from ..cluster.settings import ServiceSettings
 from ..cluster.unknowns import UnknownNames
 from ..discovery.batch import MessageBatch
 from ..discovery.classifier import ProtocolClassifier
-from ..discovery.errors import NotFoundError
-from ..discovery.parser import Parser
-from ..discovery.spec import ProtocolSpec
-from ..discovery.validator import MessageValidator
 from .problems import problem
+from .specifications import FRESH_S, Specifications
 
 logger = logging.getLogger("qbitel.service")
 
-CACHED_PARSERS = 64
-# Documents have hundreds of kilobytes: a request reads them from the catalog no more often than that.
-FRESH_S = 1.0
+WARM = 8  # specifications that are compiled before the first request
 
 
 def _task_name(job: str) -> str:
@@ -48,14 +42,11 @@ class Service:
     def __init__(self, settings: ServiceSettings, catalog: Catalog, start: Callable[[str], Awaitable[None]]) -> None:
         self.settings = settings
         self.catalog = catalog
+        self.specifications = Specifications(catalog)
         self.unknown = UnknownNames(catalog.engine)
         self.streams = Streams(settings.streams, f"{socket.gethostname()}:{os.getpid()}")
         self._start = start
         self._tasks: set[asyncio.Task[None]] = set()
-        self._looked_up: dict[str, tuple[float, StoredSpecification | None]] = {}
-        # By digest of the document: a specification that has grown gets a new parser, an old one falls out.
-        self.parser = lru_cache(CACHED_PARSERS)(self._parser)
-        self.validator = lru_cache(CACHED_PARSERS)(self._validator)
 
     def dispatch(self, job: str) -> asyncio.Task[None]:
         """Hand a waiting discovery to the workers; the task ends when the discovery has ended."""
@@ -91,36 +82,25 @@ class Service:
                 (settings.uploads / job).unlink(missing_ok=True)
             await asyncio.sleep(min(5.0, settings.heartbeat_timeout_s / 2))
 
+    async def keep_fresh(self) -> None:
+        """Compare what is held with the catalog, for as long as the process lives."""
+        while True:
+            await asyncio.sleep(FRESH_S)
+            await asyncio.to_thread(self.specifications.refresh)
+
     @asynccontextmanager
     async def lifespan(self, app: object) -> AsyncIterator[None]:
         """Classify once, so that no request waits for weights and kernels; watch while the application runs."""
         await asyncio.to_thread(self.classifier.classify, MessageBatch.from_payloads([b"\0"]))
-        watch = asyncio.create_task(self.watch())
+        await asyncio.to_thread(self.specifications.warm, WARM)
+        always = [asyncio.create_task(self.watch()), asyncio.create_task(self.keep_fresh())]
         try:
             yield
         finally:
-            watch.cancel()
+            for task in always:
+                task.cancel()
             await asyncio.to_thread(self.streams.close)
             self.catalog.close()
-
-    def specification(self, spec_id: str) -> StoredSpecification:
-        """
-        Return the newest document of a specification, as the catalog had it at most ``FRESH_S`` seconds ago.
-
-        Raises:
-            NotFoundError: there is none with that id.
-        """
-        now = monotonic()
-        looked, found = self._looked_up.get(spec_id, (-FRESH_S, None))
-        if now - looked >= FRESH_S:
-            found = self.catalog.specification(spec_id)
-        if found is None:
-            raise NotFoundError(f"no protocol '{spec_id[:64]}'", hint="GET /v1/protocols lists those that are known")
-        if now - looked >= FRESH_S:
-            if len(self._looked_up) >= CACHED_PARSERS:
-                self._looked_up.clear()
-            self._looked_up[spec_id] = (now, found)
-        return found
 
     @cached_property
     def classifier(self) -> ProtocolClassifier:
@@ -132,15 +112,9 @@ class Service:
         """
         return ProtocolClassifier.load(self.settings.classifier_weights)
 
-    def _parser(self, digest: str, document: bytes) -> Parser:
-        return Parser(ProtocolSpec.from_bytes(document))
 
-    def _validator(self, digest: str, document: bytes, level: str) -> MessageValidator:
-        return MessageValidator(ProtocolSpec.from_bytes(document), cast(Any, level))
-
-
-def service_of(request: Request) -> Service:
-    """Return the service that a request came to."""
+async def service_of(request: Request) -> Service:
+    """Return the service that a request came to; a coroutine, since FastAPI calls functions in a thread."""
     return cast(Service, request.app.state.service)
 
 

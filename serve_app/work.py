@@ -12,6 +12,8 @@ from .problems import ProblemError
 
 Answer = TypeVar("Answer")
 CHUNK = 4096
+SMALL = 2048
+"""Bytes of a body that are parsed in less time than it takes to hand them to a thread and back."""
 
 
 class StoppedError(Exception):

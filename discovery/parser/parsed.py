@@ -93,6 +93,12 @@ class ParsedBatch:
         return order[bounds[symbol + 1] : bounds[symbol + 2]]
 
     @cached_property
+    def symbols_present(self) -> NDArray[np.int64]:
+        """Return the indices of the symbols that have leaves, ascending (int64)."""
+        _, bounds = self._by_symbol
+        return np.flatnonzero(np.diff(bounds[1:]))
+
+    @cached_property
     def _by_symbol(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         order, bounds = order_by(self.leaf_symbol, len(self.symbols))
         return order, bounds

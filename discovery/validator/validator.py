@@ -93,7 +93,7 @@ class MessageValidator:
         yield _unknown(parsed)
         if self.rank >= 1:
             yield _misfits(parsed)
-        columns = [leaves for leaves in self._columns(parsed) if len(leaves)]
+        columns = list(self._columns(parsed))
         if self.rank >= 2:
             for leaves in columns:
                 yield from _field_breaches(leaves)
@@ -109,7 +109,8 @@ class MessageValidator:
             yield from (_rule_breach(rule, leaves) for leaves in columns if rule.concerns(leaves.symbol))
 
     def _columns(self, parsed: ParsedBatch) -> Iterator[Leaves]:
-        for index, symbol in enumerate(parsed.symbols):
+        for index in parsed.symbols_present.tolist():
+            symbol = parsed.symbols[index]
             judged = self.rank >= 2 or any(rule.concerns(symbol) for rule in self.rules)
             asked = (symbol.type, symbol.path) in self.asked
             if judged and symbol.field is not None and (symbol.field.constraints or self.rules or asked):
