@@ -23,6 +23,13 @@ _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
 }
 
+# Ray Serve reads these where it is imported, in every process: before Ray starts, on all nodes of a cluster.
+_HAPROXY = {
+    "RAY_SERVE_ENABLE_HA_PROXY": "1",
+    "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+    "RAY_SERVE_HAPROXY_NBTHREAD": "1",
+}
+
 # A node that does not answer is given up after about three seconds, where Ray's own settings take more than twenty.
 HEALTH_CHECKS = {
     "health_check_initial_delay_ms": 1000,
@@ -32,10 +39,28 @@ HEALTH_CHECKS = {
 }
 
 
-def prepare_environment() -> None:
+def prepare_environment(settings: ServiceSettings | None = None) -> None:
     """Set the environment that Ray and its workers inherit; what the user has set stays."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    if settings is not None and settings.transport == "haproxy":
+        for name, value in _HAPROXY.items():
+            os.environ.setdefault(name, value)
+
+
+def _haproxy_of_its_own(folder: str) -> None:
+    """Let an HAProxy have files and ports of its own, so that several services can run side by side on one machine."""
+    own = {
+        "CONFIG_FILE_LOC": f"{folder}/haproxy.cfg",
+        "SOCKET_PATH": f"{folder}/haproxy.sock",
+        "METRICS_SOCKET_PATH": f"{folder}/haproxy-metrics.sock",
+        "SERVER_STATE_BASE": folder,
+        "SERVER_STATE_FILE": f"{folder}/haproxy-servers",
+        "STATS_PORT": str(free_port()),
+        "METRICS_PORT": str(free_port()),
+    }
+    for name, value in own.items():
+        os.environ.setdefault(f"RAY_SERVE_HAPROXY_{name}", value)
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -94,7 +119,7 @@ def ray_cluster(settings: ServiceSettings) -> Iterator[None]:
 
     A Ray of its own has its own folder and free ports, so that several can run side by side on one machine.
     """
-    prepare_environment()
+    prepare_environment(settings)
     import ray
 
     if settings.ray_address:
@@ -110,6 +135,8 @@ def ray_cluster(settings: ServiceSettings) -> Iterator[None]:
         return
     # Unix socket paths end at 107 bytes, and Ray adds about 80 of its own: the folder lies right under /tmp.
     folder = tempfile.mkdtemp(prefix="qb", dir="/tmp")
+    if settings.transport == "haproxy":
+        _haproxy_of_its_own(folder)
     try:
         ray.init(
             address="local",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -21,6 +22,9 @@ class ServiceSettings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="address the HTTP proxy listens on")
     port: int = Field(8000, ge=1, le=65535, description="port the HTTP proxy listens on")
+    transport: Literal["proxy", "haproxy"] = Field(
+        "proxy", description="Ray Serve's own proxy, or HAProxy, which is faster and knows neither TLS nor its clients"
+    )
     data_dir: Path = Field(Path("qbitel-data"), description="folder of the catalog and of uploaded captures")
 
     storage: str | None = Field(

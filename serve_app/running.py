@@ -57,7 +57,7 @@ def run(host: str = "127.0.0.1", port: int = 8000, data_dir: Path | None = None)
 @contextmanager
 def running_service(settings: ServiceSettings) -> Iterator[str]:
     """Give the address of the service, run on the Ray that this process is connected to."""
-    prepare_environment()
+    prepare_environment(settings)
     from ray import serve
     from ray.serve.config import HTTPOptions
     from ray.serve.schema import LoggingConfig
