@@ -27,10 +27,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from ..cluster.ray_start import HEALTH_CHECKS, free_port, prepare_environment
+from ..cluster.ray_start import free_port
 from ..cluster.state import State
 from .kills import LIMITS, STREAM, Judged, judge, made
-from .partition.servers import redis
+from .partition.servers import Raylets, raylets, redis
 
 _HOLDERS = 3
 _LONGEST = 0.5  # seconds between sending and killing
@@ -115,7 +115,7 @@ def run_ray_kills(folder: Path, killed: dict[str, int], seed: int = 0) -> RayKil
     Raises:
         NotFoundError: heads shall be killed, and there is no Redis.
     """
-    with _machines(keep=killed.get("head", 0) > 0) as cluster:
+    with _machines(keep=killed.get("head", 0) > 0) as there:
         from .feeder import RayFeeder
         from .fleet import Fleet, FleetSettings
         from .holder import HolderLimits
@@ -129,8 +129,8 @@ def run_ray_kills(folder: Path, killed: dict[str, int], seed: int = 0) -> RayKil
         order = [what for what, count in killed.items() for _ in range(count)]
         random.shuffle(order)
         kills: dict[str, Callable[[], None]] = {
-            "actor": campaign.kill_actor, "raylet": lambda: _kill_raylet(cluster, random),
-            "head": lambda: _kill_head(cluster, campaign),
+            "actor": campaign.kill_actor, "raylet": lambda: _kill_raylet(there, random),
+            "head": lambda: _kill_head(there, campaign),
         }  # fmt: skip
         slowest = dict.fromkeys(kills, 0.0)
         for what in order:
@@ -153,50 +153,33 @@ def _kept(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _machines(*, keep: bool) -> Iterator[Any]:
+def _machines(*, keep: bool) -> Iterator[Raylets]:
     """Give a Ray of a head that runs no holders and of two other raylets; ``keep`` its tables when the head is lost."""
-    own = tempfile.mkdtemp(prefix="qb", dir="/tmp")
-    with _kept(Path(own)) if keep else nullcontext():
-        yield from _cluster(own)
+    own = tempfile.TemporaryDirectory(prefix="qb")
+    with own as folder, _kept(Path(folder)) if keep else nullcontext(), raylets(2) as there:
+        import ray
+
+        ray.init(address=there.cluster.address, log_to_driver=False, logging_level=logging.ERROR)
+        try:
+            there.cluster.wait_for_nodes()
+            yield there
+        finally:
+            ray.shutdown()
 
 
-def _cluster(own: str) -> Iterator[Any]:
-    prepare_environment()
-    import ray
-    from ray.cluster_utils import Cluster
-
-    # Unix socket paths end at 107 bytes, and Ray adds about 80 of its own: the folder lies right under /tmp.
-    head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": 80 << 20, "temp_dir": own}
-    cluster = Cluster(initialize_head=True, head_node_args={**head, "_system_config": HEALTH_CHECKS})
-    try:
-        for _ in range(2):
-            _add_raylet(cluster)
-        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
-        cluster.wait_for_nodes()
-        yield cluster
-    finally:
-        ray.shutdown()
-        cluster.shutdown()  # type: ignore[no-untyped-call]
-        shutil.rmtree(own, ignore_errors=True)
-
-
-def _add_raylet(cluster: Any) -> None:
-    cluster.add_node(num_cpus=2, object_store_memory=80 << 20)
-
-
-def _kill_raylet(cluster: Any, random: Random) -> None:
+def _kill_raylet(there: Raylets, random: Random) -> None:
     """Kill a raylet that is not the head's, with all it runs, and start another."""
-    victim = random.choice([node for node in cluster.list_all_nodes() if not node.is_head()])
-    cluster.remove_node(victim, allow_graceful=False)
-    _add_raylet(cluster)
+    victim = random.choice([node for node in there.cluster.list_all_nodes() if not node.is_head()])
+    there.cluster.remove_node(victim, allow_graceful=False)
+    there.add()
 
 
-def _kill_head(cluster: Any, campaign: _Campaign) -> None:
+def _kill_head(there: Raylets, campaign: _Campaign) -> None:
     """Kill the control service and an actor, and start the service again."""
     actor = campaign.choose_actor()
-    cluster.head_node.kill_gcs_server()
+    there.cluster.head_node.kill_gcs_server()
     os.kill(actor, signal.SIGKILL)
-    cluster.head_node.start_gcs_server()
+    there.cluster.head_node.start_gcs_server()
 
 
 def main() -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +19,14 @@ from ...discovery.errors import InputError
 
 _NETWORK = "10.77.0"
 _TABLE = "bridge faults"
-# Runs a command as a host: $0 its name, $1 its /tmp. No PID namespace: Ray's driver would not find its processes.
-_AS_HOST = 'hostname "$0" && mount --bind "$1" /tmp && shift && exec "$@"'
+# Runs a command as a host: $0 its name, $1 its /tmp, then what it sees of this machine's /tmp, then -- and the command.
+# No PID namespace: Ray's driver would not find its processes.
+_AS_HOST = """set -e
+hostname "$0"; own=$1; shift
+while [ "$1" != -- ]; do mkdir -p "$own${1#/tmp}"; mount --bind "$1" "$own${1#/tmp}"; shift; done
+shift; mount --rbind "$own" /tmp; exec "$@"
+"""
+_CODE = [sys.prefix, str(Path(__file__).resolve().parents[2])]  # the environment and the package, wherever they lie
 
 
 class Hosts:
@@ -74,7 +81,8 @@ class Hosts:
 
     def on(self, name: str) -> list[str]:
         """Return the words before a command that run it on a host."""
-        inside = ["unshare", "--mount", "--uts", "sh", "-c", _AS_HOST, name, str(self.folder(name))]
+        seen = [path for path in _CODE if path.startswith("/tmp/")]
+        inside = ["unshare", "--mount", "--uts", "sh", "-c", _AS_HOST, name, str(self.folder(name)), *seen, "--"]
         return ["ip", "netns", "exec", self._namespace(name), *inside]
 
     def drop(self, ways: Iterable[tuple[Iterable[str], Sequence[str]]], percent: int = 100) -> None:

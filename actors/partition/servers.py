@@ -1,4 +1,4 @@
-"""Servers that tests start and stop: PostgreSQL, Redis, and an object store that speaks S3."""
+"""Servers that tests start and stop: PostgreSQL, Redis, an object store that speaks S3, a Ray of several raylets."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from ...cluster.ray_start import HEALTH_CHECKS, free_port, prepare_environment
 from ...discovery.errors import InputError, NotFoundError
 
 BUCKET = "qbitel"
+_SHARED = 80 << 20  # bytes of a raylet's object store
 _PATIENCE_S = 60.0
 _DEBIAN = Path("/usr/lib/postgresql")
 
@@ -146,3 +151,61 @@ def object_store(folder: Path, port: int, host: str = "127.0.0.1", on: Sequence[
         made = [*on, sys.executable, "-c", bucket, f"http://{host}:{port}/{BUCKET}", signed]
         subprocess.run(made, check=True, stdout=subprocess.DEVNULL)
         yield env
+
+
+@dataclass
+class Raylets:
+    """
+    A Ray of several raylets on this machine, the first of them its head.
+
+    Attributes:
+        cluster: Ray's own handle of it (``ray.cluster_utils.Cluster``), which can kill and add raylets.
+        client: ``ray://`` address; jobs: address for ``ray job submit``. Both only where it was asked to serve.
+    """
+
+    cluster: Any
+    client: str = ""
+    jobs: str = ""
+
+    def add(self) -> None:
+        """Start a raylet."""
+        self.cluster.add_node(num_cpus=2, object_store_memory=_SHARED)
+
+
+@contextmanager
+def raylets(count: int, head_cpus: int = 0, *, serves: bool = False) -> Iterator[Raylets]:
+    """
+    Give a Ray of a head and so many other raylets, with fast health checks; nothing is connected to it.
+
+    Args:
+        head_cpus: cores of the head; the others have two. serves: it takes clients and jobs, too.
+    """
+    prepare_environment()
+    # Unix socket paths end at 107 bytes, and Ray adds about 80 of its own: the folder lies right under /tmp.
+    own = tempfile.mkdtemp(prefix="qb", dir="/tmp")
+    head: dict[str, Any] = {"num_cpus": head_cpus, "include_dashboard": serves, "temp_dir": own}
+    given = Raylets(None)
+    if serves:
+        ports = {name: free_port() for name in ("ray_client_server", "dashboard", "dashboard_agent_listen")}
+        head |= {"dashboard_host": "127.0.0.1", **{f"{name}_port": port for name, port in ports.items()}}
+        given.client = f"ray://127.0.0.1:{ports['ray_client_server']}"
+        given.jobs = f"http://127.0.0.1:{ports['dashboard']}"
+    before = os.environ.get("RAY_TMPDIR")
+    # There Ray notes the newest one's address, for whoever asks for "auto": nobody else's shall be this one.
+    os.environ["RAY_TMPDIR"] = own
+    (Path(own) / "ray").mkdir()
+    from ray.cluster_utils import Cluster
+
+    try:
+        given.cluster = Cluster(
+            initialize_head=True,
+            head_node_args={**head, "object_store_memory": _SHARED, "_system_config": HEALTH_CHECKS},
+        )
+        for _ in range(count):
+            given.add()
+        yield given
+    finally:
+        if given.cluster is not None:
+            given.cluster.shutdown()
+        os.environ.pop("RAY_TMPDIR") if before is None else os.environ.update(RAY_TMPDIR=before)
+        shutil.rmtree(own, ignore_errors=True)
