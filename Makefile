@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export RAY_AUTH_MODE ?= disabled
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: figures figures-classifier figures-segmenter venv venv-train warm demo serve test lint unit crash-test partition-test test-cluster bench docs pictures clean
+.PHONY: figures figures-classifier figures-segmenter venv venv-train warm demo serve test lint unit crash-test partition-test partition-ci ray-test test-cluster bench docs pictures clean
 
 venv: $(VENV)/.installed
 
@@ -66,6 +66,16 @@ crash-test: venv
 partition-test: venv
 	$(BIN)/python -m qbitel.actors.partition
 
+# Its short form: a node is cut off, then the head is killed with an actor.
+partition-ci: venv
+	@if unshare --net --mount --uts true 2> /dev/null; \
+	  then $(BIN)/python -m qbitel.actors.partition --faults cut "head killed"; \
+	  else echo "no networks are cut: that needs root, and a container that may make namespaces"; fi
+
+# Captures in an object store, read by a Ray of three raylets, as its client and as jobs; an ingest that is killed.
+ray-test: venv
+	$(BIN)/python -m pytest -m cluster tests/actors/test_ray_reading.py tests/actors/test_bulk_on_ray.py
+
 test-cluster: venv
 	$(BIN)/python -m pytest -m cluster
 
@@ -97,6 +107,7 @@ figures: warm
 	$(BIN)/python -m benchmarks.service > $(FIGURES)/service.md
 	$(BIN)/python -m benchmarks.message_statistics > $(FIGURES)/statistics.md
 	$(BIN)/python -m benchmarks.ingest --plot $(FIGURES)/ingest.svg > $(FIGURES)/ingest.md
+	$(BIN)/python -m benchmarks.bulk > $(FIGURES)/bulk.md
 	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.grammar --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/grammar.md
 	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.semantics --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/semantics.md
 	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.dissectors --messages 100 --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/dissectors.md

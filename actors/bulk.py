@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 
 from ..cluster.dead_letters import DeadLetter
 from ..cluster.inputs import InputFile, list_inputs
 from ..discovery.analyst import AnalystLabels
-from ..discovery.capture_set import Asked
+from ..discovery.capture_set import BLOCK_BITS, Asked, Block, FileFacts
 from ..discovery.captured import DiscoveredProtocol, the_one
 from ..discovery.errors import InputError, QbitelError
 from ..discovery.orchestrator import ProtocolDiscoveryOrchestrator
@@ -19,8 +19,8 @@ from .feed import StreamFeed
 from .ingest import Ingested, keyed
 from .reading import Report, Told, read_set
 
-Shown = Callable[[int], AbstractContextManager[Told]]
-"""Shows how far a reading of so many bytes is."""
+Shown = Callable[[str, int], AbstractContextManager[Told]]
+"""Shows how far a work, by its title, on so many bytes is."""
 
 
 @dataclass
@@ -54,15 +54,31 @@ class Bulk:
     def _read(self, files: Sequence[InputFile], shown: Shown) -> Ingested | None:
         asked, report = Asked(self.port, self.protocol, self.feed.framing), Report()
         try:
-            with shown(sum(file.size for file in files)) as told, read_set(files, asked, report, self.on, told) as read:
+            with ExitStack() as stack:
+                size = sum(file.size for file in files)
+                with shown("reading", size) as told:
+                    read = stack.enter_context(read_set(files, asked, report, self.on, told))
                 known, facts = the_one(read.known), report.facts
-                return self.feed.add(known, keyed(read.blocks(known.protocol), lambda file: facts[file].sha256))
+                told = stack.enter_context(shown("adding", size))
+                blocks = _told_of(read.blocks(known.protocol), files, facts, told)
+                return self.feed.add(known, keyed(blocks, lambda file: facts[file].sha256))
         except InputError:
             if len(report.dead) < len(files):
                 raise
             return None  # each file has a letter of its own
         finally:
             self.dead += report.dead
+
+
+def _told_of(
+    blocks: Iterable[Block], files: Sequence[InputFile], facts: Mapping[int, FileFacts], told: Told
+) -> Iterator[Block]:
+    """Yield blocks, and tell after each how many of its file's bytes it stands for."""
+    for block in blocks:
+        yield block
+        packets = facts[block.file].packets
+        share = min(1 << BLOCK_BITS, packets - (block.number << BLOCK_BITS)) / packets
+        told(int(files[block.file].size * share))
 
 
 def discover_set(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -18,17 +17,18 @@ from typing import Any
 import pyarrow as pa
 import ray.data
 from ray.data import Dataset
+from ray.data.expressions import col
 
 from ..cluster.dead_letters import DeadLetter
 from ..cluster.inputs import InputFile, local_copy
 from ..discovery.batch import MessageBatch, arrow_stream
 from ..discovery.capture_set import (
+    ROWS,
     Asked,
     Block,
     Decided,
     FileFacts,
     FileReader,
-    blocks_of,
     joined,
     messages_in,
     open_file,
@@ -42,6 +42,7 @@ from ..discovery.settings import DiscoverySettings
 from ..discovery.spec import ProtocolSpec
 from ..discovery.stages import Clock, Progress
 from ..discovery.statistics import MessageStatistics
+from .ray_progress import hearing
 from .reading import Head, Report, Told, packets_of
 
 PART_BYTES = 64 << 20
@@ -49,17 +50,16 @@ PART_BYTES = 64 << 20
 TASK_CPUS = 0.5
 
 _FACTS, _DEAD, _ROWS = -1, -2, -3  # in place of a part's number
-_FOUND = pa.schema([("part", pa.int64()), ("file", pa.int64()), ("piece", pa.int64()), ("body", pa.large_binary())])
 _BLOCKS = pa.schema(
     [("place", pa.int64()), ("protocol", pa.string()), ("messages", pa.int64()), ("body", pa.large_binary())]
 )  # fmt: skip
 
 
 def quiet() -> None:
-    """Let Ray Data draw its bars on a terminal and be silent elsewhere."""
+    """Let Ray Data draw no bars: there is one for the whole of a command."""
     context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = context.enable_operator_progress_bars = sys.stderr.isatty()
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    context.enable_progress_bars = context.enable_operator_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
 
 
 class RayReading:
@@ -82,18 +82,22 @@ class RayReading:
         self._parts = max(1, -(-sum(file.size for file in files) // part_bytes))
         rows = [{"file": number, "uri": file.uri, "size": file.size} for number, file in enumerate(files)]
         parts = self._parts
-        found = ray.data.from_items(rows, override_num_blocks=len(rows)).flat_map(
-            lambda row: _read(row, asked, parts), num_cpus=TASK_CPUS
-        )
-        self._found: Dataset = found.materialize()
+        with hearing(told) as heard:
+            found = ray.data.from_items(rows, override_num_blocks=len(rows)).flat_map(
+                lambda row: _read(row, asked, parts, heard), num_cpus=TASK_CPUS
+            )
+            self._found: Dataset = found.materialize()
         self.report = report
-        self._tell(told)
-        self._decided, self.known = self._head().decide(files)
+        self._take_facts()
+        self._decided, self.known = self._head().decide(files, report)
 
     def blocks(self, protocol: str) -> Iterator[Block]:
         """Yield the messages of a protocol, each block whole."""
-        one = self.messages(protocol).groupby("place", num_partitions=self._parts)
-        for row in one.map_groups(_join, batch_format="pyarrow", num_cpus=TASK_CPUS).iter_rows():
+        one = self.messages(protocol)
+        if protocol != ROWS:  # blocks of rows were read whole
+            groups = one.groupby("place", num_partitions=self._parts)
+            one = groups.map_groups(_join, batch_format="pyarrow", num_cpus=TASK_CPUS)
+        for row in one.iter_rows():
             yield Block(protocol, row["place"] >> 32, row["place"] & 0xFFFFFFFF, _batch(row["body"]))
 
     def discover(
@@ -121,60 +125,62 @@ class RayReading:
     def messages(self, protocol: str) -> Dataset:
         """Return rows of messages: ``place`` (file and block), ``protocol``, ``messages`` (how many), ``body``."""
         decided, parts = self._decided, self._parts
+        if protocol == ROWS:
+            rows = self._found.filter(expr=col("part") == _ROWS)
+            return rows.map_batches(_as_blocks, batch_format="pyarrow", batch_size=None, num_cpus=TASK_CPUS)
         return self._found.groupby("part", num_partitions=parts).map_groups(
             lambda group: _put_together(group, decided, protocol), batch_format="pyarrow", num_cpus=TASK_CPUS
         )
 
-    def _tell(self, told: Told | None) -> None:
+    def _take_facts(self) -> None:
         """Take what tasks said of their files."""
-        for row in self._found.filter(lambda row: row["part"] in (_FACTS, _DEAD)).iter_rows():
-            file = self._files[row["file"]]
+        for row in self._found.filter(expr=col("part").is_in([_FACTS, _DEAD])).iter_rows():
             if row["part"] == _DEAD:
-                self.report.dead.append(DeadLetter(file.uri, row["body"].decode()))
+                self.report.dead.append(DeadLetter(self._files[row["file"]].uri, row["body"].decode()))
             else:
                 facts = json.loads(row["body"])
                 self.report.facts[row["file"]] = FileFacts(**{**facts, "warnings": tuple(facts["warnings"])})
-            if told:
-                told(file.size)
         self.report.dead.sort(key=lambda letter: letter.uri)
 
     def _head(self) -> Head:
-        """Read the first packets of the set, and the first file of rows, in this process."""
+        """Read the first packets of the set, in this process."""
         head = Head(self._asked)
-        for number in sorted(self.report.facts):
-            file = self._files[number]
-            with local_copy(file) as path:
-                _add_to(head, open_file(file.uri, str(path), number, self._asked.limits))
+        for number, facts in sorted(self.report.facts.items()):
             if head.full:
                 break
+            file = self._files[number]
+            if not facts.transport:
+                with local_copy(file) as path:
+                    _add_to(head, open_file(file.uri, str(path), number, self._asked.limits))
         return head
 
 
 def _add_to(head: Head, reader: FileReader) -> None:
-    if not reader.of_packets:
-        head.rows = head.rows or reader.rows(head.asked.port)
-        return
     pieces = packets_of(reader, head)
     while not head.full and next(pieces, None) is not None:
         pass  # the head keeps it
 
 
-def _read(row: dict[str, Any], asked: Asked, parts: int) -> Iterator[dict[str, Any]]:
+def _read(row: dict[str, Any], asked: Asked, parts: int, heard: Any) -> Iterator[dict[str, Any]]:
     """Yield the packets of a file by part, or the blocks of its rows; then what there is to say of it."""
-    file = InputFile(row["uri"], row["size"])
+    file, number = InputFile(row["uri"], row["size"]), row["file"]
+    tell = (lambda share: heard.add.remote(number, int(share * file.size))) if heard else (lambda share: None)
     try:
         with local_copy(file) as path:
-            reader = open_file(file.uri, str(path), row["file"], asked.limits)
+            reader = open_file(file.uri, str(path), number, asked.limits)
             if reader.of_packets:
                 for piece, packed in enumerate(reader.packets()):
                     for part, some in packed.divided(parts).items():
-                        yield _found(part, row["file"], piece, some.to_bytes())
-            elif (group := reader.rows(asked.port)) is not None and asked.only in (None, group.name):
-                for block in blocks_of(group.name, row["file"], group.batch):
-                    yield _found(_ROWS, row["file"], block.number, bytes(arrow_stream(block.batch.table)))
-            yield _found(_FACTS, row["file"], 0, json.dumps(asdict(reader.facts)).encode())
+                        yield _found(part, number, piece, some.to_bytes())
+                    tell(reader.done)
+            else:
+                reader.survey(asked.port)
+                for block in reader.rows(asked.port) if asked.only in (None, ROWS) else ():
+                    yield _found(_ROWS, number, block.number, bytes(arrow_stream(block.batch.table)))
+            yield _found(_FACTS, number, 0, json.dumps(asdict(reader.facts)).encode())
     except QbitelError as error:
-        yield _found(_DEAD, row["file"], 0, str(error).encode())
+        yield _found(_DEAD, number, 0, str(error).encode())
+    tell(1.0)
 
 
 def _found(part: int, file: int, piece: int, body: bytes) -> dict[str, Any]:
@@ -187,14 +193,20 @@ def _put_together(group: pa.Table, decided: Decided, protocol: str) -> pa.Table:
 
     All rows of the reading come here: Ray's shuffle fails on blocks that a filter has emptied.
     """
-    rows = sorted(group.to_pylist(), key=lambda row: (row["file"], row["piece"]))
     blocks: list[Block] = []
-    if rows[0]["part"] == _ROWS:
-        blocks = [Block("messages", row["file"], row["piece"], _batch(row["body"])) for row in rows]
-    elif rows[0]["part"] >= 0:
+    if group.column("part")[0].as_py() >= 0:
+        rows = sorted(group.to_pylist(), key=lambda row: (row["file"], row["piece"]))
         packed = Packed.concatenate([Packed.from_bytes(row["body"]) for row in rows])
         blocks = [block for block in messages_in(packed, decided) if block.protocol == protocol]
     return pa.Table.from_pylist([_row(block) for block in blocks], _BLOCKS)
+
+
+def _as_blocks(rows: pa.Table) -> pa.Table:
+    """Return blocks of rows that are messages as they were found."""
+    places = [(row["file"] << 32) | row["piece"] for row in rows.select(["file", "piece"]).to_pylist()]
+    counts = [pa.ipc.open_stream(body.as_buffer()).read_all().num_rows for body in rows.column("body")]
+    bodies = rows.column("body").cast(pa.large_binary())
+    return pa.table([places, [ROWS] * len(places), counts, bodies], schema=_BLOCKS)
 
 
 def _join(group: pa.Table) -> pa.Table:

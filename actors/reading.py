@@ -17,26 +17,23 @@ from ..cluster.ray_start import ray_cluster
 from ..cluster.settings import ServiceSettings
 from ..discovery.batch import MessageBatch
 from ..discovery.capture_set import (
+    ROWS,
     Asked,
     Block,
     Decided,
     FileFacts,
     FileReader,
-    blocks_of,
     decide,
     messages_in,
     open_file,
 )
-from ..discovery.captured import DiscoveredProtocol, known_of
-from ..discovery.captures import ProtocolGroup
+from ..discovery.captured import DiscoveredProtocol, carrier_of
 from ..discovery.captures.flows import HEAD
 from ..discovery.captures.packed import Packed
 from ..discovery.errors import InputError, NotFoundError, QbitelError
 from ..discovery.orchestrator import Known, ProtocolDiscoveryOrchestrator
+from ..discovery.spec import DatagramFraming
 from ..discovery.stages import Clock, Progress
-
-SMALL = 256 << 20
-"""Bytes of a set up to which it is read in this process: Ray Data takes seconds before it reads anything."""
 
 Told = Callable[[int], None]
 """Takes how many bytes of the files were read since it was told last."""
@@ -73,7 +70,7 @@ class Reading(Protocol):
 @dataclass
 class Head:
     """
-    The first packets of a set, and the first file of rows: what they show is decided for all of it.
+    The first packets of a set: what they show is decided for all of it.
 
     Attributes:
         counted: packets of the files that were looked at, ignored ones included.
@@ -82,16 +79,15 @@ class Head:
     asked: Asked
     pieces: list[Packed] = field(default_factory=list)
     counted: int = 0
-    rows: ProtocolGroup | None = None
 
     @property
     def full(self) -> bool:
         """Whether there are as many packets as a head has."""
         return self.counted >= HEAD
 
-    def decide(self, files: Sequence[InputFile]) -> tuple[Decided, dict[str, Known]]:
+    def decide(self, files: Sequence[InputFile], report: Report) -> tuple[Decided, dict[str, Known]]:
         """
-        Return what is decided for packets, and all protocols by name.
+        Return what is decided for packets, and all protocols by name; of rows, what the first file of them says.
 
         Raises:
             InputError: there are no messages. NotFoundError: there is no protocol of the name that was asked for.
@@ -99,8 +95,10 @@ class Head:
         only = self.asked.only
         decided = decide(Packed.concatenate(self.pieces), self.asked)
         known = dict(decided.known)
-        if self.rows is not None and only in (None, self.rows.name):
-            known[self.rows.name] = known_of(self.rows, self.asked.framing)
+        rows = next((facts for _, facts in sorted(report.facts.items()) if facts.transport), None)
+        if rows is not None and only in (None, ROWS):
+            framing = self.asked.framing or DatagramFraming()
+            known[ROWS] = Known(ROWS, carrier_of(rows.transport, rows.port), framing)
         if not known and only is not None:
             raise NotFoundError(f"no protocol group '{only}'", where=files[0].uri)
         if not known:
@@ -110,16 +108,16 @@ class Head:
 
 class LocalReading:
     """
-    A capture set read in this process, all of it in memory.
+    A capture set read in this process, all packets of it in memory; files of rows are read a block at a time, twice.
 
     Raises:
         InputError: there are no messages. NotFoundError: there is no protocol of the name that was asked for.
     """
 
     def __init__(self, files: Sequence[InputFile], asked: Asked, report: Report, told: Told | None = None) -> None:
-        self.report = report
+        self.report, self._asked = report, asked
         self._pieces: list[Packed] = []
-        self._rows: dict[int, ProtocolGroup] = {}
+        self._rows: dict[int, InputFile] = {}
         head = Head(asked)
         for number, file in enumerate(files):
             try:
@@ -128,14 +126,13 @@ class LocalReading:
                 self.report.dead.append(DeadLetter(file.uri, str(error)))
             if told:
                 told(file.size)
-        head.rows = next(iter(self._rows.values()), None)
-        self._decided, self.known = head.decide(files)
+        self._decided, self.known = head.decide(files, report)
 
     def blocks(self, protocol: str) -> Iterator[Block]:
         """Yield the messages of a protocol, each block whole."""
-        for file, group in self._rows.items():
-            if group.name == protocol:
-                yield from blocks_of(protocol, file, group.batch)
+        for number, file in self._rows.items() if protocol == ROWS else ():
+            with local_copy(file) as path:
+                yield from open_file(file.uri, str(path), number, self._asked.limits).rows(self._asked.port)
         packets = Packed.concatenate(self._pieces)
         yield from (block for block in messages_in(packets, self._decided) if block.protocol == protocol)
 
@@ -154,9 +151,8 @@ class LocalReading:
         with local_copy(file) as path:
             reader = open_file(file.uri, str(path), number, asked.limits)
             if not reader.of_packets:
-                group = reader.rows(asked.port)
-                if group is not None:
-                    self._rows[number] = group
+                reader.survey(asked.port)
+                self._rows[number] = file
             for piece in packets_of(reader, head):
                 self._pieces.append(piece)
             self.report.facts[number] = reader.facts
@@ -167,7 +163,7 @@ def read_set(
     files: Sequence[InputFile], asked: Asked, report: Report, on: str | None = None, told: Told | None = None
 ) -> Iterator[Reading]:
     """
-    Give a capture set that is read: here where it is small, with Ray Data where it is larger than ``SMALL``.
+    Give a capture set that is read: with Ray Data where it has more than ``bulk_bytes`` of the settings, else here.
 
     Args:
         report: takes what becomes of the files, also where an error ends the reading.
@@ -177,17 +173,21 @@ def read_set(
     Raises:
         InputError: there are no messages, or no such Ray. NotFoundError: there is no protocol of that name.
     """
-    if sum(file.size for file in files) <= SMALL:
+    settings = ServiceSettings(ray_address=None if on == "local" else on)
+    if sum(file.size for file in files) <= settings.bulk_bytes:
         yield LocalReading(files, asked, report, told)
         return
     import ray
 
     with ExitStack() as stack:
         if not ray.is_initialized():
-            stack.enter_context(ray_cluster(ServiceSettings(ray_address=None if on == "local" else on)))
+            stack.enter_context(ray_cluster(settings))
+        from .client_reading import ClientReading
         from .ray_reading import RayReading
 
-        yield RayReading(files, asked, report, told)
+        client = ray.util.client.ray.is_connected()  # type: ignore[no-untyped-call]
+        reads = ClientReading if client else RayReading
+        yield reads(files, asked, report, told)
 
 
 def packets_of(reader: FileReader, head: Head) -> Iterator[Packed]:

@@ -56,6 +56,10 @@ class ServiceSettings(BaseSettings):
 
     classifier_weights: Path | None = Field(None, description="weights that classify; None: those of the package")
 
+    bulk_bytes: int = Field(
+        256 << 20, ge=0, description="captures of more bytes are read with Ray Data, which takes seconds to begin"
+    )
+
     ray_address: str | None = Field(None, description="Ray cluster to join; None starts one on this machine")
     ray_cpus: int = Field(4, ge=2, description="logical cores of a Ray that is started here")
     ray_object_store_bytes: int = Field(256 << 20, ge=80 << 20, description="its shared memory")

@@ -10,37 +10,49 @@ part read by itself.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 
 from .batch import IN_STREAM, PART_BITS, MessageBatch
 from .captured import known_of
-from .captures import DEFAULT_LIMITS, CaptureLimits, ProtocolGroup, messages_of, read_capture
+from .captures import DEFAULT_LIMITS, CaptureLimits, messages_of, read_capture
 from .captures.assembly import assemble
 from .captures.flows import Usage, port_usage
 from .captures.grouping import Grouping
 from .captures.headers import decode
 from .captures.packed import Packed
 from .captures.reader import detect_format
+from .captures.rows import walk_table
 from .captures.source import Source, open_source
+from .captures.tables import Groups
 from .captures.walk import WALKS, walk_packets
 from .orchestrator import Known
 from .spec import Framing
 
+ROWS = "messages"  # the protocol of rows
 PIECE = 1 << 16  # packets that are decoded at once
 BLOCK_BITS = 16  # messages that begin in so many (binary logarithm) packets of a file stay together
 
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What was read of a file of a set: its SHA-256 (64 hexadecimal digits), its packets, and what was damaged."""
+    """
+    What was read of a file of a set.
+
+    Attributes:
+        sha256: 64 hexadecimal digits. packets: or rows. warnings: what was damaged.
+        transport, port: as of ``ProtocolGroup``, of all messages of a file whose rows are messages; empty where there
+            are none, and of packets.
+    """
 
     name: str
     sha256: str
     packets: int
     warnings: tuple[str, ...] = ()
+    transport: str = ""
+    port: int | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +98,7 @@ class FileReader:
 
     Attributes:
         name: what people call it; path: where it or a copy of it lies. file: its index in the set.
-        facts: of what was read until now.
+        facts: of what was read until now. done: share of the bytes that the packets read until now are.
     """
 
     name: str
@@ -95,6 +107,7 @@ class FileReader:
     file: int
     limits: CaptureLimits = DEFAULT_LIMITS
     facts: FileFacts = field(init=False)
+    done: float = 0.0
 
     def __post_init__(self) -> None:
         self.facts = FileFacts(self.name, self.source.sha256, 0)
@@ -117,19 +130,45 @@ class FileReader:
             first += len(index)
             told = (*self.facts.warnings, *index.warnings)
             self.facts = FileFacts(self.name, self.source.sha256, first, told)
+            self.done = float(index.start[-1]) / len(data) if len(index) else 1.0
             yield packed
 
-    def rows(self, port: int | None = None) -> ProtocolGroup | None:
+    def survey(self, port: int | None = None) -> None:
         """
-        Return the messages of a file whose rows are messages; None where none is of the port.
+        Read all rows for their facts: what is damaged far behind shall show before the first message is used.
+
+        Raises:
+            InputError, LimitError: as of ``rows``.
+        """
+        for _ in self.rows(port):
+            pass
+
+    def rows(self, port: int | None = None) -> Iterator[Block]:
+        """
+        Yield the messages of a file whose rows are messages; of Parquet and Arrow, a block at a time is in memory.
 
         Raises:
             InputError: it is damaged. LimitError: it expands to more than the limits allow.
         """
+        source, rows = replace(self.source, warnings=list(self.source.warnings)), 0
+        transports, ports = set[str](), set[int | None]()
+        for groups, counters in self._pieces(source, port):
+            rows += counters.packets
+            for group in groups:
+                transports.add(group.transport)
+                ports.add(group.port)
+                yield from blocks_of(group.name, self.file, group.batch)
+        transport = transports.pop() if len(transports) == 1 else ROWS if transports else ""
+        common = ports.pop() if len(ports) == 1 else None
+        self.facts = FileFacts(self.name, source.sha256, rows, tuple(source.warnings), transport, common)
+
+    def _pieces(self, source: Source, port: int | None) -> Iterator[Groups]:
+        if self.form in ("parquet", "arrow"):
+            yield from walk_table(source, port, self.limits, 1 << BLOCK_BITS)
+            return
         capture = read_capture(self.path, port=port, limits=self.limits)
-        told = tuple(capture.warnings)
-        self.facts = FileFacts(self.name, self.source.sha256, capture.counters.packets, told)
-        return capture.groups[0] if capture.groups else None
+        source.warnings = capture.warnings
+        yield capture.groups, capture.counters
 
 
 def open_file(name: str, path: str, file: int, limits: CaptureLimits = DEFAULT_LIMITS) -> FileReader:

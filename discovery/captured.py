@@ -109,14 +109,14 @@ def known_of(group: ProtocolGroup, framing: Framing | None = None) -> Known:
         framing = DatagramFraming()
         if group.stream:
             framing, evidence = infer_framing(group.streams)
-    return Known(group.name, carrier_of(group), framing, evidence)
+    return Known(group.name, carrier_of(group.transport, group.port), framing, evidence)
 
 
-def carrier_of(group: ProtocolGroup) -> Carrier | None:
+def carrier_of(transport: str, port: int | None) -> Carrier | None:
     """Return what carries a group, where a port or a protocol number says so."""
-    if group.port is None or group.transport not in ("udp", "tcp", "ethertype", "ip"):
+    if port is None or transport not in ("udp", "tcp", "ethertype", "ip"):
         return None
-    return Carrier(kind=group.transport, number=group.port)
+    return Carrier(kind=transport, number=port)
 
 
 def discover_captures(

@@ -14,8 +14,8 @@ from pydantic_core import to_json
 from ..cluster.settings import ServiceSettings
 from ..discovery.batch import MessageBatch, arrow_stream
 from ..discovery.captures import CaptureLimits
+from ..discovery.captures.rows import read_table
 from ..discovery.captures.source import Source
-from ..discovery.captures.tables import read_table
 from ..discovery.errors import InputError
 from .problems import Fault, ProblemError, faults_of
 

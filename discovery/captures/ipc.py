@@ -22,14 +22,14 @@ _DICTIONARY, _BATCH = 2, 3
 _DATA_OF_DICTIONARY, _BUFFERS, _COMPRESSION = 1, 2, 3
 
 
-def read_batches(source: Source, limit: int) -> Iterator[pa.RecordBatch]:
+def read_batches(source: Source, limit: int, total: int) -> Iterator[pa.RecordBatch]:
     """
     Yield the record batches of an Arrow stream or file; one that is cut ends them with a warning if any came before.
 
     A file is read as the stream that it holds: its footer could point anywhere.
 
     Raises:
-        LimitError: its buffers expand to more than ``limit`` bytes.
+        LimitError: the buffers of a batch expand to more than ``limit`` bytes, or those of all to more than ``total``.
         InputError: nothing of it can be read.
     """
     data = pa.py_buffer(source.data)
@@ -39,9 +39,10 @@ def read_batches(source: Source, limit: int) -> Iterator[pa.RecordBatch]:
         data = data.slice(min(8, data.size))
     count = 0
     try:
-        expanded = sum(_expanded_bytes(message) for message in _messages(data))
-        if expanded > limit:
-            raise LimitError(f"the table expands to {expanded} bytes, at most {limit} are read", where=source.name)
+        sizes = [_expanded_bytes(message) for message in _messages(data)]
+        for what, expanded, most in (("a batch", max(sizes, default=0), limit), ("the table", sum(sizes), total)):
+            if expanded > most:
+                raise LimitError(f"{what} expands to {expanded} bytes, at most {most} are read", where=source.name)
         for batch in pa.ipc.open_stream(data):
             count += 1
             yield batch

@@ -15,8 +15,8 @@ from .grouping import Grouping
 from .headers import DAMAGED, ENCRYPTED, FRAGMENT_LOST, IGNORED, IN_PARTS, NO_DATA, PACKET, TCP, Packets, decode
 from .limits import DEFAULT_LIMITS, CaptureLimits
 from .packets import MAGICS
+from .rows import read_table
 from .source import Source, open_source
-from .tables import read_table
 from .text import HEAD, read_hex_lines, read_json_lines, text_format
 from .walk import walk_packets
 

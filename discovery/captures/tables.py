@@ -1,4 +1,4 @@
-"""Parquet and Arrow tables whose rows are messages."""
+"""Tables whose rows are messages."""
 
 from __future__ import annotations
 
@@ -12,16 +12,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ..batch import CLIENT_TO_SERVER, SERVER_TO_CLIENT, UNKNOWN, MessageBatch
-from ..errors import InputError, LimitError
+from ..errors import InputError
 from ..streams import StreamSet
 from .capture import Counters, ProtocolGroup, Transport
 from .grouping import Grouping
-from .ipc import read_batches
-from .limits import CaptureLimits
 from .source import Source
 
 COLUMNS = ("payload", "ts", "stream", "direction", "src", "dst", "sport", "dport", "transport")
@@ -32,85 +29,6 @@ _TRANSPORTS: tuple[Transport, ...] = ("udp", "tcp", "messages")
 _CODES = {"udp": 0, "tcp": 1}
 _TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 Groups = tuple[list[ProtocolGroup], Counters]
-
-
-def read_table(source: Source, port: int | None, group: Grouping | None, limits: CaptureLimits) -> Groups:
-    """
-    Read a Parquet file, an Arrow file or an Arrow stream with a binary ``payload`` column.
-
-    Raises:
-        InputError: it is damaged, has no such column, or no rows.
-        LimitError: it expands to more than the limits allow.
-    """
-    try:
-        if source.head(4) == b"PAR1":
-            table = _parquet(source, limits)
-        else:
-            table = _collect(read_batches(source, limits.expanded_bytes), source, limits)
-        table.validate(full=True)  # offsets from outside may point anywhere
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        what = str(error).splitlines()[0] if str(error) else "damaged"
-        raise InputError(f"cannot read the table: {what}", where=source.name) from error
-    return group_table(table, source, port, group)
-
-
-def _collect(batches: object, source: Source, limits: CaptureLimits) -> pa.Table:
-    kept: list[pa.RecordBatch] = []
-    size = rows = 0
-    for batch in batches:  # type: ignore[attr-defined]
-        batch = batch.select(_read_columns(batch.schema.names, source))
-        size, rows = size + sum(_expanded_bytes(column) for column in batch.columns), rows + batch.num_rows
-        if size > limits.expanded_bytes:
-            raise LimitError(f"the table has more than {limits.expanded_bytes} bytes", where=source.name)
-        batch = _without_dictionaries(batch)
-        if rows > limits.packets:
-            source.warnings.append(f"more rows than the limit of {limits.packets}: the rest was left out")
-            kept.append(batch.slice(0, limits.packets - (rows - batch.num_rows)))
-            break
-        kept.append(batch)
-    return pa.Table.from_batches(kept) if kept else pa.table({"payload": pa.array([], pa.binary())})
-
-
-def _read_columns(names: list[str], source: Source) -> list[str]:
-    """Return which of a table's columns are read."""
-    for name in COLUMNS:
-        if names.count(name) > 1:
-            raise InputError(f"there are {names.count(name)} columns '{name}'", where=source.name)
-    return [name for name in COLUMNS if name in names]
-
-
-def _expanded_bytes(column: pa.Array) -> int:
-    """Return the bytes of a column once its dictionary, if any, is taken off; it is validated first."""
-    column.validate(full=True)
-    if not pa.types.is_dictionary(column.type):
-        return int(column.nbytes)
-    try:
-        lengths = pc.binary_length(column.dictionary)
-    except pa.ArrowNotImplementedError:  # a dictionary of numbers: eight bytes each at most
-        return 8 * len(column)
-    return 8 * len(column) + int(pc.sum(lengths.take(column.indices)).as_py() or 0)
-
-
-def _without_dictionaries(batch: pa.RecordBatch) -> pa.RecordBatch:
-    columns = [c.dictionary_decode() if pa.types.is_dictionary(c.type) else c for c in batch.columns]
-    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
-
-
-def _parquet(source: Source, limits: CaptureLimits) -> pa.Table:
-    """
-    Read in batches, strings as dictionaries: a value of a dictionary page, repeated in every row, would pass any limit.
-
-    The metadata of columns is not looked at: pyarrow 26 ends the process on some that is damaged.
-    """
-    buffer = pa.py_buffer(source.data)
-    file = pq.ParquetFile(pa.BufferReader(buffer))
-    names = _read_columns(file.schema_arrow.names, source)
-    if "payload" not in names:
-        listed = ", ".join(file.schema_arrow.names[:8])[:200]
-        raise InputError("no binary column 'payload'", where=source.name, hint=f"the columns are: {listed}")
-    flat = [name for name in names if not pa.types.is_nested(file.schema_arrow.field(name).type)]
-    file = pq.ParquetFile(pa.BufferReader(buffer), read_dictionary=flat)
-    return _collect(file.iter_batches(batch_size=4096, columns=names), source, limits)
 
 
 @dataclass(frozen=True)
@@ -126,18 +44,23 @@ class _Rows:
         return _Rows(self.batch.take(rows), self.transport[rows], self.service[rows])
 
 
-def group_table(table: pa.Table, source: Source, port: int | None, group: Grouping | None) -> Groups:
+def group_table(
+    table: pa.Table, source: Source, port: int | None, group: Grouping | None, first: int = 0
+) -> Groups:
     """
     Make the groups of a table of messages: one, ``messages``, in order; or several if a grouping is given.
+
+    Args:
+        first: the place in its file of the table's first row.
 
     Raises:
         InputError: there is no binary payload, or there are no rows.
     """
-    rows = _normalise(table, source)
+    rows = _normalise(table, source, first)
     total = len(rows.batch)
     nulls = table.column("payload").null_count
     if nulls:
-        source.warnings.append(f"rows without a payload are messages of no bytes: {nulls} of {total}")
+        source.warnings.append(f"{nulls} rows without a payload are messages of no bytes")
     if port is not None:
         ends = [_ports(rows.batch.to_arrow(), name) for name in ("sport", "dport")]
         rows = rows.take(np.flatnonzero((ends[0] == port) | (ends[1] == port)).astype(np.int64))
@@ -198,7 +121,7 @@ def _join_rows(batch: MessageBatch) -> StreamSet:
     )
 
 
-def _normalise(table: pa.Table, source: Source) -> _Rows:
+def _normalise(table: pa.Table, source: Source, first: int) -> _Rows:
     payload = _payload(table, source)
     if not table.num_rows:
         raise InputError("the table has no rows", where=source.name)
@@ -211,6 +134,7 @@ def _normalise(table: pa.Table, source: Source) -> _Rows:
         "sport": _port_column(table, "sport", source),
         "dport": _port_column(table, "dport", source),
         "direction": _directions(texts["direction"], source),
+        "number": pa.array(np.arange(first, first + table.num_rows)),
     }
     columns["flow"] = _flow_column(columns, texts["stream"], texts["transport"])
     batch = MessageBatch(pa.table(columns))

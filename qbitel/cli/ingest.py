@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -91,7 +90,7 @@ def ingest_command(
         bulk = Bulk(feed, port, protocol, on)
         dropped = _follow(bulk, sources, state, stream) if follow else None
         for source in sources if not follow else ():
-            done = bulk.add(source, partial(byte_progress, "reading"))
+            done = bulk.add(source, byte_progress)
             if done is not None and not as_json:
                 _tell_added(source, done)
         reports, digest = bulk.feed.reports, bulk.feed.close()
