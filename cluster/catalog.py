@@ -8,17 +8,19 @@ them restarts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import JSON, BigInteger, CursorResult, DateTime, Engine, Index, String, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from .database import Base, aware, open_engine
+from .database import Base, aware, guard_of, open_engine, session_of
+
+Answer = TypeVar("Answer")
 
 WAITING, RUNNING = "waiting", "running"
 DONE, PARTIAL, FAILED, CANCELLED = "done", "partial", "failed", "cancelled"
@@ -59,7 +61,12 @@ class _Specification(Base):
 
 @dataclass(frozen=True)
 class Job:
-    """A discovery as the catalog knows it; ``request``, ``progress`` and ``results`` are JSON documents."""
+    """
+    A discovery as the catalog knows it; ``request``, ``progress`` and ``results`` are JSON documents.
+
+    Attributes:
+        trace: the ``traceparent`` of the request that asked for it.
+    """
 
     id: str
     status: str
@@ -72,6 +79,7 @@ class Job:
     results: list[dict[str, Any]]
     warnings: list[str]
     problem: dict[str, Any] | None
+    trace: str | None = None
 
     @property
     def finished(self) -> bool:
@@ -97,10 +105,24 @@ def open_catalog(catalog: str | Path) -> Catalog:
 
 
 class Catalog:
-    """Discoveries and specifications; every method is one transaction and may be called from any thread."""
+    """
+    Discoveries and specifications; every method is one transaction and may be called from any thread.
+
+    Every method raises UnavailableError where the database fails; what only reads is tried again before.
+
+    Attributes:
+        guard: watches over the calls to the database.
+    """
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self._engine, self.guard = engine, guard_of(engine)
+
+    def _reading(self, work: Callable[[Session], Answer]) -> Answer:
+        def read() -> Answer:
+            with Session(self._engine) as session:
+                return work(session)
+
+        return self.guard.call(read, repeat=True)
 
     @property
     def engine(self) -> Engine:
@@ -111,14 +133,15 @@ class Catalog:
         """Close all connections."""
         self._engine.dispose()
 
-    def add_job(self, job: str, request: dict[str, Any], key: str | None = None) -> Job:
+    def add_job(self, job: str, request: dict[str, Any], key: str | None = None, trace: str | None = None) -> Job:
         """Add a waiting discovery; where ``key`` was used before, return the discovery that it made."""
         now = datetime.now(UTC)
         try:
-            with Session(self._engine) as session, session.begin():
-                session.add(_Job(id=job, key=key, status=WAITING, created=now, updated=now, request=request))
+            with session_of(self._engine) as session, session.begin():
+                at = {"created": now, "updated": now}
+                session.add(_Job(id=job, key=key, status=WAITING, request=request, trace=trace, **at))
         except IntegrityError:
-            with Session(self._engine) as session:
+            with session_of(self._engine) as session:
                 return _job(session.scalars(select(_Job).where(_Job.key == key)).one())
         found = self.job(job)
         assert found is not None
@@ -126,14 +149,13 @@ class Catalog:
 
     def job(self, job: str) -> Job | None:
         """Return a discovery."""
-        with Session(self._engine) as session:
-            row = session.get(_Job, job)
-            return _job(row) if row else None
+        row = self._reading(lambda session: session.get(_Job, job))
+        return _job(row) if row else None
 
     def waiting(self) -> list[str]:
         """Return the ids of the discoveries that wait, oldest first."""
-        with Session(self._engine) as session:
-            return list(session.scalars(select(_Job.id).where(_Job.status == WAITING).order_by(_Job.created)))
+        chosen = select(_Job.id).where(_Job.status == WAITING).order_by(_Job.created)
+        return self._reading(lambda session: list(session.scalars(chosen)))
 
     def claim(self, job: str) -> Job | None:
         """Take a waiting discovery to run it; None where another has taken it or it was cancelled."""
@@ -148,7 +170,7 @@ class Catalog:
 
     def add_result(self, job: str, result: dict[str, Any]) -> None:
         """Append the result of one protocol to a running discovery."""
-        with Session(self._engine) as session, session.begin():
+        with session_of(self._engine) as session, session.begin():
             row = session.get(_Job, job)
             if row is not None and row.status == RUNNING:
                 row.results = [*row.results, result]
@@ -156,9 +178,9 @@ class Catalog:
 
     def finish(
         self, job: str, status: str, *, warnings: Sequence[str] = (), problem: dict[str, Any] | None = None
-    ) -> None:
-        """End a running discovery."""
-        self._change(_Job.status == RUNNING, job, status=status, warnings=list(warnings), problem=problem)
+    ) -> bool:
+        """End a running discovery; return whether it was one."""
+        return self._change(_Job.status == RUNNING, job, status=status, warnings=list(warnings), problem=problem)
 
     def cancel(self, job: str) -> None:
         """Ask a running discovery to stop; one that waits is cancelled at once."""
@@ -173,7 +195,7 @@ class Catalog:
         Returns the ids of both.
         """
         limit = datetime.now(UTC) - timedelta(seconds=seconds)
-        with Session(self._engine) as session, session.begin():
+        with session_of(self._engine) as session, session.begin():
             silent = session.scalars(select(_Job).where(_Job.status == RUNNING, _Job.updated < limit)).all()
             for row in silent:
                 if row.attempts >= attempts:
@@ -184,7 +206,7 @@ class Catalog:
 
     def forget_jobs(self, keep: int) -> list[str]:
         """Delete all but the newest finished discoveries, and return the ids of the deleted."""
-        with Session(self._engine) as session, session.begin():
+        with session_of(self._engine) as session, session.begin():
             newest = select(_Job.id).where(_Job.status.in_(FINISHED)).order_by(_Job.updated.desc())
             old = list(session.scalars(newest.offset(keep)))
             session.execute(delete(_Job).where(_Job.id.in_(old)))
@@ -204,35 +226,33 @@ class Catalog:
             digest=digest, id=spec_id, protocol=protocol, stored=now, messages=messages, document=document,
             stream=stream,
         )  # fmt: skip
-        with Session(self._engine) as session, session.begin():
+        with session_of(self._engine) as session, session.begin():
             session.merge(row)
 
     def forget_specifications(self, stream: str) -> list[str]:
         """Delete the specifications that were found in a stream, and return their ids."""
         at = _Specification.stream == stream
-        with Session(self._engine) as session, session.begin():
+        with session_of(self._engine) as session, session.begin():
             ids = sorted(set(session.scalars(select(_Specification.id).where(at))))
             session.execute(delete(_Specification).where(at))
             return ids
 
     def document(self, digest: str) -> bytes | None:
         """Return the document of that digest."""
-        with Session(self._engine) as session:
-            row = session.get(_Specification, digest)
-            return row.document if row else None
+        row = self._reading(lambda session: session.get(_Specification, digest))
+        return row.document if row else None
 
     def specification(self, spec_id: str) -> StoredSpecification | None:
         """Return the newest document of a specification."""
         newest = select(_Specification).where(_Specification.id == spec_id).order_by(_Specification.stored.desc())
-        with Session(self._engine) as session:
-            row = session.scalars(newest.limit(1)).first()
-            return _specification(row) if row else None
+        row = self._reading(lambda session: session.scalars(newest.limit(1)).first())
+        return _specification(row) if row else None
 
     def newest(self, spec_ids: Iterable[str]) -> dict[str, str]:
         """Return id → digest of the newest document, of these ids those that are known."""
         rows = select(_Specification.id, _Specification.digest).where(_Specification.id.in_(list(spec_ids)))
-        with Session(self._engine) as session:
-            return {row.id: row.digest for row in session.execute(rows.order_by(_Specification.stored))}
+        found = self._reading(lambda session: session.execute(rows.order_by(_Specification.stored)).all())
+        return {row.id: row.digest for row in found}
 
     def specifications(self, limit: int) -> list[StoredSpecification]:
         """Return the newest document of each specification, the newest first."""
@@ -240,11 +260,10 @@ class Catalog:
         newest = latest.group_by(_Specification.id).subquery()
         join = (_Specification.id == newest.c.id) & (_Specification.stored == newest.c.stored)
         rows = select(_Specification).join(newest, join).order_by(_Specification.stored.desc()).limit(limit)
-        with Session(self._engine) as session:
-            return [_specification(row) for row in session.scalars(rows)]
+        return self._reading(lambda session: [_specification(row) for row in session.scalars(rows)])
 
     def _change(self, condition: Any, job: str, **values: Any) -> bool:
-        with Session(self._engine) as session, session.begin():
+        with session_of(self._engine) as session, session.begin():
             statement = update(_Job).where(_Job.id == job, condition).values(updated=datetime.now(UTC), **values)
             changed = session.execute(statement)
             assert isinstance(changed, CursorResult)
@@ -256,6 +275,7 @@ def _job(row: _Job) -> Job:
         id=row.id, status=row.status, created=aware(row.created), updated=aware(row.updated), cancel=row.cancel,
         attempts=row.attempts,
         request=row.request, progress=row.progress, results=row.results, warnings=row.warnings, problem=row.problem,
+        trace=row.trace,
     )  # fmt: skip
 
 

@@ -12,15 +12,20 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from sqlite3 import OperationalError
+from threading import Lock
 from time import monotonic, sleep
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy import URL, Connection, Engine, Pool, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InternalError
+from sqlalchemy.exc import OperationalError as DatabaseError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import DeclarativeBase, Session
 
 from ..discovery.errors import InputError, QbitelError
 from . import migrations
+from .dependency import Dependency
 
 _SERVERS = ("postgresql", "postgresql+psycopg")
 _TABLES = "tables"  # the lock of those who make the tables
@@ -32,6 +37,10 @@ _SESSION = {
 }  # fmt: skip
 _CONNECT_S = 5
 _AGAIN_S = 0.01
+_CONNECTIONS = 8
+_FAILURES = (DatabaseError, InterfaceError, InternalError, PoolTimeoutError)
+_GUARDS: WeakKeyDictionary[Pool, Dependency] = WeakKeyDictionary()
+_GUARDS_LOCK = Lock()
 
 
 class OutcomeUnknownError(QbitelError):
@@ -118,6 +127,27 @@ def transaction(engine: Engine, *streams: str) -> Iterator[Connection]:
         raise OutcomeUnknownError(f"the database failed: {error.orig}", where="catalog") from error
 
 
+def guard_of(engine: Engine) -> Dependency:
+    """Return what watches over the calls to a database: one for each pool of connections."""
+    with _GUARDS_LOCK:
+        found = _GUARDS.get(engine.pool)
+        if found is None:
+            found = _GUARDS[engine.pool] = Dependency("catalog", _FAILURES, size=_CONNECTIONS)
+        return found
+
+
+@contextmanager
+def session_of(engine: Engine) -> Iterator[Session]:
+    """
+    Give a session whose failing counts against the database.
+
+    Raises:
+        UnavailableError: the database fails, or failed too often just now and is not asked.
+    """
+    with guard_of(engine).using(), Session(engine) as opened:
+        yield opened
+
+
 def scrub(engine: Engine) -> None:
     """
     Let the files of an SQLite database hold nothing of deleted rows; a server's are the server's.
@@ -184,7 +214,7 @@ def _open_server(catalog: str, patience_s: float) -> Engine:
         engine = create_engine(
             _server_url(catalog), connect_args={"connect_timeout": _CONNECT_S, **_PEER_TIMES}, pool_pre_ping=True,
             # Each statement sees what is committed when it begins, so also what the lock before it waited for.
-            isolation_level="READ COMMITTED",
+            isolation_level="READ COMMITTED", pool_size=_CONNECTIONS, max_overflow=_CONNECTIONS,
         )  # fmt: skip
     except ImportError as error:
         raise InputError(f"{error.name} is not installed", where=shown(catalog), hint="qbitel[cluster]") from error

@@ -12,13 +12,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Engine, Row, bindparam, delete, func, insert, select, update
 
 from ..discovery.errors import InputError, LimitError, NotFoundError
 from .database import transaction
-from .entries import Entry, Erasure, KnownBatch, Merge, Outcome, Registration, SnapshotEntry
+from .entries import Entry, Erasure, KnownBatch, Merge, Outcome, Registration, SnapshotEntry, Superseded
 from .erasure import erase_entries
 from .manifest_tables import EntryRow, KeyRow, LeaseRow, RedirectRow, SnapshotRow, StreamRow, entry_of, values_of
+from .observability.names import FENCED
 from .redirects import MOST_REDIRECTS, Redirect, check_redirect
 from .registering import AT_ONCE, Registering
 
@@ -151,13 +152,22 @@ class Manifest:
         with transaction(self._reading) as connection:
             return [Lease(*row) for row in connection.execute(chosen.order_by(LeaseRow.shard))]
 
+    def lags(self) -> dict[str, int]:
+        """Return by stream how many segments lie behind the newest snapshot, of the shard that has most of them."""
+        at = (SnapshotRow.stream == LeaseRow.stream) & (SnapshotRow.shard == LeaseRow.shard)
+        lag = func.max(LeaseRow.last - func.coalesce(SnapshotRow.position, -1))
+        chosen = select(LeaseRow.stream, lag).outerjoin(SnapshotRow, at).group_by(LeaseRow.stream)
+        with transaction(self._reading) as connection:
+            return {stream: int(most) for stream, most in connection.execute(chosen)}
+
     def register(self, requests: Sequence[Registration]) -> list[Outcome]:
         """Decide on segments of several virtual shards in one transaction; each is taken or rejected by itself."""
         with transaction(self._engine, *(request.stream for request in requests)) as connection:
             standing = self._standing(connection, requests)
             outcomes = [standing.decide(request, self._holds) for request in requests]
             standing.write(connection)
-            return outcomes
+        FENCED.record(sum(isinstance(outcome, Superseded) for outcome in outcomes))
+        return outcomes
 
     def known(self, stream: str, keys: Iterable[str]) -> dict[str, KnownBatch]:
         """Return, of these keys, those that were registered on any virtual shard."""

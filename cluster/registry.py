@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ..discovery.errors import InputError, NotFoundError
-from .database import Base, aware
+from .database import Base, aware, session_of
 from .storage import Storage
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -98,7 +98,7 @@ class Registry:
 
     def versions(self, model: str | None = None) -> list[ModelVersion]:
         """Return the versions of a model, or of all, the newest first."""
-        with Session(self._engine) as session:
+        with session_of(self._engine) as session:
             chosen = select(_Version).order_by(_Version.registered.desc(), _Version.number.desc())
             rows = session.scalars(chosen if model is None else chosen.where(_Version.model == model)).all()
             return [_version(row, _aliases(session, row)) for row in rows]
@@ -111,7 +111,7 @@ class Registry:
             NotFoundError: there is no such version.
         """
         model, _, which = reference.partition("@")
-        with Session(self._engine) as session:
+        with session_of(self._engine) as session:
             number = int(which) if which.isdecimal() else self._aliased(session, model, which or CHAMPION)
             row = session.get(_Version, (model, number)) if number is not None else None
             if row is None:
@@ -141,17 +141,17 @@ class Registry:
         """Let an alias stand for a version, and for no other of the model from then on; return the version."""
         _name(alias)
         found = self.version(reference)
-        with Session(self._engine) as session, session.begin():
+        with session_of(self._engine) as session, session.begin():
             session.merge(_Alias(model=found.model, alias=alias, number=found.number, moved=datetime.now(UTC)))
         return self.version(f"{found.model}@{found.number}")
 
     def drop_alias(self, model: str, alias: str) -> None:
         """Let an alias of a model stand for nothing."""
-        with Session(self._engine) as session, session.begin():
+        with session_of(self._engine) as session, session.begin():
             session.execute(delete(_Alias).where(_Alias.model == model, _Alias.alias == alias))
 
     def _add(self, model: str, digest: str, lineage: dict[str, Any], metrics: dict[str, float]) -> ModelVersion:
-        with Session(self._engine) as session, session.begin():
+        with session_of(self._engine) as session, session.begin():
             same = session.scalars(select(_Version).where(_Version.model == model, _Version.digest == digest)).first()
             if same is not None:
                 return _version(same, _aliases(session, same))

@@ -60,6 +60,19 @@ class ServiceSettings(BaseSettings):
         256 << 20, ge=0, description="captures of more bytes are read with Ray Data, which takes seconds to begin"
     )
 
+    log_dir: Path | None = Field(None, description="folder of JSON logs; None: standard error, which Ray keeps")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="the least that is logged")
+    log_requests: bool = Field(False, description="log every request, not only those that are slow or fail")
+    slow_request_s: float = Field(1.0, gt=0, description="requests that take longer are logged and counted")
+    traces_endpoint: str | None = Field(
+        None, pattern="^https?://", description="OTLP/HTTP collector, http://…:4318/v1/traces; None: no traces"
+    )
+    traces_share: float = Field(0.01, ge=0, le=1, description="share of traces begun here that are recorded")
+    core_hour_price: float = Field(0.05, ge=0, description="what an hour of a core costs, for qbitel_cost_total")
+    health_fresh_s: float = Field(2.0, ge=0, description="age up to which a look at a component is given again")
+    health_patience_s: float = Field(2.0, gt=0, description="time after which a component counts as down")
+    drain_s: float = Field(30.0, gt=0, description="time that a stopped process has for what it is doing")
+
     ray_address: str | None = Field(None, description="Ray cluster to join; None starts one on this machine")
     ray_cpus: int = Field(4, ge=2, description="logical cores of a Ray that is started here")
     ray_object_store_bytes: int = Field(256 << 20, ge=80 << 20, description="its shared memory")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pyarrow import ArrowInvalid, fs
 
 from ..discovery.errors import InputError, NotFoundError
+from .dependency import Dependency, UnavailableError
 
+_CALLS = 32  # to an object store, of a process, at once
 _FLAT = ("s3", "gcs", "abfs")  # stores whose folders are but the beginnings of names
 
 
@@ -19,6 +21,13 @@ class ExistsError(InputError):
     """There is a file of that path already."""
 
     code = "exists"
+
+
+class LostStoreError(InputError):
+    """An object store does not answer; asking again later is worth it."""
+
+    code = "unavailable"
+    retry = True
 
 
 class Storage:
@@ -30,12 +39,14 @@ class Storage:
 
     Attributes:
         uri: where it begins; a folder's absolute path where no scheme is given.
+        guard: watches over the calls to an object store.
 
     Raises:
-        InputError: nothing can open the URI, or a file cannot be read or written.
+        InputError: nothing can open the URI, or a file cannot be read or written. LostStoreError: a store fails.
     """
 
     def __init__(self, uri: str | Path) -> None:
+        self.guard = Dependency("storage", _failures(), size=_CALLS)
         self._filesystem, self._root = open_filesystem(str(uri))
         self._local = isinstance(self._filesystem, fs.LocalFileSystem)
         self.uri = self._root if self._local else str(uri).rstrip("/")
@@ -125,13 +136,18 @@ class Storage:
 
     @contextmanager
     def _errors(self, what: str, path: str) -> Iterator[None]:
-        """Let failures of the file system be the engine's errors."""
+        """Let failures of the file system be the engine's errors; those of a store's answering count against it."""
         try:
-            yield
-        except FileExistsError as error:
-            raise ExistsError("exists already", where=self.place(path)) from error
-        except FileNotFoundError:
-            raise NotFoundError("does not exist", where=self.place(path)) from None
+            with nullcontext() if self._local else self.guard.using():
+                try:
+                    yield
+                except FileExistsError as error:
+                    raise ExistsError("exists already", where=self.place(path)) from error
+                except FileNotFoundError:
+                    raise NotFoundError("does not exist", where=self.place(path)) from None
+        except UnavailableError as error:
+            told = f"{what}: {error.__cause__ or error.what}"
+            raise LostStoreError(told, where=self.place(path)) from error
         except _failures() as error:
             raise InputError(f"{what}: {error}", where=self.place(path)) from error
 

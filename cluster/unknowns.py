@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 
 from sqlalchemy import JSON, DateTime, Engine, String, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from ..discovery.batch import MessageView
 from ..discovery.classifier.clusters import MAX_CLUSTERS, Signature, UnknownClusters, name_of, signature_of
-from .database import Base
+from .database import Base, session_of
+from .dependency import UnavailableError, fell_back
 
 
 class _Unknown(Base):
@@ -39,14 +40,19 @@ class UnknownNames:
         """
         Return the name of the protocol that these messages are of, a new one where they are like none before.
 
-        Once ``MAX_CLUSTERS`` are named, a new one is named after itself alone and not remembered.
+        Once ``MAX_CLUSTERS`` are named, or without the catalog, a new one is named after itself alone and not
+        remembered.
         """
         signature = signature_of(view)
         with self._lock:
             found = self._read.find(signature)
-            while found is None:
-                self._read_on()
-                found = self._read.find(signature) or self._founded(signature)
+            try:
+                while found is None:
+                    self._read_on()
+                    found = self._read.find(signature) or self._founded(signature)
+            except UnavailableError:
+                fell_back("catalog")
+                return name_of(signature)
             return found
 
     def _founded(self, signature: Signature) -> str | None:
@@ -56,7 +62,7 @@ class UnknownNames:
             return name
         row = _Unknown(number=number, name=name, signature=signature, met=datetime.now(UTC))
         try:
-            with Session(self._engine) as session, session.begin():
+            with session_of(self._engine) as session, session.begin():
                 session.add(row)
         except IntegrityError:
             return None
@@ -65,6 +71,6 @@ class UnknownNames:
 
     def _read_on(self) -> None:
         later = select(_Unknown).where(_Unknown.number >= len(self._read.known)).order_by(_Unknown.number)
-        with Session(self._engine) as session:
+        with session_of(self._engine) as session:
             for row in session.scalars(later):
                 self._read.add(row.name, tuple(tuple((v, s) for v, s in column) for column in row.signature))

@@ -11,9 +11,10 @@ from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from . import classify, discoveries, events, health, parse, protocols, streams, validate
+from . import classify, discoveries, events, health, metrics, parse, protocols, streams, validate
 from .body_limit import BodyLimit
 from .models import ClassifyRequest, Context, DiscoveryRequest, ParseRequest, Rule, ValidateRequest
+from .observe import Observe
 from .problems import Problem, add_problem_handlers, problem_responses
 from .request_id import RequestId
 from .service import Service
@@ -44,10 +45,12 @@ def build_app(service: Service) -> FastAPI:
         responses=problem_responses(500),
     )
     app.state.service = service
-    for part in (discoveries, events, classify, parse, validate, protocols, streams, health):
+    health.watch_parts(service.parts, service)
+    for part in (discoveries, events, classify, parse, validate, protocols, streams, health, metrics):
         app.include_router(part.router)
     # The last that is added is the outermost: also a refused body has a request id.
     app.add_middleware(BodyLimit, limit=service.settings.max_body_bytes)
+    app.add_middleware(Observe, slow_s=service.settings.slow_request_s, each=service.settings.log_requests)
     app.add_middleware(RequestId)
     add_problem_handlers(app)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]

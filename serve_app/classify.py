@@ -7,6 +7,8 @@ from typing import Annotated
 import pyarrow as pa
 from fastapi import APIRouter, Query, Request, Response
 
+from ..cluster.observability.cost import spending
+from ..cluster.observability.names import CONFIDENCE, MESSAGES, UNKNOWN
 from ..discovery.batch import MessageBatch
 from ..discovery.classifier import Classification
 from .bodies import (
@@ -30,13 +32,20 @@ router = APIRouter(prefix="/v1/classify", tags=["use"])
 
 def group(service: Service, batch: MessageBatch, top: int, reasons: int) -> Response:
     """Classify the messages as one group; an unknown protocol gets the name that the catalog has for it."""
-    found = service.classifier.classify(batch, top=top, reasons=reasons, clusters=service.unknown)
+    with spending("classify"):
+        found = service.classifier.classify(batch, top=top, reasons=reasons, clusters=service.unknown)
+    MESSAGES.record(len(batch), operation="classify")
+    CONFIDENCE.record(found.probability)
+    if found.protocol is None:
+        UNKNOWN.record()
     return Response(found.model_dump_json(), media_type=JSON_TYPE)
 
 
 def each(service: Service, batch: MessageBatch, steps: Steps) -> Response:
     """Classify every message by itself, one row a message."""
-    tables = [service.classifier.classify_each(chunk) for chunk in steps.chunks(batch)]
+    with spending("classify"):
+        tables = [service.classifier.classify_each(chunk) for chunk in steps.chunks(batch)]
+    MESSAGES.record(len(batch), operation="classify")
     return Response(arrow_bytes(pa.concat_tables(tables).unify_dictionaries()), media_type=ARROW_TYPE)
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any, cast
 
 from fastapi import FastAPI
+from opentelemetry.trace import SpanKind
 from ray import serve
 from ray.serve import Application
 from ray.serve.handle import DeploymentHandle
 
 from ..cluster.catalog import Catalog, open_catalog
+from ..cluster.observability.process import observe_process
+from ..cluster.observability.traces import carried, span
 from ..cluster.settings import ServiceSettings
 from .app import build_app
 from .job import run_job
@@ -22,11 +25,13 @@ class DiscoveryWorker:
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
+        observe_process("worker", settings)
         self._catalog: Catalog = open_catalog(settings.catalog_address)
 
-    async def run(self, job: str) -> None:
+    async def run(self, job: str, trace: str | None = None) -> None:
         """Run a discovery to its end; nothing happens where another worker has taken it."""
-        await run_job(job, self._catalog, self._settings)
+        with span("DiscoveryWorker.run", trace, SpanKind.SERVER):
+            await run_job(job, self._catalog, self._settings)
 
 
 @serve.deployment
@@ -42,8 +47,10 @@ class Gateway:
         """Return the ASGI application; Ray Serve calls this in the replica."""
 
         async def start(job: str) -> None:
-            await self._workers.run.remote(job)
+            with span("DiscoveryWorker.run", kind=SpanKind.CLIENT):
+                await self._workers.run.remote(job, carried())
 
+        observe_process("gateway", self._settings)
         return build_app(Service(self._settings, open_catalog(self._settings.catalog_address), start))
 
 
@@ -54,6 +61,7 @@ def application(settings: ServiceSettings) -> Application:
         .options(
             num_replicas=settings.workers,
             max_ongoing_requests=settings.worker_slots,
+            graceful_shutdown_timeout_s=settings.drain_s,
             ray_actor_options={"num_cpus": settings.worker_cpus},
         )
         .bind(settings)
@@ -63,6 +71,7 @@ def application(settings: ServiceSettings) -> Application:
         .options(
             num_replicas=settings.gateways,
             max_ongoing_requests=256,
+            graceful_shutdown_timeout_s=settings.drain_s,
             ray_actor_options={"num_cpus": settings.gateway_cpus},
         )
         .bind(settings, workers)

@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse
 from starlette.datastructures import UploadFile
 
 from ..cluster.catalog import FAILED, Job
+from ..cluster.observability.traces import carried
 from .bodies import (
     ARROW_TYPE,
     JSON_TYPE,
@@ -102,7 +103,7 @@ async def start_discovery(
     job_id = uuid.uuid4().hex
     await sent.store(settings.uploads / job_id)
     asked = {"context": sent.context.model_dump(mode="json"), "input": {"name": sent.name, "bytes": sent.size}}
-    job = await asyncio.to_thread(service.catalog.add_job, job_id, asked, idempotency_key)
+    job = await asyncio.to_thread(service.catalog.add_job, job_id, asked, idempotency_key, carried())
     if job.id != job_id:
         (settings.uploads / job_id).unlink()
         if job.request != asked:
@@ -116,7 +117,7 @@ async def start_discovery(
 async def answer_of(service: Service, request: Request, asked: dict[str, Any], *, wait: bool) -> Response:
     """Start a discovery of something that the service has itself, and answer as for one that was sent."""
     await _check_room(service)
-    job = await asyncio.to_thread(service.catalog.add_job, uuid.uuid4().hex, asked)
+    job = await asyncio.to_thread(service.catalog.add_job, uuid.uuid4().hex, asked, None, carried())
     return await _run(service, request, job.id, wait=wait)
 
 

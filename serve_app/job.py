@@ -6,12 +6,20 @@ import asyncio
 import json
 import threading
 from dataclasses import replace
-from time import monotonic, perf_counter
+from datetime import UTC, datetime
+from time import monotonic, perf_counter, time_ns
 from typing import Any
+
+from opentelemetry.trace import INVALID_SPAN, Span
 
 from ..actors.discovery import Watch
 from ..actors.streams import Streams
 from ..cluster.catalog import CANCELLED, DONE, FAILED, PARTIAL, Catalog, Job
+from ..cluster.dependency import UnavailableError
+from ..cluster.observability.cost import spending
+from ..cluster.observability.logs import telling
+from ..cluster.observability.names import JOB_SECONDS, JOB_WAIT_SECONDS, JOBS, JOBS_RETRIED, MESSAGES, STAGE_SECONDS
+from ..cluster.observability.traces import past_span, span, trace_id
 from ..cluster.privacy import read_hash_key
 from ..cluster.settings import ServiceSettings
 from ..discovery.captured import protocols_in
@@ -40,6 +48,7 @@ class DiscoveryRun:
         self._counts = (0, 0)
         self._stages: dict[str, dict[str, Any]] = {}
         self._begun: dict[str, float] = {}
+        self._span: Span = INVALID_SPAN
 
     def execute(self) -> None:
         """
@@ -48,6 +57,10 @@ class DiscoveryRun:
         Raises:
             QbitelError: the capture cannot be read, or the run was stopped.
         """
+        with span("discovery", job=self.job.id, attempt=self.job.attempts) as self._span, spending("discover"):
+            self._execute()
+
+    def _execute(self) -> None:
         if "stream" in self.job.request:
             self._execute_stream(self.job.request["stream"], self.job.request["window"])
             return
@@ -109,12 +122,18 @@ class DiscoveryRun:
     def _tell(self, stage: str, fraction: float) -> None:
         now = perf_counter()
         with self._lock:
+            ended = self._stages[stage]["status"] == "ok"
             begun = self._begun.setdefault(stage, now)
             status = "ok" if fraction >= 1 else "running"
             self._stages[stage].update(status=status, fraction=round(fraction, 3), seconds=round(now - begun, 4))
+        if status == "ok" and not ended:
+            STAGE_SECONDS.record(now - begun, operation="discover", stage=stage)
+            end_ns = time_ns()
+            past_span(stage, self._span, end_ns - int(1e9 * (now - begun)), end_ns, protocol=self._protocol or "")
 
     def _keep(self, result: DiscoveryResult) -> None:
         spec = result.spec
+        MESSAGES.record(spec.measures.messages, operation="discover")
         self.partial = self.partial or bool(spec.partial)
         document = spec.to_bytes()
         if spec.id is not None and "stream" not in self.job.request:
@@ -143,13 +162,23 @@ async def run_job(job_id: str, catalog: Catalog, settings: ServiceSettings) -> N
     job = await asyncio.to_thread(catalog.claim, job_id)
     if job is None:
         return
-    run = DiscoveryRun(job, catalog, settings)
+    run, begun = DiscoveryRun(job, catalog, settings), perf_counter()
+    JOB_WAIT_SECONDS.record((datetime.now(UTC) - job.created).total_seconds())
+    if job.attempts > 1:
+        JOBS_RETRIED.record()
+    parent = job.trace if not trace_id() else None  # handed out again by another gateway: still of that request
+    with span("job", parent, job=job.id), telling(job=job.id, trace_id=trace_id()):
+        await _run(run)
+    JOB_SECONDS.record(perf_counter() - begun)
+
+
+async def _run(run: DiscoveryRun) -> None:
     work = asyncio.create_task(asyncio.to_thread(run.execute))
     stopped = await _attend(run, work)
     if stopped is not None:
         # The thread ends at its next step; what it still writes changes nothing, for the discovery has ended.
         run.stop.set()
-        await asyncio.to_thread(catalog.beat, job.id, run.progress())
+        await asyncio.to_thread(_beat, run, run.progress())
         await asyncio.to_thread(_finish, run, *stopped)
     status: str = FAILED
     found: Problem | None = problem(500, "the discovery failed", code="internal", hint="the service's log tells more")
@@ -160,7 +189,7 @@ async def run_job(job_id: str, catalog: Catalog, settings: ServiceSettings) -> N
         status = CANCELLED if isinstance(error, CancelledError) else FAILED
         found = problem_of_error(error)
     finally:
-        await asyncio.to_thread(catalog.beat, job.id, run.progress())
+        await asyncio.to_thread(_beat, run, run.progress())
         await asyncio.to_thread(_finish, run, status, found)
 
 
@@ -176,12 +205,21 @@ async def _attend(run: DiscoveryRun, work: asyncio.Task[None]) -> tuple[str, Pro
             hint = "send fewer messages, or raise the service's setting discovery_timeout_s"
             return FAILED, problem(504, detail, hint=hint)
         if progress != written or now - beat > BEAT_S:
-            if not await asyncio.to_thread(run.catalog.beat, run.job.id, progress):
+            if not await asyncio.to_thread(_beat, run, progress):
                 return CANCELLED, None
             written, beat = progress, now
     return None
 
 
+def _beat(run: DiscoveryRun, progress: dict[str, Any]) -> bool:
+    """Write progress and say whether to go on; without the catalog it goes on, for nobody can have stopped it."""
+    try:
+        return run.catalog.beat(run.job.id, progress)
+    except UnavailableError:
+        return True
+
+
 def _finish(run: DiscoveryRun, status: str, found: Problem | None) -> None:
     document = None if found is None else found.model_dump(mode="json")
-    run.catalog.finish(run.job.id, status, warnings=run.warnings, problem=document)
+    if run.catalog.finish(run.job.id, status, warnings=run.warnings, problem=document):
+        JOBS.record(status=status)

@@ -203,5 +203,24 @@ class ProtocolDocument(ProtocolSummary):
 class Health(BaseModel):
     """The state of the service."""
 
-    status: Literal["ok", "unavailable"]
+    status: Literal["ok", "degraded", "unavailable"]
     version: str
+
+
+class ComponentHealth(BaseModel):
+    """How a part of the service is, as it was seen last."""
+
+    status: Literal["ok", "degraded", "down"]
+    version: str
+    latency_s: float = Field(description="seconds that it took to answer")
+    last_error: str = Field(description="what failed last, also after it is well again")
+    last_error_s: float | None = Field(description="how long ago")
+    age_s: float = Field(description="how long ago it was looked at")
+    breaker: str | None = Field(description="whether calls to it are made: closed, half-open, open")
+    without: str = Field(description="what the service does while it is down; empty where it can do nothing")
+
+
+class DeepHealth(Health):
+    """The state of the service and of each of its parts."""
+
+    components: dict[str, ComponentHealth]

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import pyarrow as pa
 from fastapi import APIRouter, Query, Request, Response
 
+from ..cluster.observability.cost import spending
+from ..cluster.observability.names import MESSAGES
 from ..discovery.batch import MessageBatch
 from ..discovery.parser import Parser
 from .bodies import (
@@ -47,15 +49,19 @@ def needed(protocol: str | None) -> str:
 def trees(known: KnownSpecification, batch: MessageBatch, steps: Steps) -> dict[str, Any]:
     """Parse each message to a tree; the document is that of ``ParseResponse``."""
     documents: list[dict[str, Any]] = []
-    for chunk in steps.chunks(batch):
-        view = chunk.view()
-        documents.extend(known.parser.parse(view.payload(row)).to_dict() for row in range(len(view)))
+    with spending("parse"):
+        for chunk in steps.chunks(batch):
+            view = chunk.view()
+            documents.extend(known.parser.parse(view.payload(row)).to_dict() for row in range(len(view)))
+    MESSAGES.record(len(batch), operation="parse")
     return {"protocol": known.stored.id, "digest": known.stored.digest, "messages": documents}
 
 
 def columns(parser: Parser, batch: MessageBatch, steps: Steps) -> Response:
     """Parse a batch to columns, one row a message."""
-    tables = [parser.parse_batch(chunk).to_arrow() for chunk in steps.chunks(batch)]
+    with spending("parse"):
+        tables = [parser.parse_batch(chunk).to_arrow() for chunk in steps.chunks(batch)]
+    MESSAGES.record(len(batch), operation="parse")
     return Response(arrow_bytes(pa.concat_tables(tables, promote_options="permissive")), media_type=ARROW_TYPE)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -29,11 +30,13 @@ def run(host: str = "127.0.0.1", port: int = 8000, data_dir: Path | None = None)
     Raises:
         InputError: the address cannot be listened on.
     """
-    chosen: dict[str, object] = {"host": host, "port": usable_port(host, port)}
+    chosen: dict[str, Any] = {"host": host, "port": usable_port(host, port)}
     if data_dir is not None:
         chosen["data_dir"] = data_dir
     try:
         settings = ServiceSettings.model_validate({**ServiceSettings().model_dump(), **chosen})
+        if settings.log_dir is None:  # the folder where Ray keeps standard error goes with the Ray
+            settings = settings.model_copy(update={"log_dir": settings.data_dir.resolve() / "logs"})
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         name = "QBITEL_" + "_".join(map(str, fault["loc"])).upper()

@@ -9,12 +9,16 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import cached_property
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
 
 from ..actors.streams import Streams
 from ..cluster.catalog import Catalog
+from ..cluster.database import OutcomeUnknownError
+from ..cluster.dependency import UnavailableError
+from ..cluster.health import Health
+from ..cluster.observability.names import JOBS_WAITING, MODEL, SHARD_LAG
 from ..cluster.settings import ServiceSettings
 from ..cluster.unknowns import UnknownNames
 from ..discovery.batch import MessageBatch
@@ -45,6 +49,8 @@ class Service:
         self.specifications = Specifications(catalog)
         self.unknown = UnknownNames(catalog.engine)
         self.streams = Streams(settings.streams, f"{socket.gethostname()}:{os.getpid()}")
+        self.parts = Health(settings.health_fresh_s, settings.health_patience_s)
+        self.started = False
         self._start = start
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -70,16 +76,10 @@ class Service:
         lost = problem(500, "its worker was lost", code="worker-lost", hint="the service's log tells more")
         document = lost.model_dump(mode="json")
         while True:
-            await asyncio.to_thread(
-                self.catalog.requeue_silent, settings.heartbeat_timeout_s, settings.attempts, document
-            )
-            waiting = await asyncio.to_thread(self.catalog.waiting)
-            handed_out = {task.get_name() for task in self._tasks}
-            for job in waiting:
-                if _task_name(job) not in handed_out:
-                    self.dispatch(job)
-            for job in await asyncio.to_thread(self.catalog.forget_jobs, settings.keep_jobs):
-                (settings.uploads / job).unlink(missing_ok=True)
+            try:
+                await self._look_after(document)
+            except (UnavailableError, OutcomeUnknownError):
+                logger.warning("the catalog does not answer: discoveries that wait go on waiting")
             await asyncio.sleep(min(5.0, settings.heartbeat_timeout_s / 2))
 
     async def keep_fresh(self) -> None:
@@ -88,15 +88,32 @@ class Service:
             await asyncio.sleep(FRESH_S)
             await asyncio.to_thread(self.specifications.refresh)
 
+    async def _look_after(self, lost: dict[str, Any]) -> None:
+        settings = self.settings
+        await asyncio.to_thread(self.catalog.requeue_silent, settings.heartbeat_timeout_s, settings.attempts, lost)
+        waiting = await asyncio.to_thread(self.catalog.waiting)
+        JOBS_WAITING.record(len(waiting))
+        handed_out = {task.get_name() for task in self._tasks}
+        for job in waiting:
+            if _task_name(job) not in handed_out:
+                self.dispatch(job)
+        for job in await asyncio.to_thread(self.catalog.forget_jobs, settings.keep_jobs):
+            (settings.uploads / job).unlink(missing_ok=True)
+        for stream, lag in (await asyncio.to_thread(self.streams.state.manifest.lags)).items():
+            SHARD_LAG.record(lag, stream=stream)
+
     @asynccontextmanager
     async def lifespan(self, app: object) -> AsyncIterator[None]:
         """Classify once, so that no request waits for weights and kernels; watch while the application runs."""
-        await asyncio.to_thread(self.classifier.classify, MessageBatch.from_payloads([b"\0"]))
+        found = await asyncio.to_thread(self.classifier.classify, MessageBatch.from_payloads([b"\0"]))
+        MODEL.record(1, model="classifier", version=found.model[:12])
         await asyncio.to_thread(self.specifications.warm, WARM)
         always = [asyncio.create_task(self.watch()), asyncio.create_task(self.keep_fresh())]
+        self.started = True
         try:
             yield
         finally:
+            self.started = False
             for task in always:
                 task.cancel()
             await asyncio.to_thread(self.streams.close)

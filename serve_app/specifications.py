@@ -9,9 +9,9 @@ from time import monotonic
 from typing import Any, cast
 
 from cachetools import LRUCache
-from sqlalchemy.exc import DBAPIError
 
 from ..cluster.catalog import Catalog, StoredSpecification
+from ..cluster.dependency import UnavailableError, fell_back
 from ..discovery.errors import NotFoundError
 from ..discovery.parser import Parser
 from ..discovery.spec import ProtocolSpec
@@ -69,7 +69,7 @@ class Specifications:
         self._catalog = catalog
         self._lock = threading.Lock()
         self._held: LRUCache[str, KnownSpecification] = LRUCache(MOST)
-        self._fresh = monotonic()
+        self._fresh, self._lost = monotonic(), False
 
     @property
     def age_s(self) -> float:
@@ -77,9 +77,12 @@ class Specifications:
         return monotonic() - self._fresh
 
     def held(self, spec_id: str) -> KnownSpecification | None:
-        """Return a specification where the snapshot has it; the catalog is not asked."""
+        """Return a specification where the snapshot has it; the catalog is not asked, and noted where it is lost."""
         with self._lock:
-            return self._held.get(spec_id)
+            known = self._held.get(spec_id)
+        if self._lost and known is not None:
+            fell_back("catalog")
+        return known
 
     def find(self, spec_id: str) -> KnownSpecification:
         """
@@ -117,8 +120,10 @@ class Specifications:
             newest = self._catalog.newest(held) if held else {}
             changed = [spec_id for spec_id, digest in held.items() if newest.get(spec_id) != digest]
             documents = {spec_id: self._catalog.specification(spec_id) for spec_id in changed}
-        except DBAPIError as error:
-            logger.warning("the catalog does not answer, specifications stay as they were: %s", error.orig)
+        except UnavailableError:
+            if not self._lost:
+                logger.warning("the catalog does not answer: specifications stay as they were")
+            self._lost = True
             return []
         for spec_id, stored in documents.items():
             if stored is not None:
@@ -126,5 +131,5 @@ class Specifications:
             else:
                 with self._lock:
                     self._held.pop(spec_id, None)
-        self._fresh = monotonic()
+        self._fresh, self._lost = monotonic(), False
         return changed

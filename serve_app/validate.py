@@ -7,6 +7,8 @@ from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Query, Request, Response
 
+from ..cluster.observability.cost import spending
+from ..cluster.observability.names import MESSAGES
 from ..discovery.batch import MessageBatch
 from ..discovery.validator import MessageValidator, ValidationResult, rules_from
 from .bodies import ARROW_TYPE, JSON_TYPE, decode_messages, json_answer, media_type, read_arrow, read_json, request_body
@@ -38,15 +40,17 @@ def judge(known: KnownSpecification, batch: MessageBatch, asked: Asked, steps: S
     if asked.rules:
         validator = validator.with_rules(rules_from(asked.rules, validator.parser.symbols))
     verdicts: list[dict[str, Any]] = []
-    for result in _results(validator, batch, steps):
-        broken: dict[int, list[dict[str, Any]]] = {}
-        for row, violation in result.violations():
-            broken.setdefault(row, []).append(vars(violation))
-        first = len(verdicts)
-        verdicts.extend(
-            {"row": first + row, "valid": row not in broken, "violations": broken.get(row, [])}
-            for row in range(len(result))
-        )
+    with spending("validate"):
+        for result in _results(validator, batch, steps):
+            broken: dict[int, list[dict[str, Any]]] = {}
+            for row, violation in result.violations():
+                broken.setdefault(row, []).append(vars(violation))
+            first = len(verdicts)
+            verdicts.extend(
+                {"row": first + row, "valid": row not in broken, "violations": broken.get(row, [])}
+                for row in range(len(result))
+            )
+    MESSAGES.record(len(batch), operation="validate")
     valid = sum(verdict["valid"] for verdict in verdicts)
     head = {"protocol": known.stored.id, "digest": known.stored.digest, "level": asked.level, "valid": valid}
     return {**head, "messages": verdicts}

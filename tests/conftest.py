@@ -2,20 +2,74 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from secrets import token_hex
 
 import pytest
 from hypothesis import settings
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 # The same examples on every run, so that a red run is red again; `HYPOTHESIS_PROFILE=explore` draws new ones. No
 # example has a deadline: the first call of a kernel compiles it.
 settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
 settings.register_profile("explore", print_blob=True, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+class Collector:
+    """Takes spans by OTLP over HTTP, as real collectors do, on a free port from when it is made until it is closed."""
+
+    def __init__(self) -> None:
+        received = self._received = list[ExportTraceServiceRequest]()
+
+        class _Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                if self.headers.get("content-encoding") == "gzip":
+                    body = gzip.decompress(body)
+                received.append(ExportTraceServiceRequest.FromString(body))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        self.endpoint = f"http://127.0.0.1:{self._server.server_port}/v1/traces"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def spans(self) -> list[Span]:
+        """Return all spans that came so far."""
+        resources = [each for request in list(self._received) for each in request.resource_spans]
+        return [span for each in resources for scope in each.scope_spans for span in scope.spans]
+
+    def service(self, span_id: bytes) -> str:
+        """Return the service that a span came from."""
+        for request in list(self._received):
+            for each in request.resource_spans:
+                if any(span.span_id == span_id for scope in each.scope_spans for span in scope.spans):
+                    return {a.key: a.value.string_value for a in each.resource.attributes}["service.name"]
+        raise LookupError(span_id.hex())
+
+
+@pytest.fixture(scope="session")
+def collector() -> Iterator[Collector]:
+    """Give a collector of spans that the running service sends to."""
+    listening = Collector()
+    yield listening
+    listening.close()
 
 
 @pytest.fixture(scope="session")
@@ -37,20 +91,23 @@ def ray_here() -> Iterator[None]:
     from qbitel.cluster.ray_start import ray_cluster
     from qbitel.cluster.settings import ServiceSettings
 
+    # Ray passes metrics on every ten seconds, and spans are sent every five: tests would wait for both.
+    os.environ |= {"RAY_metrics_report_interval_ms": "500", "OTEL_BSP_SCHEDULE_DELAY": "300"}
     with ray_cluster(ServiceSettings(ray_cpus=4)):
         yield
 
 
 @pytest.fixture(scope="session")
-def service_address(ray_here: None, service_data: Path) -> Iterator[str]:
+def service_address(ray_here: None, service_data: Path, collector: Collector) -> Iterator[str]:
     """Give the address of the service, running on that Ray with free ports."""
     from qbitel.cluster.ray_start import free_port
     from qbitel.cluster.settings import ServiceSettings
     from qbitel.serve_app import running_service
 
     settings = ServiceSettings(
-        port=free_port(), data_dir=service_data, max_body_bytes=4 << 20, heartbeat_timeout_s=6
-    )
+        port=free_port(), data_dir=service_data, max_body_bytes=4 << 20, heartbeat_timeout_s=6,
+        log_dir=service_data / "logs", log_requests=True, traces_endpoint=collector.endpoint, traces_share=0.0,
+    )  # fmt: skip
     with running_service(settings) as address:
         yield address
 

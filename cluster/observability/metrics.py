@@ -53,6 +53,7 @@ class Metric:
     labels: tuple[Label, ...] = ()
     buckets: tuple[float, ...] = ()
     _made: Any = field(default=None, repr=False)
+    _last: dict[tuple[tuple[str, str], ...], float] = field(default_factory=dict, repr=False)
     _known: dict[str, set[str]] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -64,8 +65,14 @@ class Metric:
         for heard in _heard:
             heard(self.name, value, bounded)
         if _reported():
-            made = self._made or self._make()
-            made(value, bounded)
+            if self.kind == "gauge":
+                self._last[tuple(bounded.items())] = value
+            (self._made or self._make())(value, bounded)
+
+    def repeat(self) -> None:
+        """Say once more what a gauge was set to last: Ray forgets it after two of its intervals."""
+        for labels, value in list(self._last.items()):
+            self._make()(value, dict(labels))
 
     def _bounded(self, label: Label, value: str) -> str:
         if label.values:
