@@ -89,7 +89,7 @@ class Assembler:
             return []
         self.budget -= 1
         proposing = table.proposing(PROPOSERS)
-        found = [hypothesis for family in FAMILIES for hypothesis in family(proposing, self.settings)]
+        found = _together([hypothesis for family in FAMILIES for hypothesis in family(proposing, self.settings)])
         found.sort(key=lambda hypothesis: (-hypothesis.bits, hypothesis.offset))
         return list(islice((h for h in found if agree(h, spans) and stands(h, table, self.settings)), ALTERNATIVES))
 
@@ -266,6 +266,17 @@ def _best(trials: list[_Trial]) -> _Trial:
     """Return the layout of most evidence, less what it disagrees with the segmenter for each field, in bits."""
     starts = max([1.0, *(trial.agreement.starts for trial in trials)])
     return max(trials, key=lambda trial: trial.bits + OPINIONS * trial.agreement.bits / starts)
+
+
+def _together(found: list[Hypothesis]) -> list[Hypothesis]:
+    """Return the structures, a chain that begins with a counted string with what speaks for the string too."""
+    counted = [(string.chained, string.bits) for string in found if isinstance(string, strings.Counted)]
+    gains = {
+        chain: max((bits for first, bits in counted if first == chain.first), default=0.0)
+        for chain in found
+        if isinstance(chain, chains.Chain)
+    }
+    return [replace(h, bits=h.bits + gains[h]) if isinstance(h, chains.Chain) else h for h in found]
 
 
 def searchable(table: Table) -> bool:

@@ -63,6 +63,14 @@ class Chain:
     detector: str = "chain"
     spans: Spans = NO_SPANS
 
+    @property
+    def first(self) -> tuple[int, int, bool, int] | None:
+        """Of the first item the length, as ``Counted.chained`` says it; None where it counts more than the value."""
+        form = self.form
+        if form.lead != NO_LEAD or not form.width or form.bias != form.head:
+            return None
+        return self.offset + form.at, form.width, bool(form.little) and form.width > 1, form.scale
+
     def fits(self, table: Table) -> Bools:
         """Return for each region whether the items end on its last byte."""
         counts, _ = trace_items(table.between(table.start + self.offset, table.end), self.form, 1)

@@ -83,6 +83,11 @@ class Counted:
         """The number."""
         return frozenset({(self.offset - self.width, self.width)})
 
+    @property
+    def chained(self) -> tuple[int, int, bool, int]:
+        """Where its length starts, bytes and byte order of it, and bytes of a unit: what a chain may begin with."""
+        return self.offset - self.width, self.width, self.little, self.scale
+
     def fits(self, table: Table) -> Bools:
         """Return for each region whether the string ends within it."""
         ends, exists = self._ends(table)

@@ -19,6 +19,7 @@ from .echo import find_echoes
 from .length import find_lengths, find_lengths_of_content
 from .rising import find_rising
 from .timestamp import find_timestamps
+from .wrong_clocks import find_wrong_clocks
 
 Detector = Callable[[Columns], list[Finding]]
 
@@ -27,6 +28,7 @@ DETECTORS: tuple[Detector, ...] = (
     find_checksums,
     find_lengths_of_content,
     find_timestamps,
+    find_wrong_clocks,
     find_counters,
     find_rising,
     find_echoes,

@@ -251,21 +251,30 @@ def find_timestamps(columns: Columns) -> list[Finding]:
 def _proposed(columns: Columns, group: Group) -> list[tuple[int, Form, bool]]:
     """Return the places of one group that hold times, the widest form first."""
     rows = group.proposing
-    if len(rows) < 4:
-        return []
-    view = columns.sample.view
-    limit = len(rows) * 3 // 10
-    places = min(FRONT, max(int(np.quantile(view.lengths[rows], 0.2, method="lower")) - 3, 0))
-    passed = _times(columns.front, view.lengths, view.ts, rows, _WIDTHS, _EPOCHS, _RATES, _DOS, _NEAR, limit, places)
+    front, ts = columns.front[rows], columns.sample.view.ts[rows]
     found = []
-    front, ts = columns.front[rows], view.ts[rows]
-    for start, index, little in np.argwhere(passed):
-        form = FORMS[index]
-        values = numbers(front, int(start), form.width, bool(little))
+    for start, form, little in passing(columns, group, columns.sample.view.ts):
+        values = numbers(front, start, form.width, little)
         if beyond_chance(values, ts, form) and _follows(columns, rows, values):
-            found.append((distance_from_clock(values, ts, form), int(start), form, bool(little)))
+            found.append((distance_from_clock(values, ts, form), start, form, little))
     ordered = sorted(found, key=lambda place: (-place[2].width, place[1], place[0]))
     return [place[1:] for place in ordered]
+
+
+def passing(columns: Columns, group: Group, ts: NDArray[np.float64]) -> list[tuple[int, Form, bool]]:
+    """
+    Return (offset, form, whether little-endian) of what may be times of a group's proposing messages.
+
+    Args:
+        ts: the time of each message; zero where none is known: then of plausible years, near each other.
+    """
+    rows, view = group.proposing, columns.sample.view
+    if len(rows) < 4:
+        return []
+    limit = len(rows) * 3 // 10
+    places = min(FRONT, max(int(np.quantile(view.lengths[rows], 0.2, method="lower")) - 3, 0))
+    passed = _times(columns.front, view.lengths, ts, rows, _WIDTHS, _EPOCHS, _RATES, _DOS, _NEAR, limit, places)
+    return [(int(start), FORMS[index], bool(little)) for start, index, little in np.argwhere(passed)]
 
 
 def distance_from_clock(values: NDArray[np.uint64], ts: NDArray[np.float64], form: Form) -> int:

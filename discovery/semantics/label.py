@@ -27,7 +27,7 @@ from .structure import Role, roles_of
 
 _OPEN = frozenset({"unknown", "payload"})
 _FEWEST = 3
-_VAGUE = frozenset({"integer", "payload", "identifier"})
+_VAGUE = frozenset({"integer", "range", "payload", "identifier"})  # detectors
 _REPEATED = frozenset({"identifier", "counter", "integer"})
 _NUMBERS = frozenset({"integer", "enum", "flags", "identifier"})
 _TRIED = 16
@@ -206,7 +206,7 @@ class _Labels:
             return
         found = _type_key(self.spec, column, profile) or self.propose(column, profile, addresses)
         vague = _VAGUE if pooled and len(column.symbols) > 1 else frozenset[str]()
-        if found is not None and found[0].semantic not in vague:
+        if found is not None and found[0].detector not in vague:
             for s in open_symbols:
                 self.label(self.symbols[s], *found, profile)
             self.done |= set(open_symbols)

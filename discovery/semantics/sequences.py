@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from ..batch import CLIENT_TO_SERVER, SERVER_TO_CLIENT
@@ -22,6 +23,9 @@ _FEWEST = 16  # pairs of neighbours of a flow
 _FLOWS = 8
 _OTHERS = 0.1  # neighbours that are no evidence: messages sent again, out of order, or of another sender
 _ANSWERS = 8
+_OUTSTANDING = 8  # requests of a flow that may wait for an answer
+_UNASKED = 0.25  # answers whose request was not captured
+_REPEATS = 4  # answers a value, of more of which it is no identifier but a kind
 _SMALL = {1: 4, 2: 1 << 11}  # the largest step of so many bytes; of wider ones a 256th of their range
 
 
@@ -81,7 +85,7 @@ class Sequences:
         if len(lane.row) <= _FEWEST:
             return None
         rising = self._rising(lane, width, little) if width <= WIDEST_NUMBER else None
-        return rising or self._session(lane, width)
+        return rising or self._answered(lane) or self._session(lane, width)
 
     def _lane(self, symbols: Sequence[int], width: int) -> _Lane:
         leaves = np.concatenate([np.arange(self.first[s], self.first[s + 1]) for s in symbols])
@@ -113,6 +117,21 @@ class Sequences:
         rise = (values[1:] - values[:-1])[same] & np.uint64((1 << (8 * width)) - 1)
         largest = np.uint64(_SMALL.get(width, 1 << (8 * width - 8)))
         return self._evidence("sequence", later, (rise > 0) & (rise <= largest), "rises in its flow and direction")
+
+    def _answered(self, lane: _Lane) -> tuple[Proposal, Evidence] | None:
+        """Many values that answers repeat of one of the last requests of their flow; half of all messages have one."""
+        if 2 * len(lane.row) < len(self.flow):
+            return None
+        order = np.argsort(lane.row, kind="stable")
+        rows, hashes = lane.row[order], lane.hashes[order]
+        repeats = np.full(len(rows), -1, np.int64)
+        _repeated(self.flow[rows], self.view.direction[rows] == CLIENT_TO_SERVER, hashes, repeats)
+        asked = repeats >= 0
+        if len(np.unique(hashes[asked])) < max(_ANSWERS, int(asked.sum()) // _REPEATS):
+            return None
+        statement = "answers repeat that of a request of their flow"
+        evidence = self._evidence("answered", rows[asked], repeats[asked] > 0, statement, _UNASKED)
+        return (Proposal("answered", "identifier"), evidence) if evidence is not None else None
 
     def _session(self, lane: _Lane, width: int) -> tuple[Proposal, Evidence] | None:
         """Two bytes and more that stay in a flow and direction and differ from flow to flow."""
@@ -195,3 +214,15 @@ def _turned(values: NDArray[np.uint64], width: int) -> NDArray[np.uint64]:
     """Return numbers of so many bytes read from the other end."""
     turned: NDArray[np.uint64] = values.byteswap() >> np.uint64(64 - 8 * width)
     return turned
+
+
+@njit(cache=True, nogil=True)
+def _repeated(flow, asks, hashes, repeats):  # type: ignore[no-untyped-def]
+    """Write for each answer whether a request before it has its value; -1 for requests, and where there was none."""
+    for row in range(len(flow)):
+        other, outstanding = row - 1, 0
+        while not asks[row] and other >= 0 and flow[other] == flow[row] and outstanding < _OUTSTANDING:
+            if asks[other]:
+                outstanding += 1
+                repeats[row] = max(repeats[row], np.int64(hashes[other] == hashes[row]))
+            other -= 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qbitel.discovery.spec import Fixed, FromLength, SelfDelimiting, Times
+from qbitel.discovery.spec import Fixed, FromLength, SelfDelimiting, Times, ToEnd
 
 WORDS = b"alpha beta gamma delta epsilon zeta eta theta iota kappa lambda omicron upsilon".split()
 
@@ -98,6 +98,22 @@ def test_records_that_include_their_head(lay_out):
     outcome = lay_out([message() for _ in range(100)])
     assert outcome.explained == 1
     assert outcome.exact > 0.9
+
+
+def test_a_chain_that_begins_with_a_string_is_a_chain(lay_out):
+    """What speaks for a counted string speaks for the items that begin with it, though few divisions were seen."""
+    rng = np.random.default_rng(21)
+    rates = [b"\x82\x84\x8b\x96", b"\x82\x84\x8b\x96\x0c\x12"]
+
+    def message() -> list[bytes]:
+        fields = header(rng)
+        for tag, value in ((0, word(rng)), (1, rates[int(rng.integers(2))]), (3, rng.bytes(1)), (5, rng.bytes(4))):
+            fields += [bytes([tag]), bytes([len(value)]), value]
+        return fields
+
+    outcome = lay_out([message() for _ in range(150)], hints=True)
+    assert outcome.exact == outcome.explained == 1
+    assert any(isinstance(repeat.stop, ToEnd) for repeat in outcome.repeats)
 
 
 def test_ber(lay_out):

@@ -279,6 +279,24 @@ def test_timestamps_near_the_capture(form: str, pack: str, factor: int, epoch: i
     assert timestamp.constraint == Timestamp(form=form)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("apart", [0.0, 5e6], ids=["each flow its own", "all alike"])
+def test_clocks_that_are_not_set_run_all_the_same(apart: float) -> None:
+    """A time far from the capture's is found where it keeps its distance in each flow, whatever the distance."""
+    rng = np.random.default_rng(14)
+    ts = [1.65e9 + 0.75 * i for i in range(160)]
+    off = [apart or -4e5 * (1 + i % 4) for i in range(160)]
+    flows = [1 + i % 4 for i in range(160)]
+
+    def sent(pace: int) -> list[bytes]:
+        seconds = (int(ts[0] + pace * (t - ts[0]) + o) for t, o in zip(ts, off, strict=True))
+        return [b"\x01\x02" + struct.pack(">I", second) + rng.bytes(6) for second in seconds]
+
+    (timestamp,) = named(found(sent(1), ts=ts, flow=flows), "timestamp")
+    assert (timestamp.start, timestamp.width, timestamp.endianness, timestamp.constraint) == (2, 4, "big", None)
+    if apart:
+        assert not named(found(sent(3), ts=ts, flow=flows), "timestamp")
+
+
 def test_a_clock_that_does_not_tell_the_year_proves_no_timestamp() -> None:
     """Where a capture counts seconds from its own start, small numbers are not near its clock: they are no times."""
     rng = np.random.default_rng(13)

@@ -105,3 +105,26 @@ def test_answers_that_differ_refute_an_echo() -> None:
     """One answer of seven with another transaction refutes the constraint."""
     spec = labelled(exchanges(np.random.default_rng(4), wrong=2), LAYOUT)
     assert not any(c.kind == "echo" for c in fields(spec, 1)["id"].constraints)
+
+
+def test_what_answers_repeat_of_a_request_is_an_identifier() -> None:
+    """Where several requests wait for answers, what each answer repeats of its own is an identifier in both types."""
+    rng = np.random.default_rng(5)
+    payloads, flow, direction = [], [], []
+    for f in range(6):
+        for _ in range(12):
+            asked = [struct.pack(">H", int(rng.integers(200))) for _ in range(3)]
+            kind = bytes([int(rng.integers(3))])
+            payloads += [b"\1" + one + kind + rng.bytes(3) for one in asked]
+            payloads += [b"\2" + asked[i] + kind + rng.bytes(5) for i in rng.permutation(3)]
+            flow += [f + 1] * 6
+            direction += [1, 1, 1, 2, 2, 2]
+    batch = MessageBatch.from_payloads(
+        payloads, flow=flow, direction=direction, ts=[1.7e9 + 0.3 * i for i in range(len(payloads))]
+    )
+    head: list[Element] = [number("kind", 1), number("id", 2), number("what", 1), Field(name="rest", width=Rest())]
+    spec = labelled(batch, {"ask": (1, head), "answer": (2, head)})
+    for index in (0, 1):
+        found = fields(spec, index)
+        assert found["id"].semantic == "identifier" and found["what"].semantic != "identifier"
+    assert spec.evidence["field:ask.id"].detector == "answered"
