@@ -108,6 +108,14 @@ class Storage:
             names = [info.base_name for info in self._filesystem.get_file_info(chosen)]
         return sorted(name for name in names if name and not name.endswith(".partial"))
 
+    def below(self, folder: str) -> list[str]:
+        """Return the paths of all files below a folder, in order; none where it does not exist."""
+        chosen = fs.FileSelector(self._at(folder), allow_not_found=True, recursive=True)
+        with self._errors("cannot be listed", folder):
+            files = [info.path for info in self._filesystem.get_file_info(chosen) if info.type == fs.FileType.File]
+        beyond = len(self._root) + 1
+        return sorted(path[beyond:] for path in files if not path.endswith(".partial"))
+
     def delete(self, path: str) -> None:
         """Delete a file, or a folder with all below it; nothing happens where there is none."""
         there = self._at(path)

@@ -40,6 +40,7 @@ COMMANDS = {
     "digest": ("digest", "Print the digest of a capture's statistics and the id of its specification."),
     "ingest": ("ingest", "Add captures to a stream: each message once, kept in a journal."),
     "shards": ("shards", "List, move, redirect, verify and erase the shards of streams."),
+    "backup": ("backup", "Back a state up, verify a backup, and restore it."),
     "classify": ("classify", "Say which known protocols are in captures, and what is unknown."),
     "corpus": ("corpus", "Make a training set from labelled captures."),
     "train": ("train", "Train a network, here or on workers of Ray."),
