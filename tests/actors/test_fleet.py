@@ -136,7 +136,7 @@ def test_captures_go_to_the_fleet(fleet: Fleet, example_captures: Path) -> None:
     (protocol,) = protocols_in([read_capture(example_captures / "dns.pcap")])
     for known in (0, 600):
         feed = StreamFeed(fleet.state.manifest, "dns", lambda stream: FleetTaker(fleet, stream), 6)
-        assert Bulk(feed).add(str(example_captures / "dns.pcap"), lambda size: nullcontext(lambda done: None))
+        assert Bulk(feed).add(str(example_captures / "dns.pcap"), lambda title, size: nullcontext(lambda done: None))
         assert (feed.done.messages, feed.done.known, feed.reports) == (600 - known, known, [])
         expected = MessageStatistics()
         for capture, batch in protocol.batches.items():
