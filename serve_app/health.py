@@ -119,6 +119,8 @@ def _storage(storage: Any) -> str:
 def _ray() -> str:
     import ray
 
+    if not ray.is_initialized():  # asking would start one
+        raise NotFoundError("this process is of no Ray")
     nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     return f"{ray.__version__}, {len(nodes)} nodes"
 
@@ -126,6 +128,7 @@ def _ray() -> str:
 def _workers() -> str:
     from ray import serve
 
+    _ray()
     found = serve.status().applications[_APPLICATION].deployments[_WORKERS]
     running = sum(count for state, count in found.replica_states.items() if str(state) == "RUNNING")
     if not running:
