@@ -1,4 +1,4 @@
-"""What the service stands on is taken away, piece by piece: health says so, answers go on where they can, and it recovers."""
+"""What the service stands on is taken away, piece by piece: health says so, answers go on, and it recovers."""
 
 from __future__ import annotations
 
