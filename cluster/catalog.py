@@ -164,9 +164,10 @@ class Catalog:
 
     def beat(self, job: str, progress: dict[str, Any]) -> bool:
         """Write the progress of a running discovery and say whether it shall go on."""
-        running = self._change(_Job.status == RUNNING, job, progress=progress)
-        found = self.job(job)
-        return running and found is not None and not found.cancel
+        running = update(_Job).where(_Job.id == job, _Job.status == RUNNING)
+        statement = running.values(updated=datetime.now(UTC), progress=progress).returning(_Job.cancel)
+        with session_of(self._engine) as session, session.begin():
+            return session.scalar(statement) is False
 
     def add_result(self, job: str, result: dict[str, Any]) -> None:
         """Append the result of one protocol to a running discovery."""
@@ -177,10 +178,14 @@ class Catalog:
                 row.updated = datetime.now(UTC)
 
     def finish(
-        self, job: str, status: str, *, warnings: Sequence[str] = (), problem: dict[str, Any] | None = None
-    ) -> bool:
-        """End a running discovery; return whether it was one."""
-        return self._change(_Job.status == RUNNING, job, status=status, warnings=list(warnings), problem=problem)
+        self, job: str, status: str, *, progress: dict[str, Any] | None = None, warnings: Sequence[str] = (),
+        problem: dict[str, Any] | None = None,
+    ) -> bool:  # fmt: skip
+        """End a running discovery, with the progress that it came to; return whether it was one."""
+        end: dict[str, Any] = {"status": status, "warnings": list(warnings), "problem": problem}
+        if progress is not None:
+            end["progress"] = progress
+        return self._change(_Job.status == RUNNING, job, **end)
 
     def cancel(self, job: str) -> None:
         """Ask a running discovery to stop; one that waits is cancelled at once."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .state import State
@@ -46,6 +46,11 @@ class ServiceSettings(BaseSettings):
     heartbeat_timeout_s: float = Field(30.0, gt=0, description="silence after which a running discovery is run again")
     attempts: int = Field(2, ge=1, description="times a discovery is begun before the loss of its worker ends it")
     request_timeout_s: float = Field(60.0, gt=0, description="time that one request to these may take")
+    cache_bytes: int = Field(
+        64 << 20, ge=0, description="memory of a gateway for answers that are given again; 0: none"
+    )
+    cache_age_s: float = Field(300.0, gt=0, description="time that an answer is given again")
+    redis: SecretStr | None = Field(None, description="redis://… that gateways share; None: each is for itself")
     keep_jobs: int = Field(1000, ge=1, description="finished discoveries that are kept; older ones are deleted")
 
     workers: int = Field(1, ge=1, le=64, description="processes that run discoveries")
@@ -81,6 +86,11 @@ class ServiceSettings(BaseSettings):
     def catalog_address(self) -> str:
         """Return where the catalog is: on the server that was given, or in a file of ``data_dir``."""
         return self.catalog or str(self.data_dir / "catalog.sqlite")
+
+    @property
+    def redis_address(self) -> str | None:
+        """Return the address of the Redis, with its password."""
+        return None if self.redis is None else self.redis.get_secret_value()
 
     @property
     def streams(self) -> State:

@@ -7,6 +7,7 @@ from typing import Annotated
 import pyarrow as pa
 from fastapi import APIRouter, Query, Request, Response
 
+from ..cluster.cache import Answer
 from ..cluster.observability.cost import spending
 from ..cluster.observability.names import CONFIDENCE, MESSAGES, UNKNOWN
 from ..discovery.batch import MessageBatch
@@ -30,7 +31,7 @@ from .work import Steps, within
 router = APIRouter(prefix="/v1/classify", tags=["use"])
 
 
-def group(service: Service, batch: MessageBatch, top: int, reasons: int) -> Response:
+def group(service: Service, batch: MessageBatch, top: int, reasons: int) -> Answer:
     """Classify the messages as one group; an unknown protocol gets the name that the catalog has for it."""
     with spending("classify"):
         found = service.classifier.classify(batch, top=top, reasons=reasons, clusters=service.unknown)
@@ -38,15 +39,15 @@ def group(service: Service, batch: MessageBatch, top: int, reasons: int) -> Resp
     CONFIDENCE.record(found.probability)
     if found.protocol is None:
         UNKNOWN.record()
-    return Response(found.model_dump_json(), media_type=JSON_TYPE)
+    return Answer(found.model_dump_json().encode(), JSON_TYPE)
 
 
-def each(service: Service, batch: MessageBatch, steps: Steps) -> Response:
+def each(service: Service, batch: MessageBatch, steps: Steps) -> Answer:
     """Classify every message by itself, one row a message."""
     with spending("classify"):
         tables = [service.classifier.classify_each(chunk) for chunk in steps.chunks(batch)]
     MESSAGES.record(len(batch), operation="classify")
-    return Response(arrow_bytes(pa.concat_tables(tables).unify_dictionaries()), media_type=ARROW_TYPE)
+    return Answer(arrow_bytes(pa.concat_tables(tables).unify_dictionaries()), ARROW_TYPE)
 
 
 @router.post(
@@ -77,7 +78,7 @@ async def classify(
     body = await request.body()
     wants_arrow = ARROW_TYPE in request.headers.get("accept", "")
 
-    def _work(steps: Steps) -> Response:
+    def _work(steps: Steps) -> Answer:
         if kind == JSON_TYPE:
             sent = read_json(ClassifyRequest, body)
             batch, wanted = decode_messages(sent.messages, settings.max_messages), (sent.top, sent.reasons)
@@ -85,4 +86,7 @@ async def classify(
             batch, wanted = read_arrow(body, settings), (top, reasons)
         return each(service, batch, steps) if wants_arrow else group(service, batch, *wanted)
 
-    return await within(settings.request_timeout_s, _work)
+    async def make() -> Answer:
+        return await within(settings.request_timeout_s, _work)
+
+    return await service.answers.give(request, body, (service.classifier.model.digest,), make)

@@ -11,10 +11,10 @@ from typing import Annotated, Any
 
 import pyarrow as pa
 from fastapi import APIRouter, Header, Path, Query, Request, Response
-from fastapi.responses import JSONResponse
 from starlette.datastructures import UploadFile
 
-from ..cluster.catalog import FAILED, Job
+from ..cluster.cache import Answer, tags_of
+from ..cluster.catalog import DONE, FAILED, Job
 from ..cluster.observability.traces import carried
 from .bodies import (
     ARROW_TYPE,
@@ -63,6 +63,16 @@ class Sent:
                 await asyncio.to_thread(sink.write, chunk)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """How a discovery is asked for: the kind of the body, what stands beside it, and whether to wait for the end."""
+
+    kind: str
+    context: str | None
+    key: str | None
+    wait: bool
+
+
 def document(job: Job) -> Discovery:
     """Return a discovery as the API shows it."""
     address = f"/v1/discoveries/{job.id}"
@@ -97,28 +107,42 @@ async def start_discovery(
     ] = None,
 ) -> Response:
     """Answer with the result where the input is small and read in time, else with 202 and where to ask for it."""
-    settings = service.settings
-    await _check_room(service)
-    sent = await _read(request, service, context)
-    job_id = uuid.uuid4().hex
-    await sent.store(settings.uploads / job_id)
-    asked = {"context": sent.context.model_dump(mode="json"), "input": {"name": sent.name, "bytes": sent.size}}
-    job = await asyncio.to_thread(service.catalog.add_job, job_id, asked, idempotency_key, carried())
-    if job.id != job_id:
-        (settings.uploads / job_id).unlink()
-        if job.request != asked:
-            hint = f"it stands for /v1/discoveries/{job.id}; take a new key"
-            raise ProblemError(409, "the idempotency key was used for another request", hint=hint)
-        return _answer(await asyncio.to_thread(job_of, service, job.id), request)
-    small = sent.size <= settings.inline_bytes
-    return await _run(service, request, job_id, wait=small and "respond-async" not in prefer)
+    kind = media_type(request, (JSON_TYPE, MULTIPART_TYPE, ARROW_TYPE))
+    asked = Asked(kind, context, idempotency_key, wait="respond-async" not in prefer)
+
+    async def make() -> Answer | Response:
+        job = await _started(request, service, asked)
+        return _kept(job) if job.status == DONE else _answer(job, request)
+
+    if kind != MULTIPART_TYPE and asked.wait and idempotency_key is None:
+        body = await request.body()
+        if len(body) <= service.settings.inline_bytes:
+            return await service.answers.give(request, body, (), make)
+    return _answer(await _started(request, service, asked), request)
 
 
-async def answer_of(service: Service, request: Request, asked: dict[str, Any], *, wait: bool) -> Response:
+async def answer_of(service: Service, request: Request, wanted: dict[str, Any], *, wait: bool) -> Response:
     """Start a discovery of something that the service has itself, and answer as for one that was sent."""
     await _check_room(service)
-    job = await asyncio.to_thread(service.catalog.add_job, uuid.uuid4().hex, asked, None, carried())
-    return await _run(service, request, job.id, wait=wait)
+    job = await asyncio.to_thread(service.catalog.add_job, uuid.uuid4().hex, wanted, None, carried())
+    return _answer(await _run(service, job.id, wait=wait), request)
+
+
+async def _started(request: Request, service: Service, asked: Asked) -> Job:
+    """Start a discovery of what was sent, and return it when it has ended or nobody waits for it any more."""
+    await _check_room(service)
+    sent = await _read(request, service, asked)
+    job_id = uuid.uuid4().hex
+    await sent.store(service.settings.uploads / job_id)
+    wanted = {"context": sent.context.model_dump(mode="json"), "input": {"name": sent.name, "bytes": sent.size}}
+    job = await asyncio.to_thread(service.catalog.add_job, job_id, wanted, asked.key, carried())
+    if job.id != job_id:
+        (service.settings.uploads / job_id).unlink()
+        if job.request != wanted:
+            hint = f"it stands for /v1/discoveries/{job.id}; take a new key"
+            raise ProblemError(409, "the idempotency key was used for another request", hint=hint)
+        return await asyncio.to_thread(job_of, service, job.id)
+    return await _run(service, job_id, wait=asked.wait and sent.size <= service.settings.inline_bytes)
 
 
 async def _check_room(service: Service) -> None:
@@ -127,25 +151,35 @@ async def _check_room(service: Service) -> None:
         raise ProblemError(503, f"{most} discoveries wait already", hint="try again later")
 
 
-async def _run(service: Service, request: Request, job_id: str, *, wait: bool) -> Response:
-    """Hand a new discovery out, and answer with its result where it ends in time."""
+async def _run(service: Service, job_id: str, *, wait: bool) -> Job:
+    """Hand a new discovery out, and return it: as it ends where that is in time."""
     ended = service.dispatch(job_id)
     if wait:
         await asyncio.wait({ended}, timeout=service.settings.inline_wait_s)
-    return _answer(await asyncio.to_thread(job_of, service, job_id), request)
+    return await asyncio.to_thread(job_of, service, job_id)
+
+
+def _place(job: Job) -> str:
+    return f"/v1/discoveries/{job.id}"
 
 
 def _answer(job: Job, request: Request) -> Response:
-    headers = {"Location": f"/v1/discoveries/{job.id}"}
+    headers = {"Location": _place(job)}
     if job.status == FAILED and job.problem is not None:
         here = {"instance": request.url.path, "request_id": request.scope["request_id"]}
         return respond(Problem.model_validate({**job.problem, **here}), headers)
     status = 200 if job.finished else 202
-    return JSONResponse(document(job).model_dump(mode="json"), status, headers=headers)
+    return Response(document(job).model_dump_json(), status, headers, media_type=JSON_TYPE)
 
 
-async def _read(request: Request, service: Service, context: str | None) -> Sent:
-    kind = media_type(request, (JSON_TYPE, MULTIPART_TYPE, ARROW_TYPE))
+def _kept(job: Job) -> Answer:
+    """Return what one that is done is answered with, to be given again until what it found is known better."""
+    found = [result["id"] for result in job.results if result["id"]]
+    return Answer(document(job).model_dump_json().encode(), JSON_TYPE, tags_of(found), (("Location", _place(job)),))
+
+
+async def _read(request: Request, service: Service, asked: Asked) -> Sent:
+    kind, context = asked.kind, asked.context
     if kind == MULTIPART_TYPE:
         return await _read_upload(request)
     body = await request.body()

@@ -7,6 +7,7 @@ import json
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from time import monotonic, perf_counter, time_ns
 from typing import Any
 
@@ -135,14 +136,16 @@ class DiscoveryRun:
         spec = result.spec
         MESSAGES.record(spec.measures.messages, operation="discover")
         self.partial = self.partial or bool(spec.partial)
-        document = spec.to_bytes()
-        if spec.id is not None and "stream" not in self.job.request:
-            self.catalog.add_specification(spec.id, spec.digest, spec.protocol, spec.measures.messages, document)
+        # Each of them writes the whole document anew.
+        document, found = spec.to_bytes(), spec.id
+        digest = sha256(document).hexdigest()
+        if found is not None and "stream" not in self.job.request:
+            self.catalog.add_specification(found, digest, spec.protocol, spec.measures.messages, document)
         stages = [stage_document(report) for report in result.stages]
         with self._lock:
             self._stages = {stage["name"]: stage for stage in stages}
         kept = {
-            "protocol": spec.protocol, "id": spec.id, "digest": spec.digest, "partial": spec.partial,
+            "protocol": spec.protocol, "id": found, "digest": digest, "partial": spec.partial,
             "notes": list(result.notes), "stages": stages, "spec": json.loads(document),
         }  # fmt: skip
         self.catalog.add_result(self.job.id, kept)
@@ -178,7 +181,6 @@ async def _run(run: DiscoveryRun) -> None:
     if stopped is not None:
         # The thread ends at its next step; what it still writes changes nothing, for the discovery has ended.
         run.stop.set()
-        await asyncio.to_thread(_beat, run, run.progress())
         await asyncio.to_thread(_finish, run, *stopped)
     status: str = FAILED
     found: Problem | None = problem(500, "the discovery failed", code="internal", hint="the service's log tells more")
@@ -189,7 +191,6 @@ async def _run(run: DiscoveryRun) -> None:
         status = CANCELLED if isinstance(error, CancelledError) else FAILED
         found = problem_of_error(error)
     finally:
-        await asyncio.to_thread(_beat, run, run.progress())
         await asyncio.to_thread(_finish, run, status, found)
 
 
@@ -221,5 +222,5 @@ def _beat(run: DiscoveryRun, progress: dict[str, Any]) -> bool:
 
 def _finish(run: DiscoveryRun, status: str, found: Problem | None) -> None:
     document = None if found is None else found.model_dump(mode="json")
-    if run.catalog.finish(run.job.id, status, warnings=run.warnings, problem=document):
+    if run.catalog.finish(run.job.id, status, progress=run.progress(), warnings=run.warnings, problem=document):
         JOBS.record(status=status)

@@ -14,6 +14,7 @@ from typing import Annotated, Any, cast
 from fastapi import Depends, Request
 
 from ..actors.streams import Streams
+from ..cluster.cache import Cache, tags_of
 from ..cluster.catalog import Catalog
 from ..cluster.database import OutcomeUnknownError
 from ..cluster.dependency import UnavailableError
@@ -23,6 +24,7 @@ from ..cluster.settings import ServiceSettings
 from ..cluster.unknowns import UnknownNames
 from ..discovery.batch import MessageBatch
 from ..discovery.classifier import ProtocolClassifier
+from .answers import Answers
 from .problems import problem
 from .specifications import FRESH_S, Specifications
 
@@ -47,6 +49,7 @@ class Service:
         self.settings = settings
         self.catalog = catalog
         self.specifications = Specifications(catalog)
+        self.answers = Answers(Cache(settings.cache_bytes, settings.cache_age_s, settings.redis_address))
         self.unknown = UnknownNames(catalog.engine)
         self.streams = Streams(settings.streams, f"{socket.gethostname()}:{os.getpid()}")
         self.parts = Health(settings.health_fresh_s, settings.health_patience_s)
@@ -86,7 +89,12 @@ class Service:
         """Compare what is held with the catalog, for as long as the process lives."""
         while True:
             await asyncio.sleep(FRESH_S)
-            await asyncio.to_thread(self.specifications.refresh)
+            await asyncio.to_thread(self._refresh)
+
+    def _refresh(self) -> None:
+        for tag in tags_of(self.specifications.refresh()):
+            self.answers.cache.drop(tag)
+        self.answers.cache.report()
 
     async def _look_after(self, lost: dict[str, Any]) -> None:
         settings = self.settings
@@ -117,6 +125,7 @@ class Service:
             for task in always:
                 task.cancel()
             await asyncio.to_thread(self.streams.close)
+            await asyncio.to_thread(self.answers.cache.close)
             self.catalog.close()
 
     @cached_property
