@@ -86,7 +86,7 @@ async def classify(
             batch, wanted = read_arrow(body, settings), (top, reasons)
         return each(service, batch, steps) if wants_arrow else group(service, batch, *wanted)
 
-    async def make() -> Answer:
+    async def _make() -> Answer:
         return await within(settings.request_timeout_s, _work)
 
-    return await service.answers.give(request, body, (service.classifier.model.digest,), make)
+    return await service.answers.give(request, body, (service.classifier.model.digest,), _make)

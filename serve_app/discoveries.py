@@ -110,14 +110,14 @@ async def start_discovery(
     kind = media_type(request, (JSON_TYPE, MULTIPART_TYPE, ARROW_TYPE))
     asked = Asked(kind, context, idempotency_key, wait="respond-async" not in prefer)
 
-    async def make() -> Answer | Response:
+    async def _make() -> Answer | Response:
         job = await _started(request, service, asked)
         return _kept(job) if job.status == DONE else _answer(job, request)
 
     if kind != MULTIPART_TYPE and asked.wait and idempotency_key is None:
         body = await request.body()
         if len(body) <= service.settings.inline_bytes:
-            return await service.answers.give(request, body, (), make)
+            return await service.answers.give(request, body, (), _make)
     return _answer(await _started(request, service, asked), request)
 
 
