@@ -74,7 +74,7 @@ partition-ci: venv
 
 # Captures in an object store, read by a Ray of three raylets, as its client and as jobs; an ingest that is killed.
 ray-test: venv
-	$(BIN)/python -m pytest -m cluster tests/actors/test_ray_reading.py tests/actors/test_bulk_on_ray.py
+	$(BIN)/python -m pytest -m cluster tests/actors/test_ray_reading.py tests/actors/test_bulk_on_ray.py tests/serve_app/test_retrain.py
 
 test-cluster: venv
 	$(BIN)/python -m pytest -m cluster

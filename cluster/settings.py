@@ -65,6 +65,10 @@ class ServiceSettings(BaseSettings):
         256 << 20, ge=0, description="captures of more bytes are read with Ray Data, which takes seconds to begin"
     )
 
+    jobs_address: str | None = Field(
+        None, pattern="^https?://", description="Ray's dashboard, http://head:8265, to which retraining is submitted"
+    )
+
     log_dir: Path | None = Field(None, description="folder of JSON logs; None: standard error, which Ray keeps")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="the least that is logged")
     log_requests: bool = Field(False, description="log every request, not only those that are slow or fail")

@@ -200,6 +200,31 @@ class ProtocolDocument(ProtocolSummary):
     spec: dict[str, Any] = Field(description="the specification (ProtocolSpec, schema version 1)")
 
 
+class RetrainRequest(Request):
+    """What to learn from."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"set": "plant@3", "epochs": 4}]})
+    set: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,63}(@[0-9]{1,9})?$", description="training set, NAME or NAME@NUMBER"
+    )
+    afresh: bool = Field(False, description="start from random parameters, not from the champion's")
+    examples: int | None = Field(None, ge=1, le=10_000_000, description="to train on")
+    epochs: int | None = Field(None, ge=1, le=10_000)
+    seed: int | None = Field(None, ge=1, le=1 << 31)
+    held_out: int | None = Field(None, ge=1, le=1_000_000, description="examples to judge by")
+
+
+class Retraining(BaseModel):
+    """A retraining: the job, and the version that came of it."""
+
+    run: str = Field(description="name of the run and of the job")
+    model: str
+    status: Literal["pending", "running", "succeeded", "failed", "stopped"]
+    version: str | None = Field(None, description="what was registered, MODEL@NUMBER")
+    challenger: bool = Field(False, description="whether it challenges the champion; not where it is worse")
+    links: dict[str, str]
+
+
 class Health(BaseModel):
     """The state of the service."""
 

@@ -138,7 +138,7 @@ def train_command(
 
 def hand_over(address: str) -> None:
     """Submit the command that this process was started with to a cluster, and print the job's id."""
-    from ..train.submit import submit_command
+    from ..cluster.submit import submit_command
 
     out.print(submit_command(address, sys.argv[1:]), highlight=False)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from qbitel.cluster.submit import entrypoint, submit_command
 from qbitel.discovery.errors import InputError
-from qbitel.train.submit import entrypoint, submit_command
 
 
 def test_submitted_command_is_the_same_without_the_address() -> None:
