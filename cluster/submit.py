@@ -46,7 +46,7 @@ def submit_command(address: str, arguments: Sequence[str], job: str | None = Non
 
 def job_status(address: str, job: str) -> str | None:
     """
-    Return a job's status (``pending``, ``running``, ``succeeded``, ``failed``, ``stopped``); None: there is no such job.
+    Return a job's status (``pending``, ``running``, ``succeeded``, ``failed``, ``stopped``); None: it is unknown.
 
     Raises:
         InputError: nothing answers there.
