@@ -61,6 +61,8 @@ class Metric:
         """Add to a counter, set a gauge, or count a value in a histogram."""
         if not _heard and not _reported():
             return
+        if self.kind == "counter" and not value:
+            return  # Ray refuses to add nothing
         bounded = {label.name: self._bounded(label, labels[label.name]) for label in self.labels}
         for heard in _heard:
             heard(self.name, value, bounded)

@@ -54,3 +54,8 @@ def test_scrapes_of_several_nodes_are_one_page() -> None:
         "# HELP ray_qbitel_a_total t", "# TYPE ray_qbitel_a_total counter",
         'ray_qbitel_a_total{n="1"} 1', 'ray_qbitel_a_total{n="2"} 2',
     ]  # fmt: skip
+
+
+def test_adding_nothing_to_a_counter_is_nothing(ray_here: None) -> None:
+    """Ray refuses it, and whoever counts what may be none shall not need to know."""
+    METRICS["qbitel_jobs_total"].record(0, **{label.name: "x" for label in METRICS["qbitel_jobs_total"].labels})
