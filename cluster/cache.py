@@ -117,6 +117,11 @@ class Cache:
         """Whether there is a second tier."""
         return self._redis is not None
 
+    def ping(self) -> str:
+        """Ask Redis, past its breaker, and return its version; RedisError where it does not answer."""
+        found: dict[str, Any] = self._redis.info("server")
+        return f"redis {found['redis_version']}"
+
     def look(self, key: str) -> Answer | None:
         """Return an answer from memory: no network, microseconds."""
         with self._lock:

@@ -110,6 +110,8 @@ class Health:
             return self._down(before, _said(failed), perf_counter() - begun)
         version, seconds = task.result()
         guard = component.guard
+        if guard is not None and guard.breaker.state is State.HALF_OPEN and guard.breaker.admit():
+            guard.breaker.succeeded()  # a look is a probe: without requests nothing else would close it
         closed = guard is None or guard.breaker.state is State.CLOSED
         return Seen("ok" if closed else "degraded", version, seconds, *_last_failure(before, guard), monotonic())
 

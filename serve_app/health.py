@@ -88,6 +88,9 @@ def watch_parts(parts: Parts, service: Service) -> None:
     parts.watch(Component("storage", lambda: _storage(state.storage), "streams take no messages", state.storage.guard))
     parts.watch(Component("ray", _ray, "requests are answered here; discoveries wait"))
     parts.watch(Component("workers", _workers, "discoveries wait"))
+    cache = service.answers.cache
+    if cache.shared:
+        parts.watch(Component("redis", cache.ping, "each process caches for itself", cache.dependency))
     parts.watch(Component("classifier", lambda: f"weights {service.classifier.model.digest[:12]}"))
 
 

@@ -18,8 +18,10 @@ import httpx
 import pytest
 
 from qbitel import MessageBatch, discover
+from qbitel.actors.partition.servers import redis
 from qbitel.cluster.catalog import open_catalog
 from qbitel.cluster.health import Component, Health
+from qbitel.cluster.ray_start import free_port
 from qbitel.cluster.settings import ServiceSettings
 from qbitel.discovery.errors import InputError
 from qbitel.serve_app.app import build_app
@@ -164,6 +166,31 @@ def test_object_store_that_is_gone_is_down_and_comes_back(
             await until(client, "storage", "ok")
 
     asyncio.run(run())
+
+
+def test_without_redis_answers_come_from_memory_or_are_worked_out(tmp_path: Path) -> None:
+    """Nothing fails; what is not in memory is worked out and says what it was done without; then it is well again."""
+    with redis(tmp_path, free_port()) as address:
+        host, _, port = address.partition(":")
+        wire = Wire(host, int(port))
+
+        async def run() -> None:
+            settings = ServiceSettings(data_dir=tmp_path, redis=f"redis://127.0.0.1:{wire.port}", health_fresh_s=0.1)
+            async with serving(settings) as (_, client):
+                assert (await until(client, "redis", "ok"))["components"]["redis"]["version"].startswith("redis ")
+                before = await client.post("/v1/classify", json=BODY)
+                wire.cut = True
+                told = await until(client, "redis", "down")
+                assert (told["status"], told["components"]["catalog"]["status"]) == ("degraded", "ok")
+                kept = await client.post("/v1/classify", json=BODY)
+                assert (kept.status_code, kept.json()) == (200, before.json())
+                for top in range(4, 16):
+                    fresh = await client.post("/v1/classify", json={**BODY, "top": top})
+                    assert (fresh.status_code, fresh.headers.get("qbitel-fallback")) == (200, "redis")
+                wire.cut = False
+                await until(client, "redis", "ok")
+
+        asyncio.run(run())
 
 
 def test_process_of_no_ray_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
