@@ -110,14 +110,19 @@ class Health:
             return self._down(before, _said(failed), perf_counter() - begun)
         version, seconds = task.result()
         guard = component.guard
-        if guard is not None and guard.breaker.state is State.HALF_OPEN and guard.breaker.admit():
-            guard.breaker.succeeded()  # a look is a probe: without requests nothing else would close it
-        closed = guard is None or guard.breaker.state is State.CLOSED
-        return Seen("ok" if closed else "degraded", version, seconds, *_last_failure(before, guard), monotonic())
+        status: Status = "ok" if guard is None or _closes(guard) else "degraded"
+        return Seen(status, version, seconds, *_last_failure(before, guard), monotonic())
 
     def _down(self, before: Seen | None, error: str, seconds: float) -> Seen:
         now = monotonic()
         return Seen("down", before.version if before else "", seconds, error, now, now)
+
+
+def _closes(guard: Dependency) -> bool:
+    """Let a look that was answered count as a probe: without requests nothing else would close a breaker."""
+    if guard.breaker.state is State.HALF_OPEN and guard.breaker.admit():
+        guard.breaker.succeeded()
+    return guard.breaker.state is State.CLOSED
 
 
 def _last_failure(before: Seen | None, guard: Dependency | None) -> tuple[str, float | None]:
