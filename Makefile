@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export RAY_AUTH_MODE ?= disabled
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: figures figures-classifier figures-segmenter venv venv-train warm demo serve test lint unit crash-test partition-test partition-ci ray-test test-cluster bench docs pictures clean
+.PHONY: figures figures-classifier figures-segmenter figures-training venv venv-train warm demo serve test lint unit crash-test partition-test partition-ci ray-test test-cluster bench docs pictures clean
 
 venv: $(VENV)/.installed
 
@@ -120,3 +120,6 @@ figures-classifier: venv-train warm
 	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.classifier --corpus $(notdir $(CORPUS)) $(if $(UNKNOWN),--unknown $(abspath $(UNKNOWN))) --plot $(CURDIR)/$(FIGURES)/reliability.svg > $(CURDIR)/$(FIGURES)/classifier.md
 figures-segmenter: venv-train warm
 	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.segmenter --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/segmenter.md
+# What trainings cost, on workers of a Ray that is started here: ten minutes.
+figures-training: venv-train
+	$(BIN)/python -m benchmarks.training > $(FIGURES)/training.md

@@ -11,6 +11,7 @@ The first table is what two busy processes cost each other on this machine when 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
 import tempfile
@@ -115,6 +116,7 @@ def main() -> None:
     torch.set_num_threads(1)
     chosen, repeats = settings(arguments.examples), range(arguments.repeats)
     told(page_head("Training", ("qbitel", "numpy", "torch", "ray")))
+    told(f"Load of the machine before: {os.getloadavg()[0]:.1f}; what others did during the run is in the spread.", "")
     told(f"The source makes {spread([source_rate(300) for _ in repeats], '.0f')} examples a processor second.", "")
     with redirect_stdout(sys.stderr), ray_cluster(ServiceSettings()):
         # In turns, so that what else the machine does falls on both.

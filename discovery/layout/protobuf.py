@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..keyed import COUNTED, FIXED32, FIXED64, VARINT
+from ..keyed import COUNTED, FIXED32, FIXED64, LONGEST, VARINT
 from ..settings import DiscoverySettings
 from ..spec import Case, Element, Field, FromLength, Repeat, SelfDelimiting, Switch, ToEnd
 from .consensus import column_odds
@@ -21,6 +21,7 @@ KEYS = 64  # of one message that have fields of their own, the most frequent
 FEWEST = 4  # values of a key, from which it has a field of its own
 NESTING = 8  # messages inside each other that are laid out
 NESTED = 6.0  # bits by which a value inside keyed values is a message: fewer, as its neighbours already are
+GOING_ON = 16  # different bytes, in one place of a varint, that count for it: all of them say that more follow
 SEVERAL = 2  # regions with more than one value, without which there is no sequence
 WIRES = 7  # mask of a key's wire type
 VARINT_WIDTH = SelfDelimiting(form="leb128")
@@ -67,11 +68,21 @@ def _evidence(table: Table, level: int = 0) -> tuple[float, int]:
     bits, several = weighed(table, FORM, 0)
     values = _Values.of(table)
     for key in _usual(values.keys) if level < NESTING else ():
+        if key & WIRES == VARINT:
+            bits += _varint_bits(values.value.take(values.keys == key))
         content = values.content.take((values.keys == key) & (values.content.sizes > 0))
         if key & WIRES == COUNTED and _is_message(content):
             inside, more = _evidence(content, level + 1)
             bits, several = bits + inside, max(several, more)
     return round(bits * 256) / 256, several
+
+
+def _varint_bits(numbers: Table) -> float:
+    """Return a bit for each different byte of varints that is not their last, and says that more follow."""
+    octets, exists = numbers.window(LONGEST)
+    before = np.arange(1, LONGEST + 1) < numbers.sizes[:, None]
+    different = [len(np.unique(column[known])) for column, known in zip(octets.T, (exists & before).T, strict=True)]
+    return float(sum(min(count, GOING_ON) - 1 for count in different if count))
 
 
 def _usual(keys: Ints) -> list[int]:

@@ -26,6 +26,7 @@ from .sequences import Sequences
 from .structure import Role, roles_of
 
 _OPEN = frozenset({"unknown", "payload"})
+_OWN_END = frozenset({"ber_length", "leb128"})  # numbers whose encoding tells where they end
 _FEWEST = 3
 _VAGUE = frozenset({"integer", "range", "payload", "identifier"})  # detectors
 _REPEATED = frozenset({"identifier", "counter", "integer"})
@@ -100,7 +101,8 @@ class _Labels:
         """Write one label into a field; ``profile`` shows the byte order of a number."""
         assert symbol.field is not None
         key, old = id(symbol.field), self.fields.get(id(symbol.field), symbol.field)
-        update: dict[str, Any] = {"semantic": proposal.semantic, **proposal.update}
+        fixed = old.encoding not in _OWN_END
+        update: dict[str, Any] = {"semantic": proposal.semantic, **(proposal.update if fixed else {})}
         if proposal.constraint is not None:
             update["constraints"] = [*old.constraints, proposal.constraint]
         if (

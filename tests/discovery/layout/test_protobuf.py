@@ -90,6 +90,20 @@ def test_a_message_that_is_one_value_is_known_by_what_is_in_it(lay_out):
     assert outcome.exact == outcome.explained == 1
 
 
+def test_long_varints_speak_for_keys_where_all_messages_are_divided_alike(lay_out):
+    """Of messages that differ in one string's length only, bytes that always say that more follow are the evidence."""
+    rng = np.random.default_rng(6)
+
+    def alike(number: int) -> Fields:
+        fields = keyed(1, VARINT, [varint(1000 + 3 * number)])
+        fields += keyed(2, VARINT, [varint(1_700_000_000_000 + 700 * number)])
+        return [*fields, *keyed(3, COUNTED, [b"abcdefg"[: 5 + number % 3]]), *keyed(5, FIXED32, [rng.bytes(4)])]
+
+    outcome = lay_out([alike(number) for number in range(120)], hints=True)
+    assert outcome.exact == outcome.explained == 1
+    assert {"field_1", "field_2", "field_3", "field_5"} <= {field.name for field in outcome.fields}
+
+
 def test_a_length_of_one_or_two_bytes_counts_the_rest(lay_out):
     """A length in as many bytes as it needs is one field, whatever its width."""
     rng = np.random.default_rng(4)

@@ -19,6 +19,7 @@ from qbitel.discovery.spec import (
     MessageType,
     ProtocolSpec,
     Rest,
+    SelfDelimiting,
     ValueGuard,
     walk,
 )
@@ -128,3 +129,15 @@ def test_what_answers_repeat_of_a_request_is_an_identifier() -> None:
         found = fields(spec, index)
         assert found["id"].semantic == "identifier" and found["what"].semantic != "identifier"
     assert spec.evidence["field:ask.id"].detector == "answered"
+
+
+def test_a_counter_in_a_varint_stays_a_varint() -> None:
+    """What a number means does not change how its bytes are read, where the encoding tells where it ends."""
+    rng = np.random.default_rng(6)
+    amounts = [bytes([value & 127 | 128, value >> 7]) for value in range(200, 800)]
+    payloads = [b"\1" + amount + rng.bytes(int(rng.integers(1, 9))) for amount in amounts]
+    batch = MessageBatch.from_payloads(payloads, flow=[1 + i // 150 for i in range(600)], direction=[1] * 600)
+    amount = Field(name="amount", width=SelfDelimiting(form="leb128"), encoding="leb128")
+    spec = labelled(batch, {"only": (1, [number("kind", 1), amount, Field(name="rest", width=Rest())])})
+    found = fields(spec, 0)["amount"]
+    assert (found.semantic, found.encoding, found.endianness) == ("counter", "leb128", None)
