@@ -65,6 +65,12 @@ class ServiceSettings(BaseSettings):
         256 << 20, ge=0, description="captures of more bytes are read with Ray Data, which takes seconds to begin"
     )
 
+    request_threads: int = Field(4, ge=1, le=64, description="threads of a gateway that parse, validate, classify")
+    request_waiting: int = Field(64, ge=0, description="requests that may wait for one of them; more get 503")
+    bodies_bytes: int = Field(
+        256 << 20, ge=1024, description="bytes of all bodies that a gateway reads at once; more get 503"
+    )
+
     jobs_address: str | None = Field(
         None, pattern="^https?://", description="Ray's dashboard, http://head:8265, to which retraining is submitted"
     )

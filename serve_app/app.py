@@ -49,7 +49,7 @@ def build_app(service: Service) -> FastAPI:
     for part in (discoveries, events, classify, parse, validate, protocols, streams, retrain, health, metrics):
         app.include_router(part.router)
     # The last that is added is the outermost: also a refused body has a request id.
-    app.add_middleware(BodyLimit, limit=service.settings.max_body_bytes)
+    app.add_middleware(BodyLimit, limit=service.settings.max_body_bytes, together=service.settings.bodies_bytes)
     app.add_middleware(Observe, slow_s=service.settings.slow_request_s, each=service.settings.log_requests)
     app.add_middleware(RequestId)
     add_problem_handlers(app)

@@ -15,11 +15,17 @@ class _TooLargeError(Exception):
 
 
 class BodyLimit:
-    """ASGI middleware: answers 413 where a body has, or turns out to have, more than ``limit`` bytes."""
+    """
+    ASGI middleware: answers 413 where a body has, or turns out to have, more than ``limit`` bytes.
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    Where bodies that are being worked on have more than ``together`` bytes, another one is answered with 503: what a
+    process takes is bounded by that, whatever comes at once.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, together: int) -> None:
         self.app = app
-        self.limit = limit
+        self.limit, self.together = limit, max(together, limit)
+        self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -30,12 +36,17 @@ class BodyLimit:
         if stated.isdigit() and int(stated) > self.limit:
             await self._refuse(scope, receive, send)
             return
+        if self._held + (int(stated) if stated.isdigit() else 0) > self.together:
+            await self._busy(scope, receive, send)
+            return
         read, started = 0, False
 
         async def receive_some() -> Message:
             nonlocal read
             message = await receive()
-            read += len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            read += size
+            self._held += size
             if read > self.limit:
                 raise _TooLargeError
             return message
@@ -47,10 +58,23 @@ class BodyLimit:
                 started = True
                 await send(message)
 
-        with suppress(_TooLargeError):
-            await self.app(scope, receive_some, send_unless_passed)
+        try:
+            with suppress(_TooLargeError):
+                await self.app(scope, receive_some, send_unless_passed)
+        finally:
+            self._held -= read
         if read > self.limit and not started:
             await self._refuse(scope, receive, send)
+
+    async def _busy(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = problem(
+            503,
+            f"requests of more than {self.together} bytes are being answered",
+            hint="try again later; the limit is the service's setting bodies_bytes",
+            path=scope["path"],
+            request_id=scope.get("request_id", ""),
+        )
+        await respond(found, {"Retry-After": "1"})(scope, receive, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         found = problem(

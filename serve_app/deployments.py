@@ -14,9 +14,11 @@ from ..cluster.catalog import Catalog, open_catalog
 from ..cluster.observability.process import observe_process
 from ..cluster.observability.traces import carried, span
 from ..cluster.settings import ServiceSettings
+from ..cluster.threads import pin_threads
 from .app import build_app
 from .job import run_job
 from .service import Service
+from .work import set_threads
 
 
 @serve.deployment
@@ -26,6 +28,7 @@ class DiscoveryWorker:
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
         observe_process("worker", settings)
+        pin_threads()
         self._catalog: Catalog = open_catalog(settings.catalog_address)
 
     async def run(self, job: str, trace: str | None = None) -> None:
@@ -51,6 +54,8 @@ class Gateway:
                 await self._workers.run.remote(job, carried())
 
         observe_process("gateway", self._settings)
+        pin_threads()
+        set_threads(self._settings.request_threads, self._settings.request_waiting)
         return build_app(Service(self._settings, open_catalog(self._settings.catalog_address), start))
 
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TypeVar
 
+from ..cluster.observability.names import THREADS_BUSY
 from ..discovery.batch import MessageBatch
 from .problems import ProblemError
 
 Answer = TypeVar("Answer")
 CHUNK = 4096
+THREADS, WAITING = 4, 64
+"""More threads do no more work under one interpreter, and the loop waits longer: ``benchmarks.threads``."""
 SMALL = 2048
 """Bytes of a body that are parsed in less time than it takes to hand them to a thread and back."""
 
@@ -47,17 +52,52 @@ class Steps:
             yield batch.slice(start, CHUNK)
 
 
+class _Pool:
+    """The threads that work on requests; those that wait for a database are others, and are not held up by these."""
+
+    def __init__(self, threads: int, waiting: int) -> None:
+        self.most = threads + waiting
+        self.threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
+        self.taken = 0
+
+
+_pool = _Pool(THREADS, WAITING)
+
+
+def set_threads(threads: int, waiting: int) -> None:
+    """Let so many threads work on requests, and so many requests wait for one; for processes that begin."""
+    global _pool
+    _pool.threads.shutdown(wait=False)
+    _pool = _Pool(threads, waiting)
+
+
+def _submit(work: Callable[[Steps], Answer], steps: Steps) -> asyncio.Future[Answer]:
+    pool = _pool
+    if pool.taken >= pool.most:
+        raise ProblemError(503, f"{pool.most} requests are worked on or wait already", hint="try again later")
+    pool.taken += 1
+    THREADS_BUSY.record(min(pool.taken, THREADS))
+    task = asyncio.get_running_loop().run_in_executor(pool.threads, copy_context().run, work, steps)
+
+    def ended(done: asyncio.Future[Answer]) -> None:
+        pool.taken -= 1
+        THREADS_BUSY.record(min(pool.taken, THREADS))
+        # Also where nobody waits any more, its end is looked at: asyncio would complain of an error that nobody saw.
+        done.cancelled() or done.exception()
+
+    task.add_done_callback(ended)
+    return task
+
+
 async def within(seconds: float, work: Callable[[Steps], Answer]) -> Answer:
     """
     Run work in a thread and wait so long for it; given up, also by its client, it ends at its next step.
 
     Raises:
-        ProblemError: 504, it took longer.
+        ProblemError: 504, it took longer; 503, too many wait already.
     """
     steps = Steps()
-    task = asyncio.create_task(asyncio.to_thread(work, steps))
-    # Also where nobody waits any more, its end is looked at: asyncio would complain of an error that nobody saw.
-    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    task = _submit(work, steps)
     try:
         return await asyncio.wait_for(asyncio.shield(task), seconds)
     except TimeoutError:
