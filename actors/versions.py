@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from ..cluster.buckets import Span
 from ..cluster.catalog import Catalog
@@ -59,7 +60,8 @@ def keep_version(
     identity = identity or UnknownNames(state.engine).name(result.statistics.sample().view)
     digest, counted = spec.digest, spec.measures.messages
     version = Version(number, str(spec.id), digest, identity, counted, datetime.now(UTC), span)
-    catalog.add_specification(version.id, digest, spec.protocol, counted, spec.to_bytes(), stream.name)
+    origin: dict[str, Any] = {"version": spec.version, "parent": spec.provenance.parent}
+    catalog.add_specification(version.id, digest, spec.protocol, counted, spec.to_bytes(), stream.name, **origin)
     versions.add(stream.name, version, drifts)
     return replace(result, spec=spec, changes=tuple(changes)), version
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import JSON, BigInteger, CursorResult, DateTime, Engine, Index, String, delete, func, select, update
+from sqlalchemy import JSON, BigInteger, CursorResult, DateTime, Engine, Index, String, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -31,6 +31,7 @@ class _Job(Base):
     __tablename__ = "jobs"
     __table_args__ = (
         Index("ix_jobs_status_created", "status", "created"), Index("ix_jobs_status_updated", "status", "updated"),
+        Index("ix_jobs_created_id", "created", "id"),
     )  # fmt: skip
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     key: Mapped[str | None] = mapped_column(String(128), unique=True)
@@ -57,6 +58,8 @@ class _Specification(Base):
     messages: Mapped[int] = mapped_column(BigInteger)
     document: Mapped[bytes]
     stream: Mapped[str | None] = mapped_column(String(128), index=True)
+    version: Mapped[int] = mapped_column(default=1, server_default="1")
+    parent: Mapped[str | None] = mapped_column(String(64), index=True)
 
 
 @dataclass(frozen=True)
@@ -88,14 +91,28 @@ class Job:
 
 
 @dataclass(frozen=True)
-class StoredSpecification:
-    """The newest document of a specification's structure: ``id`` is of the structure, ``digest`` of the document."""
+class SpecificationEntry:
+    """
+    A document of a specification, without its bytes.
+
+    Attributes:
+        id: of the structure. digest: of the document. version: as the document counts it. parent: digest of the
+            document that it was learned on from.
+    """
 
     id: str
     digest: str
     protocol: str
     messages: int
     stored: datetime
+    version: int
+    parent: str | None
+
+
+@dataclass(frozen=True)
+class StoredSpecification(SpecificationEntry):
+    """A document of a specification."""
+
     document: bytes
 
 
@@ -117,7 +134,9 @@ class Catalog:
     def __init__(self, engine: Engine) -> None:
         self._engine, self.guard = engine, guard_of(engine)
 
-    def _reading(self, work: Callable[[Session], Answer]) -> Answer:
+    def reading(self, work: Callable[[Session], Answer]) -> Answer:
+        """Return what work that only reads returns; it is tried again where the database fails."""
+
         def read() -> Answer:
             with Session(self._engine) as session:
                 return work(session)
@@ -149,13 +168,13 @@ class Catalog:
 
     def job(self, job: str) -> Job | None:
         """Return a discovery."""
-        row = self._reading(lambda session: session.get(_Job, job))
+        row = self.reading(lambda session: session.get(_Job, job))
         return _job(row) if row else None
 
     def waiting(self) -> list[str]:
         """Return the ids of the discoveries that wait, oldest first."""
         chosen = select(_Job.id).where(_Job.status == WAITING).order_by(_Job.created)
-        return self._reading(lambda session: list(session.scalars(chosen)))
+        return self.reading(lambda session: list(session.scalars(chosen)))
 
     def claim(self, job: str) -> Job | None:
         """Take a waiting discovery to run it; None where another has taken it or it was cancelled."""
@@ -187,10 +206,9 @@ class Catalog:
             end["progress"] = progress
         return self._change(_Job.status == RUNNING, job, **end)
 
-    def cancel(self, job: str) -> None:
-        """Ask a running discovery to stop; one that waits is cancelled at once."""
-        self._change(_Job.status == WAITING, job, status=CANCELLED, cancel=True)
-        self._change(_Job.status == RUNNING, job, cancel=True)
+    def cancel(self, job: str) -> bool:
+        """End a discovery that waits or runs, and return whether it was one; its worker sees it at its next beat."""
+        return self._change(_Job.status.in_((WAITING, RUNNING)), job, status=CANCELLED, cancel=True)
 
     def requeue_silent(self, seconds: float, attempts: int, problem: dict[str, Any]) -> list[str]:
         """
@@ -218,21 +236,31 @@ class Catalog:
             return old
 
     def add_specification(
-        self, spec_id: str, digest: str, protocol: str, messages: int, document: bytes, stream: str | None = None
-    ) -> None:
+        self, spec_id: str, digest: str, protocol: str, messages: int, document: bytes, stream: str | None = None,
+        *, version: int = 1, parent: str | None = None,
+    ) -> None:  # fmt: skip
         """
         Store a specification; the same document again is stored once, and counts as the newest.
 
         Args:
             stream: the stream it was found in, whose erasure takes it too.
+            version, parent: as the document has them.
         """
         now = datetime.now(UTC)
         row = _Specification(
             digest=digest, id=spec_id, protocol=protocol, stored=now, messages=messages, document=document,
-            stream=stream,
+            stream=stream, version=version, parent=parent,
         )  # fmt: skip
         with session_of(self._engine) as session, session.begin():
             session.merge(row)
+
+    def delete_specification(self, spec_id: str) -> list[str]:
+        """Delete all documents of a specification, and return their digests."""
+        at = _Specification.id == spec_id
+        with session_of(self._engine) as session, session.begin():
+            digests = list(session.scalars(select(_Specification.digest).where(at)))
+            session.execute(delete(_Specification).where(at))
+            return digests
 
     def forget_specifications(self, stream: str) -> list[str]:
         """Delete the specifications that were found in a stream, and return their ids."""
@@ -244,28 +272,25 @@ class Catalog:
 
     def document(self, digest: str) -> bytes | None:
         """Return the document of that digest."""
-        row = self._reading(lambda session: session.get(_Specification, digest))
+        row = self.reading(lambda session: session.get(_Specification, digest))
         return row.document if row else None
+
+    def stored(self, digest: str) -> StoredSpecification | None:
+        """Return the specification whose document has that digest."""
+        row = self.reading(lambda session: session.get(_Specification, digest))
+        return _specification(row) if row else None
 
     def specification(self, spec_id: str) -> StoredSpecification | None:
         """Return the newest document of a specification."""
         newest = select(_Specification).where(_Specification.id == spec_id).order_by(_Specification.stored.desc())
-        row = self._reading(lambda session: session.scalars(newest.limit(1)).first())
+        row = self.reading(lambda session: session.scalars(newest.limit(1)).first())
         return _specification(row) if row else None
 
     def newest(self, spec_ids: Iterable[str]) -> dict[str, str]:
         """Return id → digest of the newest document, of these ids those that are known."""
         rows = select(_Specification.id, _Specification.digest).where(_Specification.id.in_(list(spec_ids)))
-        found = self._reading(lambda session: session.execute(rows.order_by(_Specification.stored)).all())
+        found = self.reading(lambda session: session.execute(rows.order_by(_Specification.stored)).all())
         return {row.id: row.digest for row in found}
-
-    def specifications(self, limit: int) -> list[StoredSpecification]:
-        """Return the newest document of each specification, the newest first."""
-        latest = select(_Specification.id, func.max(_Specification.stored).label("stored"))
-        newest = latest.group_by(_Specification.id).subquery()
-        join = (_Specification.id == newest.c.id) & (_Specification.stored == newest.c.stored)
-        rows = select(_Specification).join(newest, join).order_by(_Specification.stored.desc()).limit(limit)
-        return self._reading(lambda session: [_specification(row) for row in session.scalars(rows)])
 
     def _change(self, condition: Any, job: str, **values: Any) -> bool:
         with session_of(self._engine) as session, session.begin():
@@ -285,5 +310,6 @@ def _job(row: _Job) -> Job:
 
 
 def _specification(row: _Specification) -> StoredSpecification:
-    stored = aware(row.stored)
-    return StoredSpecification(row.id, row.digest, row.protocol, row.messages, stored, row.document)
+    return StoredSpecification(
+        row.id, row.digest, row.protocol, row.messages, aware(row.stored), row.version, row.parent, row.document
+    )

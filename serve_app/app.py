@@ -11,7 +11,7 @@ from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from . import classify, discoveries, events, health, metrics, parse, protocols, retrain, streams, validate
+from . import classify, discoveries, events, health, metrics, parse, protocols, registry, retrain, streams, validate
 from .body_limit import BodyLimit
 from .models import ClassifyRequest, Context, DiscoveryRequest, ParseRequest, Rule, ValidateRequest
 from .observe import Observe
@@ -46,7 +46,8 @@ def build_app(service: Service) -> FastAPI:
     )
     app.state.service = service
     health.watch_parts(service.parts, service)
-    for part in (discoveries, events, classify, parse, validate, protocols, streams, retrain, health, metrics):
+    use = (discoveries, events, classify, parse, validate)
+    for part in (*use, protocols, registry, retrain, streams, health, metrics):
         app.include_router(part.router)
     # The last that is added is the outermost: also a refused body has a request id.
     app.add_middleware(BodyLimit, limit=service.settings.max_body_bytes, together=service.settings.bodies_bytes)

@@ -14,7 +14,9 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from starlette.datastructures import UploadFile
 
 from ..cluster.cache import Answer, tags_of
-from ..cluster.catalog import DONE, FAILED, Job
+from ..cluster.catalog import CANCELLED, DONE, FAILED, Job
+from ..cluster.lists import CatalogLists, JobEntry
+from ..cluster.observability.names import JOBS
 from ..cluster.observability.traces import carried
 from .bodies import (
     ARROW_TYPE,
@@ -27,7 +29,8 @@ from .bodies import (
     read_json,
     request_body,
 )
-from .models import Context, Discovery, DiscoveryRequest
+from .models import Context, Discovery, DiscoveryList, DiscoveryRequest, DiscoverySummary, Status
+from .paging import After, Limit, mark_from, page_of
 from .problems import Fault, Problem, ProblemError, problem_responses, respond
 from .protocols import links_of
 from .service import Service, ServiceOf
@@ -75,8 +78,7 @@ class Asked:
 
 def document(job: Job) -> Discovery:
     """Return a discovery as the API shows it."""
-    address = f"/v1/discoveries/{job.id}"
-    links = {"self": address, "events": f"{address}/events"}
+    links = _links(job.id)
     for result in job.results:
         if result["id"]:
             links[f"protocol:{result['protocol']}"] = links_of(result["id"])["self"]
@@ -223,6 +225,32 @@ def job_of(service: Service, job_id: str) -> Job:
     return found
 
 
+@router.get("", summary="List the discoveries", responses=problem_responses(400, 422))
+async def discoveries(
+    service: ServiceOf,
+    limit: Limit = 100,
+    after: After = None,
+    status: Annotated[Status | None, Query(description="only those of this status")] = None,
+) -> DiscoveryList:
+    """Return the discoveries that are kept, without what they found, the newest first."""
+    lists = CatalogLists(service.catalog)
+    found = await asyncio.to_thread(lists.jobs, limit + 1, mark_from(after), status)
+    shown, following = page_of(found, limit)
+    return DiscoveryList(discoveries=[_listed(each) for each in shown], next=following)
+
+
+def _listed(job: JobEntry) -> DiscoverySummary:
+    return DiscoverySummary.model_validate({
+        "id": job.id, "status": job.status, "created": job.created, "updated": job.updated, "attempts": job.attempts,
+        "input": job.request["input"], "links": _links(job.id),
+    })  # fmt: skip
+
+
+def _links(job_id: str) -> dict[str, str]:
+    address = f"/v1/discoveries/{job_id}"
+    return {"self": address, "events": f"{address}/events"}
+
+
 @router.get("/{discovery_id}", summary="The state of a discovery", responses=problem_responses(404, 422))
 async def discovery(discovery_id: DiscoveryId, service: ServiceOf) -> Discovery:
     """Return how far it has come, with the seconds of each stage, and what it has found so far."""
@@ -231,7 +259,8 @@ async def discovery(discovery_id: DiscoveryId, service: ServiceOf) -> Discovery:
 
 @router.delete("/{discovery_id}", summary="Cancel a discovery", responses=problem_responses(404, 422))
 async def cancel_discovery(discovery_id: DiscoveryId, service: ServiceOf) -> Discovery:
-    """Stop it; what it has found so far stays. One that has ended stays as it is."""
+    """End it at once, and its work at its next step; what it has found stays. One that has ended stays as it is."""
     await asyncio.to_thread(job_of, service, discovery_id)
-    await asyncio.to_thread(service.catalog.cancel, discovery_id)
+    if await asyncio.to_thread(service.catalog.cancel, discovery_id):
+        JOBS.record(status=CANCELLED)
     return document(await asyncio.to_thread(job_of, service, discovery_id))

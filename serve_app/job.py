@@ -140,7 +140,8 @@ class DiscoveryRun:
         document, found = spec.to_bytes(), spec.id
         digest = sha256(document).hexdigest()
         if found is not None and "stream" not in self.job.request:
-            self.catalog.add_specification(found, digest, spec.protocol, spec.measures.messages, document)
+            origin: dict[str, Any] = {"version": spec.version, "parent": spec.provenance.parent}
+            self.catalog.add_specification(found, digest, spec.protocol, spec.measures.messages, document, **origin)
         stages = [stage_document(report) for report in result.stages]
         with self._lock:
             self._stages = {stage["name"]: stage for stage in stages}

@@ -8,14 +8,36 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, RootModel
 
 from ..discovery.spec.base import NAME
-from .problems import Problem
 
 EXAMPLE_MESSAGES: list[JsonValue] = ["AAEAAAAGAQMAAAAC", "AAIAAAAGAQMAAgAC", "AAMAAAAGAQMABAAC"]
 EXAMPLE_ID = "4c9d35b1f0a8e2716d40"
 BASE64 = "base64 of one message (RFC 4648, with padding)"
 Base64Message = Annotated[str, Field(description=BASE64, json_schema_extra={"contentEncoding": "base64"})]
 RuleValue = Annotated[int | str, Field(description="a number; text, or bytes as hexadecimal digits after 0x")]
+Status = Literal["waiting", "running", "done", "partial", "failed", "cancelled"]
 Level = Literal["basic", "standard", "strict", "enterprise"]
+
+
+class Fault(BaseModel):
+    """One thing that is wrong with a request."""
+
+    where: str = Field(description="path of the value, for instance body.messages.3")
+    what: str
+
+
+class Problem(BaseModel):
+    """A problem of RFC 9457."""
+
+    type: str = Field(description="urn:qbitel:problem:<code>")
+    title: str
+    status: int
+    detail: str = Field(description="what is wrong, and where")
+    code: str = Field(description="stable name of the kind of problem")
+    hint: str = Field("", description="what to do about it")
+    retry: bool = Field(False, description="whether the same request may succeed later")
+    instance: str = Field("", description="path of the request")
+    request_id: str = Field("", description="also in the header X-Request-Id and in the service's log")
+    faults: list[Fault] = []
 
 
 class Request(BaseModel):
@@ -127,7 +149,7 @@ class Discovery(BaseModel):
     """A discovery: its state, and what it has found so far."""
 
     id: str
-    status: Literal["waiting", "running", "done", "partial", "failed", "cancelled"]
+    status: Status
     created: datetime
     updated: datetime
     attempts: int = Field(description="times it was begun; more than one where a worker was lost")
@@ -177,21 +199,114 @@ class ValidateResponse(BaseModel):
     messages: list[Verdict]
 
 
-class ProtocolSummary(BaseModel):
-    """A known specification."""
+class DiscoverySummary(BaseModel):
+    """A discovery in a list, without what it has found."""
 
     id: str
+    status: Status
+    created: datetime
+    updated: datetime
+    attempts: int
+    input: dict[str, Any] = Field(description="name and size of what was sent")
+    links: dict[str, str]
+
+
+class DiscoveryList(BaseModel):
+    """Discoveries, the newest first."""
+
+    discoveries: list[DiscoverySummary]
+    next: str | None = Field(None, description="`after` of the next page; null where this is the last")
+
+
+class ProtocolSummary(BaseModel):
+    """A document of a specification."""
+
+    id: str = Field(description="of the structure: stable as evidence grows")
     protocol: str
-    digest: str
+    digest: str = Field(description="SHA-256 of the document")
+    version: int = Field(description="rises when a specification is learned on or corrected")
+    parent: str | None = Field(description="digest of the document that it was learned on from")
     messages: int = Field(description="messages that it was read from")
     stored: datetime
     links: dict[str, str]
 
 
 class ProtocolList(BaseModel):
-    """Known specifications, the newest first."""
+    """Known specifications, the newest document of each; the newest first."""
 
     protocols: list[ProtocolSummary]
+    next: str | None = Field(None, description="`after` of the next page; null where this is the last")
+
+
+class ProtocolVersions(BaseModel):
+    """The documents of a specification with what they were learned on from and to; the highest version first."""
+
+    versions: list[ProtocolSummary]
+
+
+class ProtocolChange(BaseModel):
+    """One difference of two documents, at a type or an element of it."""
+
+    kind: Literal["added", "removed", "changed", "grew", "shrank"]
+    path: str = Field(description="type, or type.element")
+    before: str
+    after: str
+
+
+class ProtocolDiff(BaseModel):
+    """What differs between two documents by meaning; counts and evidence are left out."""
+
+    before: ProtocolSummary
+    after: ProtocolSummary
+    changes: list[ProtocolChange]
+
+
+class DeletedProtocol(BaseModel):
+    """A specification that is known no more."""
+
+    id: str
+    documents: int = Field(description="documents of it that were deleted")
+
+
+class ModelVersion(BaseModel):
+    """A version of a trained model."""
+
+    model: str
+    number: int
+    digest: str = Field(description="SHA-256 of the weights")
+    registered: datetime
+    aliases: list[str] = Field(description="names that stand for it now")
+    metrics: dict[str, float] = Field(description="as judged when it was trained")
+    lineage: dict[str, Any] = Field(description="run, settings, data and code that it was made with")
+
+
+class ModelSummary(BaseModel):
+    """A model: how many versions there are, and which of them its aliases stand for."""
+
+    model: str
+    versions: int
+    newest: int
+    aliases: dict[str, int]
+
+
+class ModelList(BaseModel):
+    """All models, by name."""
+
+    models: list[ModelSummary]
+
+
+class ModelVersions(BaseModel):
+    """Versions of a model, the newest first."""
+
+    versions: list[ModelVersion]
+    next: int | None = Field(None, description="`below` of the next page; null where this is the last")
+
+
+class Aliased(Request):
+    """The version that an alias shall stand for."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"version": 3}]})
+    version: int = Field(ge=1, le=1 << 31)
 
 
 class ProtocolDocument(ProtocolSummary):

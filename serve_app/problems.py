@@ -11,10 +11,15 @@ from typing import Any, TypedDict
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from ..discovery.errors import QbitelError
+from .models import Fault, Problem
+
+__all__ = [
+    "Fault", "Problem", "ProblemError", "add_problem_handlers", "problem", "problem_of_error", "problem_responses",
+    "respond",
+]  # fmt: skip
 
 logger = logging.getLogger("qbitel.service")
 
@@ -28,28 +33,6 @@ CODE_OF_STATUS = {
     400: "bad-request", 404: "not-found", 405: "method-not-allowed", 409: "conflict", 413: "too-large",
     415: "media-type", 422: "invalid", 503: "busy", 504: "timeout",
 }  # fmt: skip
-
-
-class Fault(BaseModel):
-    """One thing that is wrong with a request."""
-
-    where: str = Field(description="path of the value, for instance body.messages.3")
-    what: str
-
-
-class Problem(BaseModel):
-    """A problem of RFC 9457."""
-
-    type: str = Field(description="urn:qbitel:problem:<code>")
-    title: str
-    status: int
-    detail: str = Field(description="what is wrong, and where")
-    code: str = Field(description="stable name of the kind of problem")
-    hint: str = Field("", description="what to do about it")
-    retry: bool = Field(False, description="whether the same request may succeed later")
-    instance: str = Field("", description="path of the request")
-    request_id: str = Field("", description="also in the header X-Request-Id and in the service's log")
-    faults: list[Fault] = []
 
 
 class ProblemError(Exception):

@@ -12,6 +12,7 @@ from cachetools import LRUCache
 
 from ..cluster.catalog import Catalog, StoredSpecification
 from ..cluster.dependency import UnavailableError, fell_back
+from ..cluster.lists import CatalogLists
 from ..discovery.errors import NotFoundError
 from ..discovery.parser import Parser
 from ..discovery.spec import ProtocolSpec
@@ -102,8 +103,8 @@ class Specifications:
 
     def warm(self, count: int) -> None:
         """Hold the specifications that were stored last, compiled, so that the first requests find them."""
-        for stored in self._catalog.specifications(min(count, MOST)):
-            self._hold(stored).parser  # noqa: B018
+        for entry in CatalogLists(self._catalog).specifications(min(count, MOST)):
+            self.find(entry.id).parser  # noqa: B018
 
     def _hold(self, stored: StoredSpecification) -> KnownSpecification:
         with self._lock:

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from qbitel.cluster.catalog import CANCELLED, DONE, FAILED, RUNNING, WAITING, Catalog, open_catalog
+from qbitel.cluster.catalog import CANCELLED, DONE, FAILED, WAITING, Catalog, open_catalog
+from qbitel.cluster.lists import CatalogLists, mark_of
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_key_that_was_used_gives_the_earlier_discovery(catalog: Catalog) -> None
 
 
 def test_cancelling_stops_what_runs_and_ends_what_waits(catalog: Catalog) -> None:
-    """A waiting discovery is cancelled at once; a running one is told at its next beat; an ended one stays."""
+    """What waits or runs is cancelled at once, and its worker told at the next beat; what has ended stays."""
     for job in ("waits", "runs", "ended"):
         catalog.add_job(job, {})
     catalog.claim("runs")
@@ -44,7 +45,7 @@ def test_cancelling_stops_what_runs_and_ends_what_waits(catalog: Catalog) -> Non
     for job in ("waits", "runs", "ended"):
         catalog.cancel(job)
     found = {job: catalog.job(job) for job in ("waits", "runs", "ended")}
-    assert [job.status for job in found.values() if job] == [CANCELLED, RUNNING, DONE]
+    assert [job.status for job in found.values() if job] == [CANCELLED, CANCELLED, DONE]
     assert not catalog.beat("runs", {})
 
 
@@ -103,6 +104,51 @@ def test_newest_document_of_a_structure_is_returned(catalog: Catalog) -> None:
     newest = catalog.specification("id1")
     assert newest is not None
     assert newest.document == b"two"
-    assert [each.digest for each in catalog.specifications(10)] == ["d3", "d2"]
+    assert [each.digest for each in CatalogLists(catalog).specifications(10)] == ["d3", "d2"]
     catalog.add_specification("id1", "d1", "p", 10, b"one")
-    assert [each.digest for each in catalog.specifications(10)] == ["d1", "d3"]
+    assert [each.digest for each in CatalogLists(catalog).specifications(10)] == ["d1", "d3"]
+
+
+def test_pages_of_discoveries_go_on_where_the_last_ended(catalog: Catalog) -> None:
+    """Pages hold every discovery once, the newest first, also where others come in between; a status chooses some."""
+    for number in range(7):
+        catalog.add_job(f"j{number}", {"n": number})
+    catalog.claim("j3")
+    lists = CatalogLists(catalog)
+    found = lists.jobs(3)
+    catalog.add_job("late", {})
+    while page := lists.jobs(3, mark_of(found[-1])):
+        found += page
+    assert [job.id for job in found] == [f"j{number}" for number in reversed(range(7))]
+    assert [job.id for job in lists.jobs(9, status=WAITING)] == ["late", "j6", "j5", "j4", "j2", "j1", "j0"]
+
+
+def test_pages_of_specifications_show_the_newest_document_of_each(catalog: Catalog) -> None:
+    """Older documents of a structure take no place in a page, and a name chooses some."""
+    for number in range(12):
+        catalog.add_specification(f"id{number % 4}", f"d{number:02}", f"p{number % 2}", number, b"{}")
+    lists = CatalogLists(catalog)
+    first = lists.specifications(3)
+    rest = lists.specifications(3, mark_of(first[-1]))
+    assert [each.digest for each in (*first, *rest)] == ["d11", "d10", "d09", "d08"]
+    assert [each.id for each in lists.specifications(9, protocol="p1")] == ["id3", "id1"]
+
+
+def test_lineage_leads_to_what_was_learned_on_from_and_to(catalog: Catalog) -> None:
+    """Whichever id of a lineage is asked for, all its documents come, the highest version first."""
+    catalog.add_specification("a", "d1", "p", 1, b"1")
+    catalog.add_specification("b", "d2", "p", 1, b"2", version=2, parent="d1")
+    catalog.add_specification("b", "d3", "p", 1, b"3", version=3, parent="d2")
+    catalog.add_specification("other", "d4", "p", 1, b"4", version=2, parent="gone")
+    for spec_id in ("a", "b"):
+        assert [each.digest for each in CatalogLists(catalog).lineage(spec_id)] == ["d3", "d2", "d1"]
+    assert CatalogLists(catalog).lineage("nothing") == []
+
+
+def test_deleted_specification_is_gone_with_all_its_documents(catalog: Catalog) -> None:
+    """Other structures stay."""
+    for digest, spec_id in (("d1", "a"), ("d2", "a"), ("d3", "b")):
+        catalog.add_specification(spec_id, digest, "p", 1, b"")
+    assert sorted(catalog.delete_specification("a")) == ["d1", "d2"]
+    assert catalog.specification("a") is None
+    assert catalog.specification("b") is not None

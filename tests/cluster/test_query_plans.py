@@ -14,6 +14,7 @@ pytest.importorskip("psycopg")
 from sqlalchemy import Connection, Engine, event, insert
 
 from qbitel.cluster.catalog import DONE, Catalog, _Job, _Specification, open_catalog
+from qbitel.cluster.lists import CatalogLists, Mark
 from qbitel.cluster.manifest import Manifest
 from qbitel.cluster.manifest_tables import EntryRow, KeyRow, LeaseRow
 from qbitel.cluster.versions import Versions, _Event
@@ -35,7 +36,8 @@ def catalog(catalog_address: str) -> Iterator[Catalog]:
     part = {"epoch": 1, "path": "p", "size": 1, "sha256": "s", "messages": 1, "earliest": 0, "latest": 0, "untimed": 0}
     tables: list[tuple[Any, list[dict[str, Any]]]] = [
         (_Job, [{"id": f"j{n}", "created": at, "updated": at, **job} for n, at in numbered]),
-        (_Specification, [{"digest": f"d{n}", "id": f"i{n // 4}", "stored": at, **spec} for n, at in numbered]),
+        (_Specification, [{"digest": f"d{n}", "id": f"i{n // 4}", "stored": at, **spec,
+                           "parent": f"d{n - 1}" if n % 4 else None} for n, at in numbered]),
         (_Event, [{"stream": f"s{n % 50}", "at": at, **drift} for n, at in numbered]),
         (KeyRow, [{"stream": f"s{n % 50}", "key": f"k{n}", "made": n, **key} for n in range(ROWS)]),
         (LeaseRow, [{"stream": f"s{n % 50}", "shard": n // 50, "epoch": 1, "owner": "a"} for n in range(ROWS)]),
@@ -92,16 +94,24 @@ def test_no_query_of_discoveries_reads_a_whole_table(catalog: Catalog) -> None:
         catalog.requeue_silent(60, 2, {})
         catalog.finish("new", DONE)
         catalog.cancel("new")
+        for status in (None, DONE):
+            assert len(CatalogLists(catalog).jobs(10, status=status)) == 10
+            assert len(CatalogLists(catalog).jobs(10, Mark(STARTED + timedelta(seconds=900), "j"), status)) == 10
         assert catalog.add_job("again", {}, key="k").id == "new"
     assert len(asked) > 10
     assert whole_tables(catalog.engine, asked) == []
 
 
 def test_no_query_of_specifications_reads_a_whole_table(catalog: Catalog) -> None:
-    """A specification by its id, a document by its digest."""
+    """A specification by its id, a document by its digest, pages of a list, a lineage, a deletion."""
     with listening(catalog.engine) as asked:
         assert catalog.specification("i7") is not None
         assert catalog.document("d8") is not None
+        assert catalog.stored("d8") is not None
+        assert len(CatalogLists(catalog).specifications(10)) == 10
+        assert len(CatalogLists(catalog).specifications(10, Mark(STARTED + timedelta(seconds=900), "d"))) == 10
+        assert len(CatalogLists(catalog).lineage("i7")) == 4
+        assert catalog.delete_specification("i9")
     assert whole_tables(catalog.engine, asked) == []
 
 

@@ -26,8 +26,8 @@ def encoded(messages: list[bytes]) -> list[str]:
 
 def events_of(text: str) -> list[tuple[str, dict[str, Any]]]:
     """Return the (event, data) pairs of a stream of server-sent events."""
-    blocks = [block.splitlines() for block in text.strip().split("\n\n") if block.startswith("event: ")]
-    return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in blocks]
+    blocks = [block.splitlines() for block in text.strip().split("\n\n") if block.startswith("id: ")]
+    return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for _, name, data in blocks]
 
 
 def wait_for(client: httpx.Client, address: str, seconds: float = 120) -> dict[str, Any]:
@@ -120,10 +120,36 @@ def test_waiting_or_running_discovery_can_be_cancelled(client: httpx.Client) -> 
     headers = {"Prefer": "respond-async"}
     answer = client.post("/v1/discoveries", json={"messages": encoded(many)}, headers=headers)
     address = answer.headers["Location"]
-    assert client.delete(address).status_code == 200
-    assert wait_for(client, address)["status"] == "cancelled"
+    assert client.delete(address).json()["status"] == "cancelled"
     assert client.delete(address).json()["status"] == "cancelled"
     assert events_of(client.get(f"{address}/events").text)[-1][1]["status"] == "cancelled"
+
+
+def test_running_discovery_is_cancelled_at_once(client: httpx.Client) -> None:
+    """The answer to DELETE says ``cancelled`` also where it ran, and it stays so."""
+    many = [bytes([n % 251, n // 251 % 251, n * 7 % 256]) * 8 + bytes([n % 5]) * (n % 40) for n in range(20000)]
+    answer = client.post("/v1/discoveries", json={"messages": encoded(many)}, headers={"Prefer": "respond-async"})
+    address = answer.headers["Location"]
+    with client.stream("GET", f"{address}/events") as events:
+        next(line for line in events.iter_lines() if line == "event: begin")
+    assert client.delete(address).json()["status"] == "cancelled"
+    assert client.get(address).json()["status"] == "cancelled"
+
+
+def test_pages_of_discoveries_hold_each_once(client: httpx.Client, discovered: dict[str, Any]) -> None:
+    """Following ``next`` leads through all discoveries; a status chooses some; a wrong cursor is a problem."""
+    for count in (60, 70, 80):
+        client.post("/v1/discoveries", json={"messages": encoded(MESSAGES[:count])})
+    found: list[str] = []
+    after: dict[str, Any] = {}
+    while after.get("after", "") is not None:
+        page = client.get("/v1/discoveries", params={"limit": 2, "status": "done", **after}).json()
+        found += [each["id"] for each in page["discoveries"]]
+        after = {"after": page["next"]}
+    assert len(found) == len(set(found)) >= 4
+    assert discovered["id"] in found
+    refused = client.get("/v1/discoveries", params={"after": "nonsense"})
+    assert (refused.status_code, refused.json()["code"]) == (400, "cursor")
 
 
 def test_capture_with_wrong_magic_is_a_problem(client: httpx.Client) -> None:

@@ -6,6 +6,7 @@ import httpx
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 
@@ -54,6 +55,10 @@ def test_answers_conform_to_the_document(client: httpx.Client, service_address: 
         operation = data.draw(st.sampled_from(operations))
         case = data.draw(operation.as_strategy())
         # That strings are base64 and files captures is more than a schema can say: refusing them is no fault.
-        case.call_and_validate(base_url=service_address, excluded_checks=[positive_data_acceptance])
+        # Documented 503s and 504s are answers: what they need (a cluster that trains) is not here.
+        answer = case.call_and_validate(
+            base_url=service_address, excluded_checks=[positive_data_acceptance, not_a_server_error]
+        )
+        assert answer.status_code != 500, answer.text
 
     check()
