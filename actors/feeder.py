@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,7 @@ from .node import Receipt
 from .offer import Offer, offer_of
 
 _LONGEST_WAIT = 1.0  # seconds between two attempts of a batch that nobody takes
+_LOOK_S = 5.0  # without an answer, before it is looked whether there is still a connection
 
 
 @dataclass
@@ -40,13 +42,13 @@ class Delivery:
     refused: dict[str, Refusal] = field(default_factory=dict)
     again: dict[str, int] = field(default_factory=dict)
     divided: set[str] = field(default_factory=set)
-    asked: list[tuple[str, list[Offer], Any]] = field(default_factory=list)
+    asked: list[tuple[str, list[Offer], Any, int]] = field(default_factory=list)
     attempts: int = 0
 
     @property
     def open(self) -> bool:
-        """Whether something is left to be sent."""
-        return any(self.left.values())
+        """Whether something is left to be sent, or an answer is still to come."""
+        return bool(self.asked) or any(self.left.values())
 
 
 class RayFeeder:
@@ -62,6 +64,7 @@ class RayFeeder:
         self.stream = fleet.state.manifest.add_stream(stream)
         self._placed = settle(fleet.state, fleet, self.stream)
         self._handles: dict[str, Any] = {}
+        self._number = 0
         self.retries = 0
 
     def start(self, batches: Sequence[Keyed]) -> Delivery:
@@ -73,7 +76,8 @@ class RayFeeder:
         """
         delivery = Delivery({batch.key: batch for batch in batches})
         self._divide(delivery, list(delivery.batches))
-        self._send(delivery)
+        with self._connected():
+            self._send(delivery)
         return delivery
 
     def _divide(self, delivery: Delivery, keys: list[str]) -> None:
@@ -98,13 +102,25 @@ class RayFeeder:
         """
         until = time.monotonic() + self._patience
         while True:
-            changed = self._hear(delivery, until)
-            if not delivery.open:
-                return
-            if time.monotonic() > until:
-                raise InputError("batches are taken by nobody", where=self.stream.name)
-            self._look_again(delivery, changed)
-            self._send(delivery)
+            with self._connected():
+                changed = self._hear(delivery, until)
+                if not delivery.open:
+                    return
+                if time.monotonic() > until:
+                    raise InputError("batches are taken by nobody", where=self.stream.name)
+                if not delivery.asked:
+                    self._look_again(delivery, changed)
+                    self._send(delivery)
+            if not changed and self._fleet.connection:
+                self._fleet.connection.renew_if_lost(self._number)
+
+    @contextmanager
+    def _connected(self) -> Iterator[None]:
+        """Use the connection to Ray; what is known of holders is forgotten where it is another than before."""
+        with nullcontext(0) if self._fleet.connection is None else self._fleet.connection.use() as number:
+            if number != self._number:
+                self._handles, self._number = {}, number
+            yield
 
     def _send(self, delivery: Delivery) -> None:
         by_holder: dict[str, list[Offer]] = {}
@@ -121,23 +137,28 @@ class RayFeeder:
         try:
             handle = self._handles.get(name) or self._fleet.handle(name)
             self._handles[name] = handle
-            delivery.asked.append((name, offers, handle.write.remote(self.stream.name, offers)))
+            delivery.asked.append((name, offers, handle.write.remote(self.stream.name, offers), self._number))
         except (PendingCallsLimitExceeded, NotFoundError):
             self._handles.pop(name, None)  # its queue is full, or it ended: the next attempt looks again
 
     def _hear(self, delivery: Delivery, until: float) -> bool:
-        """Take the answers; return whether one of them acknowledged something."""
+        """Take the answers, as far as they come soon; return whether one of them acknowledged something."""
         before = sum(map(len, delivery.left.values()))
-        asked, delivery.asked = delivery.asked, []
-        for name, offers, answer in asked:
-            for offer, receipt in zip(offers, self._answer(name, answer, until), strict=False):
+        while delivery.asked:
+            name, offers, answer, number = delivery.asked[0]
+            receipts = self._answer(name, answer, until) if number == self._number else []
+            if receipts is None:
+                break
+            del delivery.asked[0]
+            for offer, receipt in zip(offers, receipts, strict=False):
                 self._take(delivery, offer, receipt)
         return sum(map(len, delivery.left.values())) < before
 
-    def _answer(self, name: str, answer: Any, until: float) -> list[Receipt]:
-        """Return the receipts of a call; none where it must be made again."""
+    def _answer(self, name: str, answer: Any, until: float) -> list[Receipt] | None:
+        """Return the receipts of a call: none where it must be made again, None where it is not answered yet."""
+        left = until - time.monotonic()
         try:
-            receipts: list[Receipt] = ray.get(answer, timeout=max(0.0, until - time.monotonic()))
+            receipts: list[Receipt] = ray.get(answer, timeout=max(0.0, min(_LOOK_S, left)))
             return receipts
         except RayActorError:
             self._lost(name)
@@ -146,6 +167,8 @@ class RayFeeder:
                 raise error.cause from None
             self.retries += 1
         except GetTimeoutError:
+            if left > _LOOK_S:
+                return None
             raise InputError("no answer in time", where=name) from None
         return []
 
@@ -161,13 +184,13 @@ class RayFeeder:
         delivery.left[key] -= offer.parts.keys() - receipt.left
 
     def _lost(self, name: str) -> None:
-        """Wait until a killed holder is back, or has ended."""
+        """Wait a moment until a killed holder is back, or has ended."""
         self.retries += 1
         self._handles.pop(name, None)
         try:
-            self._fleet.ask(name, "ready")
+            self._fleet.ask(name, "ready", patience_s=_LOOK_S)
         except (InputError, NotFoundError):
-            return  # it has ended: its shards are placed somewhere else
+            return  # it has ended, and its shards are placed somewhere else; or it is asked again
 
     def _look_again(self, delivery: Delivery, changed: bool) -> None:
         delivery.attempts = 0 if changed else delivery.attempts + 1

@@ -21,6 +21,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from ..cluster.buckets import ALL_TIME, Span
 from ..cluster.database import is_server
 from ..cluster.manifest import Stream
+from ..cluster.ray_connection import RayConnection
 from ..cluster.ray_start import need_cores
 from ..cluster.state import State
 from ..discovery.confirmation import Confirmation
@@ -58,12 +59,17 @@ class Fleet:
     """
     The holders of one state on the Ray that this process is connected to.
 
+    Args:
+        connection: that one, where feeders shall make it anew when it is lost.
+
     Raises:
         InputError: the catalog is a file of this machine, and the Ray has several.
     """
 
-    def __init__(self, state: State, settings: FleetSettings | None = None) -> None:
-        self.state, self.settings = state, settings or FleetSettings()
+    def __init__(
+        self, state: State, settings: FleetSettings | None = None, connection: RayConnection | None = None
+    ) -> None:
+        self.state, self.settings, self.connection = state, settings or FleetSettings(), connection
         self._prefix = f"shards-{state.id}:"
         machines = {node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}  # type: ignore[no-untyped-call]
         if len(machines) > 1 and not is_server(state.catalog):
@@ -89,16 +95,19 @@ class Fleet:
         except ValueError:
             raise NotFoundError("no such holder", where=name, hint="qbitel shards rescale starts them") from None
 
-    def ask(self, name: str, method: str, *arguments: Any) -> Any:
+    def ask(self, name: str, method: str, *arguments: Any, patience_s: float | None = None) -> Any:
         """
         Return a holder's answer; what a killed holder did not answer is asked again when it is back.
+
+        Args:
+            patience_s: how long that may take; that of the settings where None.
 
         Raises:
             InputError: no answer in time. NotFoundError: there is no such holder. Any error of the holder.
         """
         call = getattr(self.handle(name), method).options(max_task_retries=-1)
         with errors_of(name):
-            return ray.get(call.remote(*arguments), timeout=self.settings.patience_s)
+            return ray.get(call.remote(*arguments), timeout=patience_s or self.settings.patience_s)
 
     def statistics(
         self, stream: Stream, span: Span = ALL_TIME

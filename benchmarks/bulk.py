@@ -4,7 +4,7 @@ Bulk ingest and discovery of captures larger than what they may take of memory: 
     python -m benchmarks.bulk [--gigabytes 4] [--cap 3072] [--folder DIR]
 
 Packets of 1,000 bytes between 2,000 pairs of hosts, over UDP, in files of 256 MB; and the same payloads as the rows of
-a Parquet file with row groups of 1 GB. Each command runs as a person would run it, on a Ray of its own where it reads
+a Parquet file with row groups of 131 MB. Each command runs as a person would run it, on a Ray of its own where it reads
 with Ray Data (more than 256 MiB, or ``QBITEL_BULK_BYTES``), and is looked at four times a second. Memory is what
 the command and all processes that it started have of their own and share with each other (anonymous and shared pages,
 proportional); pages of files, which the kernel can drop, are left out. Exit code 1 where a command took more than the
@@ -32,7 +32,7 @@ from qbitel.train.evaluation.machine import page_head
 
 PAYLOAD, HEADERS = 1000, 16 + 14 + 20 + 8
 PAIRS = 2000
-FILE, GROUP = 256_000_000, 1_000_000  # bytes of a capture file, rows of a row group
+FILE, GROUP = 256_000_000, 1 << 17  # bytes of a capture file, rows of a row group
 _AT_ONCE = 50_000
 _LOOK_S = 0.25
 _HERE, _THERE = str(1 << 50), "0"
@@ -49,14 +49,15 @@ class Took:
 
 
 def payloads(count: int) -> Iterator[NDArray[np.uint8]]:
-    """Yield messages of ``PAYLOAD`` bytes: a constant, one of a few types, a counter, a text, and noise."""
-    rng, words = np.random.default_rng(5), np.random.default_rng(6).integers(97, 123, (64, 16), np.uint8)
+    """Yield messages of ``PAYLOAD`` bytes: a constant, one of a few types, a counter, noise, and one of a few texts."""
+    rng = np.random.default_rng(5)
+    texts = rng.integers(97, 123, (64, PAYLOAD), np.uint8)
     for start in range(0, count, _AT_ONCE):
         numbers = np.arange(start, min(start + _AT_ONCE, count))
-        rows = rng.integers(0, 256, (len(numbers), PAYLOAD), np.uint8)
+        rows = texts[rng.integers(0, 64, len(numbers))]
         rows[:, 0], rows[:, 1] = 0x51, numbers % 5
         rows[:, 2:6] = numbers.astype(">u4").view(np.uint8).reshape(-1, 4)
-        rows[:, 6:22] = words[rng.integers(0, 64, len(numbers))]
+        rows[:, 6:10] = rng.integers(0, 256, (len(numbers), 4), np.uint8)
         yield rows
 
 

@@ -9,8 +9,10 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from ..discovery.errors import InputError, LimitError
+from .ray_connection import RayConnection
 from .settings import ServiceSettings
 
 # Chosen before Ray is imported: without the first, a local Ray turns tokens on and writes one to the home folder.
@@ -113,7 +115,7 @@ def need_cores(cores: float, what: str, there: float | None = None) -> None:
 
 
 @contextmanager
-def ray_cluster(settings: ServiceSettings) -> Iterator[None]:
+def ray_cluster(settings: ServiceSettings) -> Iterator[RayConnection]:
     """
     Give a connection to Ray: to ``settings.ray_address``, or to a Ray of its own that ends with the block.
 
@@ -123,15 +125,8 @@ def ray_cluster(settings: ServiceSettings) -> Iterator[None]:
     import ray
 
     if settings.ray_address:
-        try:
-            ray.init(address=settings.ray_address, log_to_driver=False, logging_level=logging.WARNING)
-        except ConnectionError as error:
-            hint = "ray start --head starts one"
-            raise InputError("no running Ray", where=settings.ray_address, hint=hint) from error
-        try:
-            yield
-        finally:
-            ray.shutdown()
+        with ray_at(settings.ray_address) as connection:
+            yield connection
         return
     # Unix socket paths end at 107 bytes, and Ray adds about 80 of its own: the folder lies right under /tmp.
     folder = tempfile.mkdtemp(prefix="qb", dir="/tmp")
@@ -147,7 +142,39 @@ def ray_cluster(settings: ServiceSettings) -> Iterator[None]:
             logging_level=logging.WARNING,
             _temp_dir=folder,
         )
-        yield
+        yield RayConnection(_gone)
     finally:
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def ray_at(address: str, **options: Any) -> Iterator[RayConnection]:
+    """
+    Give a connection to a running Ray.
+
+    Args:
+        options: of ``ray.init``.
+
+    Raises:
+        InputError: there is none.
+    """
+    prepare_environment()
+    import ray
+    from ray.exceptions import RaySystemError, RpcError
+
+    def connect() -> None:
+        try:
+            ray.init(address=address, log_to_driver=False, **{"logging_level": logging.WARNING, **options})
+        except (ConnectionError, TimeoutError, RuntimeError, RaySystemError, RpcError) as error:
+            raise InputError("no running Ray", where=address, hint="ray start --head starts one") from error
+
+    connect()
+    try:
+        yield RayConnection(connect)
+    finally:
+        ray.shutdown()
+
+
+def _gone() -> None:
+    raise InputError("the Ray of this process has ended")

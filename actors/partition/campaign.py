@@ -170,10 +170,6 @@ class Campaign:
         while self.machines.rays[host].starts == starts and time.monotonic() < until:
             time.sleep(0.5)
         self.machines.wait_for_ray(host)
-        if self.machines.rays[host].starts > starts:
-            # A driver outlives its node, but hears of no actor's new place once the head was started again as well.
-            for pid in self.machines.hosts.processes(host, "actors.partition.sender"):
-                kill(pid)
 
     def _settled(self, hosts: tuple[str, ...], since: float) -> bool:
         """Wait until senders have, on every virtual shard, an acknowledgement for a later batch; False if in vain."""

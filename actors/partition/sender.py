@@ -26,7 +26,8 @@ import numpy as np
 
 from ...cluster.ledger_file import LedgerFile
 from ...cluster.manifest import Stream
-from ...cluster.ray_start import prepare_environment
+from ...cluster.ray_connection import RayConnection
+from ...cluster.ray_start import ray_at
 from ...discovery.batch import MessageBatch
 from ...discovery.errors import QbitelError
 from ...discovery.settings import DiscoverySettings
@@ -69,8 +70,8 @@ def _flow_of(shard: int) -> int:
 class ShardSender:
     """Sends batches of one virtual shard, one at a time."""
 
-    def __init__(self, name: str, shard: int, state: WatchedState) -> None:
-        self._prefix, self._state = f"{name}/{shard}", state
+    def __init__(self, name: str, shard: int, state: WatchedState, connection: RayConnection) -> None:
+        self._prefix, self._state, self._connection = f"{name}/{shard}", state, connection
         self._ledger = LedgerFile(LEDGER.with_suffix(f".{shard}"))
         self._random = Random(crc32(self._prefix.encode()))
         self._left, self._done = self._account()
@@ -81,7 +82,8 @@ class ShardSender:
         from ..fleet import Fleet, FleetSettings
 
         # One for the whole time: what it knows of holders is all that it has while the head cannot be reached.
-        feeder = RayFeeder(Fleet(self._state, FleetSettings(patience_s=PATIENCE_S)), STREAM)
+        fleet = Fleet(self._state, FleetSettings(patience_s=PATIENCE_S), self._connection)
+        feeder = RayFeeder(fleet, STREAM)
         for key in self._keys():
             while not self._sent(feeder, key):
                 time.sleep(_PAUSE_S)
@@ -146,25 +148,24 @@ def main() -> int:
         parser.add_argument(option, required=True)
     parser.add_argument("--without", choices=("epoch", "keys"))
     arguments = parser.parse_args()
-    prepare_environment()
-    import ray
-
-    ray.init(
-        address=arguments.ray, _node_ip_address=arguments.node, log_to_driver=False, logging_level=logging.ERROR
-    )
     guards = Guards(compare_epoch=arguments.without != "epoch", unique_keys=arguments.without != "keys")
     state = WatchedState(arguments.state, arguments.catalog, guards)
-    if arguments.name == "begin":
-        begin_fleet(state)
-    else:
-        threading.excepthook = _give_up
-        threads = [threading.Thread(target=ShardSender(arguments.name, n, state).run) for n in range(SHARDS)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    ray.shutdown()
+    with ray_at(arguments.ray, _node_ip_address=arguments.node, logging_level=logging.ERROR) as connection:
+        if arguments.name == "begin":
+            begin_fleet(state)
+        else:
+            send(arguments.name, state, connection)
     return 0
+
+
+def send(name: str, state: WatchedState, connection: RayConnection) -> None:
+    """Send to all virtual shards until there is the file."""
+    threading.excepthook = _give_up
+    threads = [threading.Thread(target=ShardSender(name, n, state, connection).run) for n in range(SHARDS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 if __name__ == "__main__":

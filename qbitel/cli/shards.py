@@ -124,10 +124,10 @@ def open_fleet(state: str, address: str, *, create: bool = False, **chosen: Any)
     from ..cluster.ray_start import ray_cluster
     from ..cluster.settings import ServiceSettings
 
-    with ray_cluster(ServiceSettings(ray_address=address)):
+    with ray_cluster(ServiceSettings(ray_address=address)) as connection:
         from ..actors.fleet import Fleet, FleetSettings
 
-        yield Fleet(open_state(state, create=create), FleetSettings(**chosen))
+        yield Fleet(open_state(state, create=create), FleetSettings(**chosen), connection)
 
 
 @shards_command.command("rescale")
