@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export RAY_AUTH_MODE ?= disabled
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: figures figures-classifier figures-segmenter figures-training venv venv-train warm demo serve test lint unit crash-test partition-test partition-ci ray-test test-cluster bench docs pictures clean
+.PHONY: figures figures-classifier figures-segmenter figures-training venv venv-train warm demo serve test lint unit crash-test partition-test partition-ci ray-test replica-test test-cluster bench docs pictures clean
 
 venv: $(VENV)/.installed
 
@@ -75,6 +75,10 @@ partition-ci: venv
 # Captures in an object store, read by a Ray of three raylets, as its client and as jobs; an ingest that is killed.
 ray-test: venv
 	$(BIN)/python -m pytest -m cluster tests/actors/test_ray_reading.py tests/actors/test_bulk_on_ray.py tests/serve_app/test_retrain.py
+
+# Kills every process that answers HTTP in the middle of a discovery, of its events and of a list.
+replica-test: venv
+	$(BIN)/python -m pytest -m cluster tests/serve_app/test_replicas.py
 
 test-cluster: venv
 	$(BIN)/python -m pytest -m cluster

@@ -59,11 +59,6 @@ class ServiceSettings(BaseSettings):
     gateways: int = Field(1, ge=1, le=64, description="processes that answer HTTP, parse and validate")
     gateway_cpus: float = Field(0.5, gt=0, description="share of a core that Ray reserves for each of them")
 
-    scan_rules: Path | None = Field(
-        None, description="YARA rules beside the bundled ones, for known-bad content: a file, or a folder of *.yar"
-    )
-    scan_s: float = Field(20.0, gt=0, description="time that looking for such content may take of a discovery")
-
     classifier_weights: Path | None = Field(None, description="weights that classify; None: those of the package")
 
     bulk_bytes: int = Field(
