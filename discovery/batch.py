@@ -80,6 +80,16 @@ class MessageView:
     source: NDArray[np.int32]
     number: NDArray[np.int64]
 
+    @classmethod
+    def of(cls, payloads: Sequence[bytes]) -> MessageView:
+        """Make a view of payloads of which nothing else is known, without Arrow's columns between."""
+        n, lengths = len(payloads), np.array([len(payload) for payload in payloads], np.int64)
+        return cls(
+            data=np.frombuffer(b"".join(payloads), np.uint8), starts=np.cumsum(lengths) - lengths, lengths=lengths,
+            ts=np.full(n, np.nan), flow=np.zeros(n, np.uint64), direction=np.full(n, UNKNOWN, np.int8),
+            source=np.zeros(n, np.int32), number=np.arange(n),
+        )  # fmt: skip
+
     def __len__(self) -> int:
         return len(self.starts)
 

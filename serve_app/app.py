@@ -46,7 +46,8 @@ def build_app(service: Service) -> FastAPI:
     )
     app.state.service = service
     health.watch_parts(service.parts, service)
-    use = (discoveries, events, classify, parse, validate)
+    # Routes are tried in this order: those that are asked most come first.
+    use = (classify, parse, validate, discoveries, events)
     for part in (*use, protocols, registry, retrain, streams, health, metrics):
         app.include_router(part.router)
     # The last that is added is the outermost: also a refused body has a request id.

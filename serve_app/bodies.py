@@ -62,7 +62,7 @@ def read_json(model: type[Document], body: bytes | str, where: str = "body") -> 
         raise ProblemError(status, f"{faults[0].where}: {faults[0].what}", faults=faults) from None
 
 
-def decode_messages(messages: Sequence[str], limit: int) -> MessageBatch:
+def decode_messages(messages: Sequence[str], limit: int) -> list[bytes]:
     """
     Decode base64 messages.
 
@@ -84,7 +84,7 @@ def decode_messages(messages: Sequence[str], limit: int) -> MessageBatch:
                 hint="RFC 4648 with padding, without line breaks",
                 faults=[Fault(where=where, what=reason)],
             ) from None
-    return MessageBatch.from_payloads(payloads)
+    return payloads
 
 
 def read_arrow(body: bytes, settings: ServiceSettings) -> MessageBatch:

@@ -25,7 +25,7 @@ from .bodies import (
 )
 from .models import ClassifyRequest
 from .problems import problem_responses
-from .service import Service, ServiceOf
+from .service import Service, service_of
 from .work import Steps, within
 
 router = APIRouter(prefix="/v1/classify", tags=["use"])
@@ -68,11 +68,11 @@ def each(service: Service, batch: MessageBatch, steps: Steps) -> Answer:
 )
 async def classify(
     request: Request,
-    service: ServiceOf,
     top: Annotated[int, Query(ge=1, le=20, description="candidates to name, with an Arrow body")] = 3,
     reasons: Annotated[int, Query(ge=0, le=20, description="facts to look for, with an Arrow body")] = 0,
 ) -> Response:
     """Say which known protocol messages are of, with calibrated probabilities, or that they are of none of these."""
+    service = service_of(request)
     settings = service.settings
     kind = media_type(request, (JSON_TYPE, ARROW_TYPE))
     body = await request.body()
@@ -81,7 +81,8 @@ async def classify(
     def _work(steps: Steps) -> Answer:
         if kind == JSON_TYPE:
             sent = read_json(ClassifyRequest, body)
-            batch, wanted = decode_messages(sent.messages, settings.max_messages), (sent.top, sent.reasons)
+            batch = MessageBatch.from_payloads(decode_messages(sent.messages, settings.max_messages))
+            wanted = (sent.top, sent.reasons)
         else:
             batch, wanted = read_arrow(body, settings), (top, reasons)
         return each(service, batch, steps) if wants_arrow else group(service, batch, *wanted)

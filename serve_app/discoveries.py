@@ -193,8 +193,8 @@ async def _read(request: Request, service: Service, asked: Asked) -> Sent:
             read_arrow(body, service.settings)
             return Sent("messages.arrow", body, len(body), known)
         sent = read_json(DiscoveryRequest, body)
-        payloads = decode_messages(sent.messages, most).to_arrow().select(["payload"])
-        return Sent("messages", arrow_bytes(pa.table(payloads)), len(body), sent.context)
+        payloads = pa.table({"payload": pa.array(decode_messages(sent.messages, most), pa.large_binary())})
+        return Sent("messages", arrow_bytes(payloads), len(body), sent.context)
 
     return await asyncio.to_thread(_work)
 

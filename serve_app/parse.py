@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import pyarrow as pa
@@ -25,9 +26,9 @@ from .bodies import (
 )
 from .models import ParseRequest, ParseResponse
 from .problems import Fault, ProblemError, problem_responses
-from .service import ServiceOf
+from .service import service_of
 from .specifications import KnownSpecification
-from .work import SMALL, Steps, within
+from .work import CHUNK, SMALL, Steps, within
 
 router = APIRouter(prefix="/v1/parse", tags=["use"])
 ProtocolQuery = Annotated[str | None, Query(max_length=64, description="id of the specification, with an Arrow body")]
@@ -46,14 +47,14 @@ def needed(protocol: str | None) -> str:
     return protocol
 
 
-def trees(known: KnownSpecification, batch: MessageBatch, steps: Steps) -> dict[str, Any]:
+def trees(known: KnownSpecification, payloads: Sequence[bytes], steps: Steps) -> dict[str, Any]:
     """Parse each message to a tree; the document is that of ``ParseResponse``."""
     documents: list[dict[str, Any]] = []
     with spending("parse"):
-        for chunk in steps.chunks(batch):
-            view = chunk.view()
-            documents.extend(known.parser.parse(view.payload(row)).to_dict() for row in range(len(view)))
-    MESSAGES.record(len(batch), operation="parse")
+        for start in range(0, len(payloads), CHUNK):
+            steps.check()
+            documents.extend(known.parser.parse(payload).to_dict() for payload in payloads[start : start + CHUNK])
+    MESSAGES.record(len(payloads), operation="parse")
     return {"protocol": known.stored.id, "digest": known.stored.digest, "messages": documents}
 
 
@@ -78,8 +79,9 @@ def columns(parser: Parser, batch: MessageBatch, steps: Steps) -> Response:
     },
     openapi_extra=request_body(ParseRequest, (ARROW_TYPE, "Arrow stream with a binary column payload")),
 )
-async def parse(request: Request, service: ServiceOf, protocol: ProtocolQuery = None) -> Response:
+async def parse(request: Request, protocol: ProtocolQuery = None) -> Response:
     """Parse messages (JSON with base64, or an Arrow stream) with the specification of that id."""
+    service = service_of(request)
     settings = service.settings
     kind = media_type(request, (JSON_TYPE, ARROW_TYPE))
     body = await request.body()
@@ -95,9 +97,14 @@ async def parse(request: Request, service: ServiceOf, protocol: ProtocolQuery = 
         if kind == JSON_TYPE:
             sent = read_json(ParseRequest, body)
             known = service.specifications.find(sent.protocol)
-            batch = decode_messages(sent.messages, settings.max_messages)
+            payloads = decode_messages(sent.messages, settings.max_messages)
+            if not wants_arrow:
+                return json_answer(trees(known, payloads, steps))
+            batch = MessageBatch.from_payloads(payloads)
         else:
             known, batch = service.specifications.find(needed(protocol)), read_arrow(body, settings)
-        return columns(known.parser, batch, steps) if wants_arrow else json_answer(trees(known, batch, steps))
+        return (
+            columns(known.parser, batch, steps) if wants_arrow else json_answer(trees(known, batch.payloads(), steps))
+        )
 
     return await within(settings.request_timeout_s, _work)

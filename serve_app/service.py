@@ -139,9 +139,13 @@ class Service:
         return ProtocolClassifier.load(self.settings.classifier_weights)
 
 
-async def service_of(request: Request) -> Service:
-    """Return the service that a request came to; a coroutine, since FastAPI calls functions in a thread."""
+def service_of(request: Request) -> Service:
+    """Return the service that a request came to; where microseconds count, it is called rather than depended on."""
     return cast(Service, request.app.state.service)
 
 
-ServiceOf = Annotated[Service, Depends(service_of)]
+async def _service_of(request: Request) -> Service:
+    return service_of(request)  # a coroutine, since FastAPI calls functions in a thread
+
+
+ServiceOf = Annotated[Service, Depends(_service_of)]

@@ -9,13 +9,13 @@ from fastapi import APIRouter, Query, Request, Response
 
 from ..cluster.observability.cost import spending
 from ..cluster.observability.names import MESSAGES
-from ..discovery.batch import MessageBatch
+from ..discovery.batch import MessageBatch, MessageView
 from ..discovery.validator import MessageValidator, ValidationResult, rules_from
 from .bodies import ARROW_TYPE, JSON_TYPE, decode_messages, json_answer, media_type, read_arrow, read_json, request_body
 from .models import Level, Rule, Rules, ValidateRequest, ValidateResponse
 from .parse import ProtocolQuery, needed
 from .problems import problem_responses
-from .service import ServiceOf
+from .service import service_of
 from .specifications import KnownSpecification
 from .work import CHUNK, SMALL, Steps, within
 
@@ -29,7 +29,7 @@ class Asked(NamedTuple):
     rules: list[dict[str, Any]]
 
 
-def judge(known: KnownSpecification, batch: MessageBatch, asked: Asked, steps: Steps) -> dict[str, Any]:
+def judge(known: KnownSpecification, batch: MessageBatch | MessageView, asked: Asked, steps: Steps) -> dict[str, Any]:
     """
     Validate a batch and give a verdict for each message; the document is that of ``ValidateResponse``.
 
@@ -56,8 +56,10 @@ def judge(known: KnownSpecification, batch: MessageBatch, asked: Asked, steps: S
     return {**head, "messages": verdicts}
 
 
-def _results(validator: MessageValidator, batch: MessageBatch, steps: Steps) -> Iterable[ValidationResult]:
-    if len(batch) <= CHUNK:
+def _results(
+    validator: MessageValidator, batch: MessageBatch | MessageView, steps: Steps
+) -> Iterable[ValidationResult]:
+    if isinstance(batch, MessageView) or len(batch) <= CHUNK:
         return [validator.validate_batch(batch)]  # nothing has to be remembered from part to part
     return validator.stream(steps.chunks(batch))
 
@@ -71,12 +73,12 @@ def _results(validator: MessageValidator, batch: MessageBatch, steps: Steps) -> 
 )
 async def validate(
     request: Request,
-    service: ServiceOf,
     protocol: ProtocolQuery = None,
     level: Annotated[Level, Query(description="with an Arrow body")] = "standard",
     rules: Annotated[str | None, Query(description="JSON list of rules, with an Arrow body")] = None,
 ) -> Response:
     """Judge messages (JSON with base64, or an Arrow stream): which rule is broken, in which bytes, and why."""
+    service = service_of(request)
     settings = service.settings
     kind = media_type(request, (JSON_TYPE, ARROW_TYPE))
     body = await request.body()
@@ -86,14 +88,14 @@ async def validate(
         known = service.specifications.held(sent.protocol)
         # Rules of the client's own have patterns, which take what time they take.
         if known is not None and known.judges_at_once(sent.level) and not sent.rules:
-            batch = decode_messages(sent.messages, settings.max_messages)
-            return json_answer(judge(known, batch, Asked(sent.level, []), Steps()))
+            view = MessageView.of(decode_messages(sent.messages, settings.max_messages))
+            return json_answer(judge(known, view, Asked(sent.level, []), Steps()))
 
     def _work(steps: Steps) -> Response:
         if kind == JSON_TYPE:
             sent = read_json(ValidateRequest, body)
             known = service.specifications.find(sent.protocol)
-            batch = decode_messages(sent.messages, settings.max_messages)
+            batch = MessageBatch.from_payloads(decode_messages(sent.messages, settings.max_messages))
             asked = Asked(sent.level, _plain(sent.rules))
         else:
             known, batch = service.specifications.find(needed(protocol)), read_arrow(body, settings)
