@@ -346,3 +346,15 @@ def varint_rests(data, start, end, offset, contents):  # type: ignore[no-untyped
         at = start[row] + offset
         stop = varint_end(data, at, end[row], LONGEST)
         contents[row] = stop if stop >= 0 and read_varint(data, at, stop) == end[row] - stop else -1
+
+
+@njit(cache=True, nogil=True)
+def count_without_rest(data, start, end, allowed, failures):  # type: ignore[no-untyped-def]
+    """Count for each offset the regions without a varint there that counts the rest; it stops behind ``allowed``."""
+    for offset in range(len(failures)):
+        for row in range(len(start)):
+            at = start[row] + offset
+            stop = varint_end(data, at, end[row], LONGEST)
+            failures[offset] += stop < 0 or read_varint(data, at, stop) != end[row] - stop
+            if failures[offset] > allowed:
+                break

@@ -52,9 +52,10 @@ def propose(table: Table, settings: DiscoverySettings) -> list[Protobuf]:
     allowed = allowed_failures(len(table), settings)
     failures = np.zeros((len(offsets), 1), np.int64)
     scan(table.data, table.start, table.end, offsets, FORM.row[None, :], allowed, failures)
-    odds = column_odds(table, len(offsets))
+    passed = np.flatnonzero(failures[:, 0] <= allowed).tolist()
+    odds = column_odds(table, len(offsets)) if passed else np.zeros(0)
     found = []
-    for offset in np.flatnonzero(failures[:, 0] <= allowed).tolist():
+    for offset in passed:
         start = table.start + offset
         inside = start <= table.end
         bits, several = _evidence(table.take(inside).between(start[inside], table.end[inside]))

@@ -10,7 +10,7 @@ from ..settings import DiscoverySettings
 from ..spec import Element, FromLength, SelfDelimiting
 from .fields import plain
 from .hypothesis import ACCEPTED, SEARCHED, Builder, allowed_failures, laid_out
-from .kernels import varint_rests
+from .kernels import count_without_rest, varint_rests
 from .table import NO_SPANS, Bools, Ints, Spans, Table
 
 SIZE_BITS = 6.0  # of a size that each byte of its varint tells, against bytes that happen to be its number
@@ -42,17 +42,16 @@ class VarintRest:
 def propose(table: Table, settings: DiscoverySettings) -> list[VarintRest]:
     """Return the offsets at which a varint counts the rest, best first."""
     allowed = allowed_failures(len(table), settings)
-    few = table.take(np.arange(len(table)) < allowed + 4)
+    failures = np.zeros(max(min(table.shortest(), SEARCHED), 0), np.int64)
+    count_without_rest(table.data, table.start, table.end, allowed, failures)
     found = []
-    for offset in range(min(table.shortest(), SEARCHED)):
-        if len(few) < len(table) and int((_contents(few, offset) < 0).sum()) > allowed:
-            continue
+    for offset in np.flatnonzero(failures <= allowed).tolist():
         contents = _contents(table, offset)
         fits = contents >= 0
         sizes = np.unique((table.end - contents)[fits])
         longer = int((sizes >= 128).sum())
         bits = SIZE_BITS * (len(sizes) + longer) - 4.0 * int((~fits).sum())
-        if int((~fits).sum()) <= allowed and longer >= LONGER and bits >= ACCEPTED:
+        if longer >= LONGER and bits >= ACCEPTED:
             found.append(VarintRest(offset, bits))
     return sorted(found, key=lambda hypothesis: -hypothesis.bits)[:4]
 
