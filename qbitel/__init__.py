@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .api import discover, discover_all
+    from .client import AsyncClient, Client
     from .discovery.analyst import MessageLabel
     from .discovery.batch import MessageBatch
     from .discovery.captures import read_capture
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "AsyncClient",
+    "Client",
     "DiscoverySettings",
     "MessageBatch",
     "MessageLabel",
@@ -43,6 +46,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AsyncClient": "client",
+    "Client": "client",
     "DiscoverySettings": "discovery.settings",
     "MessageBatch": "discovery.batch",
     "MessageLabel": "discovery.analyst",

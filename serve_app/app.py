@@ -11,8 +11,22 @@ from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from . import classify, discoveries, events, health, metrics, parse, protocols, registry, retrain, streams, validate
+from . import (
+    aliases,
+    classify,
+    discoveries,
+    events,
+    health,
+    metrics,
+    parse,
+    protocols,
+    registry,
+    retrain,
+    streams,
+    validate,
+)  # fmt: skip
 from .body_limit import BodyLimit
+from .examples import EXAMPLES
 from .models import ClassifyRequest, Context, DiscoveryRequest, ParseRequest, Rule, ValidateRequest
 from .observe import Observe
 from .problems import Problem, add_problem_handlers, problem_responses
@@ -48,7 +62,7 @@ def build_app(service: Service) -> FastAPI:
     health.watch_parts(service.parts, service)
     # Routes are tried in this order: those that are asked most come first.
     use = (classify, parse, validate, discoveries, events)
-    for part in (*use, protocols, registry, retrain, streams, health, metrics):
+    for part in (*use, protocols, registry, retrain, streams, aliases, health, metrics):
         app.include_router(part.router)
     # The last that is added is the outermost: also a refused body has a request id.
     app.add_middleware(BodyLimit, limit=service.settings.max_body_bytes, together=service.settings.bodies_bytes)
@@ -67,5 +81,8 @@ def openapi(app: FastAPI) -> dict[str, Any]:
         _, found = models_json_schema(wanted, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.update(found["$defs"])
+        for name, example in EXAMPLES.items():
+            if name in schemas:
+                schemas[name]["examples"] = [example]
         app.openapi_schema = document
     return app.openapi_schema

@@ -38,7 +38,10 @@ async def _scraped(client: httpx.AsyncClient, address: str) -> str:
     summary="Metrics for Prometheus",
     response_class=Response,
     responses={
-        200: {"description": "Prometheus' text format", "content": {"text/plain": {"schema": {"type": "string"}}}},
+        200: {
+            "description": "Prometheus' text format",
+            "content": {"text/plain": {"schema": {"type": "string"}, "example": "# TYPE qbitel_requests counter"}},
+        },
         **problem_responses(503),
     },
 )

@@ -261,6 +261,15 @@ class ProtocolDiff(BaseModel):
     changes: list[ProtocolChange]
 
 
+class GrammarDocument(BaseModel):
+    """The grammar of a specification."""
+
+    id: str
+    digest: str = Field(description="SHA-256 of the specification's document")
+    grammar: dict[str, Any] = Field(description="rules with probabilities (Grammar of ProtocolSpec)")
+    sequence: dict[str, Any] = Field(description="which messages follow which (SequenceModel of ProtocolSpec)")
+
+
 class DeletedProtocol(BaseModel):
     """A specification that is known no more."""
 

@@ -96,7 +96,9 @@ async def protocols(
     service: ServiceOf,
     limit: Limit = 100,
     after: After = None,
-    protocol: Annotated[str | None, Query(max_length=64, description="only of this name", examples=["udp_53"])] = None,
+    protocol: Annotated[
+        str | None, Query(max_length=64, description="only where the newest is of this name", examples=["udp_53"])
+    ] = None,
 ) -> ProtocolList:
     """
     Return the newest document of each, the newest first.
@@ -170,7 +172,10 @@ def _within(spec_id: str, reference: str) -> str:
     summary="A specification in another language",
     response_class=Response,
     responses={
-        200: {"description": "A text file", "content": {"text/plain": {"schema": {"type": "string"}}}},
+        200: {
+            "description": "A text file",
+            "content": {"text/plain": {"schema": {"type": "string"}, "example": "digraph udp_20547 {}"}},
+        },
         **NOT_MODIFIED,
         **problem_responses(404, 422),
     },

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from qbitel.discovery import classifier
+from qbitel.serve_app import models, stream_models
+from qbitel.serve_app.examples import EXAMPLES
 
 
 def test_health_answers(client: httpx.Client) -> None:
@@ -19,16 +26,35 @@ def test_health_answers(client: httpx.Client) -> None:
         assert (asked.status_code, asked.content) == (200, b"")
 
 
+def has_example(document: dict[str, Any], operation: dict[str, Any]) -> bool:
+    """Return whether a body, an answer of it, or what one of these refers to, has an example."""
+    bodies = [operation.get("requestBody", {}), *(operation["responses"].get(each, {}) for each in ("200", "202"))]
+    for content in [each for body in bodies for each in body.get("content", {}).values()]:
+        named = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
+        schema = document["components"]["schemas"].get(named, content.get("schema", {}))
+        if "example" in content or "examples" in content or "examples" in schema:
+            return True
+    return False
+
+
 def test_every_operation_is_described(client: httpx.Client) -> None:
-    """Every operation has a summary, a description and documented problems; bodies have examples."""
+    """Every operation has a summary, a description, documented problems, and an example of what it answers or takes."""
     document = client.get("/openapi.json").json()
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
+            assert has_example(document, operation), (method, path)
             assert operation["summary"], (method, path)
             assert operation["description"], (method, path)
             assert any(int(status) >= 400 for status in operation["responses"]), (method, path)
             for kind, content in operation.get("requestBody", {}).get("content", {}).items():
                 assert kind != "application/json" or content["examples"], (method, path)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples_are_what_the_models_say(name: str) -> None:
+    """An example of an answer is one that its model takes."""
+    model = next(getattr(module, name) for module in (models, stream_models, classifier) if hasattr(module, name))
+    model.model_validate(EXAMPLES[name])
 
 
 @schemathesis.serializer("application/x-ndjson")

@@ -1,0 +1,300 @@
+"""The client of the service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from time import sleep
+from types import TracebackType
+from typing import Literal, Self, TypeVar
+
+import httpx
+import pyarrow as pa
+
+from ..discovery.batch import MessageBatch
+from ..discovery.classifier import Classification
+from ..discovery.spec import ProtocolSpec
+from ..serve_app import models, stream_models
+from ..serve_app.models import Context, Rule
+from . import calls
+from .calls import Call, Capture, Messages
+from .errors import error_of, unreachable
+from .events import Event, EventReader
+from .waits import Waits
+
+Answer = TypeVar("Answer")
+
+
+class Client:
+    """
+    A client of the service; use it in a ``with`` block, or close it.
+
+    Every method raises ServiceError with the service's problem, by its kind, or UnreachableError. What is refused for
+    now (429, 503) is asked again after the time that the service names, and nothing else is.
+
+    Args:
+        address: of the service, ``http://127.0.0.1:8000``. token: sent as ``Authorization: Bearer``.
+        timeout_s: to wait for an answer. patience_s: to wait, in all of one call, for a service that takes no more.
+        transport: for ``httpx``, where its own shall not be used.
+    """
+
+    def __init__(
+        self, address: str, *, token: str | None = None, timeout_s: float = 120.0, patience_s: float = 30.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:  # fmt: skip
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx.Client(base_url=address, headers=headers, timeout=timeout_s, transport=transport)
+        self._patience_s = patience_s
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def send(self, call: Call[Answer]) -> Answer:
+        """Make a call and return what its answer says."""
+        waits = Waits(self._patience_s)
+        while True:
+            try:
+                answer = self._http.request(call.method, call.path, **call.request)
+            except httpx.TransportError as error:
+                raise unreachable(error, f"{self._http.base_url}{call.path}") from error
+            if answer.is_success:
+                return call.read(answer.content)
+            pause = waits.before_next(answer)
+            if pause is None:
+                raise error_of(answer.status_code, answer.content, call.path)
+            sleep(pause)
+
+    def events(self, discovery_id: str, last_event_id: str | None = None) -> Iterator[Event]:
+        """
+        Yield what happens to a discovery up to its end; where the connection breaks, go on behind the last event.
+
+        Raises:
+            UnreachableError: it broke, and nothing came since it broke the last time.
+        """
+        told, broken = last_event_id, False
+        while True:
+            call, reader = calls.discovery_events(discovery_id, told), EventReader()
+            try:
+                with self._http.stream(call.method, call.path, **call.request) as answer:
+                    if not answer.is_success:
+                        raise error_of(answer.status_code, answer.read(), call.path)
+                    for line in answer.iter_lines():
+                        event = reader.read(line)
+                        if event is not None:
+                            told, broken = event.id, False
+                            yield event
+                            if event.name == "end":
+                                return
+                return
+            except httpx.TransportError as error:
+                if broken:
+                    raise unreachable(error, f"{self._http.base_url}{call.path}") from error
+                broken = True
+
+    def wait(self, discovery_id: str) -> models.Discovery:
+        """Return a discovery when it has ended."""
+        for _ in self.events(discovery_id):
+            pass
+        return self.discovery(discovery_id)
+
+    def discover(
+        self, source: Capture | Sequence[bytes] | MessageBatch, *, context: Context | None = None
+    ) -> models.Discovery:
+        """Discover the protocols of a capture or of messages, and return the discovery when it has ended."""
+        started = self.start_discovery(source, context=context)
+        return started if started.status not in ("waiting", "running") else self.wait(started.id)
+
+    def specification(self, reference: str) -> ProtocolSpec:
+        """Return a specification to parse, export or compare with here."""
+        found = self.protocol(reference)
+        return ProtocolSpec.model_validate(found.spec)
+
+    def discoveries(self, *, status: models.Status | None = None) -> Iterator[models.DiscoverySummary]:
+        """Yield the discoveries, the newest first, page by page."""
+        after: str | None = None
+        while True:
+            page = self.discoveries_page(after=after, status=status)
+            yield from page.discoveries
+            after = page.next
+            if after is None:
+                return
+
+    def protocols(self, *, protocol: str | None = None) -> Iterator[models.ProtocolSummary]:
+        """Yield the known specifications, of one name or all, the newest first, page by page."""
+        after: str | None = None
+        while True:
+            page = self.protocols_page(after=after, protocol=protocol)
+            yield from page.protocols
+            after = page.next
+            if after is None:
+                return
+
+    def model_versions(self, model: str) -> Iterator[models.ModelVersion]:
+        """Yield the versions of a model, the newest first, page by page."""
+        below: int | None = None
+        while True:
+            page = self.model_versions_page(model, below=below)
+            yield from page.versions
+            below = page.next
+            if below is None:
+                return
+
+    def start_discovery(
+        self,
+        source: Capture | Sequence[bytes] | MessageBatch,
+        *,
+        context: Context | None = None,
+        key: str | None = None,
+        wait: bool = True,
+    ) -> models.Discovery:
+        """
+        Start the discovery of a capture or of messages.
+
+        Args:
+            source: a path or bytes are a capture; a sequence of bytes or a batch are messages of one protocol.
+            context: what is known before. key: the same again gives the same discovery; one of its own where None.
+            wait: let the service answer with the result where the input is small.
+        """
+        return self.send(calls.start_discovery(source, context=context, key=key, wait=wait))
+
+    def discovery(self, discovery_id: str) -> models.Discovery:
+        """Return the state of a discovery."""
+        return self.send(calls.discovery(discovery_id))
+
+    def discoveries_page(
+        self, *, after: str | None = None, status: models.Status | None = None, limit: int = 100
+    ) -> models.DiscoveryList:
+        """Return a page of the discoveries, the newest first; ``next`` of it is ``after`` of the next page."""
+        return self.send(calls.discoveries_page(after=after, status=status, limit=limit))
+
+    def cancel(self, discovery_id: str) -> models.Discovery:
+        """Cancel a discovery."""
+        return self.send(calls.cancel(discovery_id))
+
+    def classify(self, messages: Messages, *, top: int = 3, reasons: int = 0) -> Classification:
+        """Say which known protocol messages are of together."""
+        return self.send(calls.classify(messages, top=top, reasons=reasons))
+
+    def classify_each(self, messages: Messages) -> pa.Table:
+        """Say of each message which known protocol it is of: protocol, probability and unknown, a row a message."""
+        return self.send(calls.classify_each(messages))
+
+    def parse(self, protocol: str, messages: Messages) -> models.ParseResponse:
+        """Parse messages to trees, with the specification of that id."""
+        return self.send(calls.parse(protocol, messages))
+
+    def parse_table(self, protocol: str, messages: Messages) -> pa.Table:
+        """Parse messages to columns, a row a message."""
+        return self.send(calls.parse_table(protocol, messages))
+
+    def validate(
+        self, protocol: str, messages: Messages, *, level: models.Level = "standard", rules: Sequence[Rule] = ()
+    ) -> models.ValidateResponse:
+        """Judge messages by the specification of that id, and by rules of one's own."""
+        return self.send(calls.validate(protocol, messages, level=level, rules=rules))
+
+    def protocols_page(
+        self, *, after: str | None = None, protocol: str | None = None, limit: int = 100
+    ) -> models.ProtocolList:
+        """Return a page of the known specifications, of one name or all, the newest first."""
+        return self.send(calls.protocols_page(after=after, protocol=protocol, limit=limit))
+
+    def protocol(self, reference: str) -> models.ProtocolDocument:
+        """Return a specification: ``id``, ``id@v3``, or ``id@`` and the digest of a document."""
+        return self.send(calls.protocol(reference))
+
+    def versions(self, spec_id: str, *, limit: int = 100) -> models.ProtocolVersions:
+        """Return the documents of a specification with what they were learned on from and to."""
+        return self.send(calls.versions(spec_id, limit=limit))
+
+    def diff(self, spec_id: str, before: str, after: str | None = None) -> models.ProtocolDiff:
+        """Say what differs between two documents: ``v1``, a digest, or a reference (None: the newest)."""
+        return self.send(calls.diff(spec_id, before, after))
+
+    def export(self, reference: str, form: Literal["python", "wireshark", "json-schema", "dot"]) -> str:
+        """Return a specification in another language."""
+        return self.send(calls.export(reference, form))
+
+    def delete_protocol(self, spec_id: str) -> models.DeletedProtocol:
+        """Delete all documents of a specification."""
+        return self.send(calls.delete_protocol(spec_id))
+
+    def models_list(self) -> models.ModelList:
+        """Return all models with what their aliases stand for."""
+        return self.send(calls.models_list())
+
+    def model_versions_page(self, model: str, *, below: int | None = None, limit: int = 100) -> models.ModelVersions:
+        """Return a page of the versions of a model, the newest first."""
+        return self.send(calls.model_versions_page(model, below=below, limit=limit))
+
+    def model_version(self, model: str, number: int) -> models.ModelVersion:
+        """Return a version of a model."""
+        return self.send(calls.model_version(model, number))
+
+    def aliased(self, model: str, alias: str) -> models.ModelVersion:
+        """Return the version that an alias stands for."""
+        return self.send(calls.aliased(model, alias))
+
+    def move_alias(self, model: str, alias: str, version: int) -> models.ModelVersion:
+        """Let an alias stand for a version."""
+        return self.send(calls.move_alias(model, alias, version))
+
+    def drop_alias(self, model: str, alias: str) -> models.ModelVersion:
+        """Let an alias stand for nothing."""
+        return self.send(calls.drop_alias(model, alias))
+
+    def retrain(self, model: str, asked: models.RetrainRequest, *, key: str | None = None) -> models.Retraining:
+        """Submit the training of a challenger; the same key again gives the same retraining."""
+        return self.send(calls.retrain(model, asked, key=key))
+
+    def retraining(self, model: str, run: str) -> models.Retraining:
+        """Return how a retraining goes."""
+        return self.send(calls.retraining(model, run))
+
+    def streams(self) -> stream_models.StreamList:
+        """Return all streams."""
+        return self.send(calls.streams())
+
+    def append(self, stream: str, messages: MessageBatch, key: str) -> stream_models.Appended:
+        """Add a batch to a stream; the same key again counts nothing twice."""
+        return self.send(calls.append(stream, messages, key))
+
+    def stream_digest(self, stream: str, window: str = "all") -> stream_models.Digest:
+        """Return the digest of a window's statistics."""
+        return self.send(calls.stream_digest(stream, window))
+
+    def stream_statistics(self, stream: str, window: str = "all") -> pa.Table:
+        """Return what stands at each offset of a window's messages, a row an offset, with histograms."""
+        return self.send(calls.stream_statistics(stream, window))
+
+    def stream_versions(self, stream: str) -> stream_models.StreamVersions:
+        """Return the versions of a stream's specification."""
+        return self.send(calls.stream_versions(stream))
+
+    def stream_events(self, stream: str, *, after: int = 0, limit: int = 100) -> stream_models.StreamEvents:
+        """Return what drifted in a stream, behind an event that is known."""
+        return self.send(calls.stream_events(stream, after=after, limit=limit))
+
+    def discover_stream(self, stream: str, window: str = "all", *, wait: bool = True) -> models.Discovery:
+        """Find the specification of a window."""
+        return self.send(calls.discover_stream(stream, window, wait=wait))
+
+    def retain(self, stream: str, days: float | None) -> stream_models.Retention:
+        """Say how many days a stream keeps messages; None: for ever."""
+        return self.send(calls.retain(stream, days))
+
+    def erase_stream(self, stream: str, window: str = "all") -> stream_models.ErasedStream:
+        """Erase the messages of a window."""
+        return self.send(calls.erase_stream(stream, window))
+
+    def health(self) -> models.DeepHealth:
+        """Return how each part of the service does."""
+        return self.send(calls.health())
