@@ -181,30 +181,35 @@ class Catalog:
         changed = self._change(_Job.status == WAITING, job, status=RUNNING, attempts=_Job.attempts + 1)
         return self.job(job) if changed else None
 
-    def beat(self, job: str, progress: dict[str, Any]) -> bool:
-        """Write the progress of a running discovery and say whether it shall go on."""
-        running = update(_Job).where(_Job.id == job, _Job.status == RUNNING)
+    def beat(self, job: str, progress: dict[str, Any], attempt: int | None = None) -> bool:
+        """
+        Write the progress of a running discovery and say whether it shall go on.
+
+        Args:
+            attempt: which one writes; one that was given up changes nothing, here and below.
+        """
+        running = update(_Job).where(_Job.id == job, _runs(attempt))
         statement = running.values(updated=datetime.now(UTC), progress=progress).returning(_Job.cancel)
         with session_of(self._engine) as session, session.begin():
             return session.scalar(statement) is False
 
-    def add_result(self, job: str, result: dict[str, Any]) -> None:
-        """Append the result of one protocol to a running discovery."""
+    def add_result(self, job: str, result: dict[str, Any], attempt: int | None = None) -> None:
+        """Append the result of one protocol to a running discovery; the same one again is there once."""
         with session_of(self._engine) as session, session.begin():
-            row = session.get(_Job, job)
-            if row is not None and row.status == RUNNING:
+            row = session.scalars(select(_Job).where(_Job.id == job, _runs(attempt)).with_for_update()).one_or_none()
+            if row is not None and result not in row.results:
                 row.results = [*row.results, result]
                 row.updated = datetime.now(UTC)
 
     def finish(
         self, job: str, status: str, *, progress: dict[str, Any] | None = None, warnings: Sequence[str] = (),
-        problem: dict[str, Any] | None = None,
+        problem: dict[str, Any] | None = None, attempt: int | None = None,
     ) -> bool:  # fmt: skip
         """End a running discovery, with the progress that it came to; return whether it was one."""
         end: dict[str, Any] = {"status": status, "warnings": list(warnings), "problem": problem}
         if progress is not None:
             end["progress"] = progress
-        return self._change(_Job.status == RUNNING, job, **end)
+        return self._change(_runs(attempt), job, **end)
 
     def cancel(self, job: str) -> bool:
         """End a discovery that waits or runs, and return whether it was one; its worker sees it at its next beat."""
@@ -298,6 +303,11 @@ class Catalog:
             changed = session.execute(statement)
             assert isinstance(changed, CursorResult)
             return bool(changed.rowcount)
+
+
+def _runs(attempt: int | None) -> Any:
+    running = _Job.status == RUNNING
+    return running if attempt is None else running & (_Job.attempts == attempt)
 
 
 def _job(row: _Job) -> Job:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
-from time import monotonic, perf_counter, time_ns
+from time import monotonic, perf_counter, sleep, time_ns
 from typing import Any
 
 from opentelemetry.trace import INVALID_SPAN, Span
@@ -141,7 +142,8 @@ class DiscoveryRun:
         digest = sha256(document).hexdigest()
         if found is not None and "stream" not in self.job.request:
             origin: dict[str, Any] = {"version": spec.version, "parent": spec.provenance.parent}
-            self.catalog.add_specification(found, digest, spec.protocol, spec.measures.messages, document, **origin)
+            stored = (found, digest, spec.protocol, spec.measures.messages, document)
+            self._written(lambda: self.catalog.add_specification(*stored, **origin))
         stages = [stage_document(report) for report in result.stages]
         with self._lock:
             self._stages = {stage["name"]: stage for stage in stages}
@@ -149,7 +151,16 @@ class DiscoveryRun:
             "protocol": spec.protocol, "id": found, "digest": digest, "partial": spec.partial,
             "notes": list(result.notes), "stages": stages, "spec": json.loads(document),
         }  # fmt: skip
-        self.catalog.add_result(self.job.id, kept)
+        self._written(lambda: self.catalog.add_result(self.job.id, kept, self.job.attempts))
+
+    def _written(self, write: Callable[[], object]) -> None:
+        """Write to the catalog; while that does not answer, wait for it: what was found is not thrown away for it."""
+        while not self.stop.is_set():
+            try:
+                write()
+                return
+            except UnavailableError as error:
+                self.stop.wait(min(error.retry_after, BEAT_S))
 
 
 def stage_document(report: Any) -> dict[str, Any]:
@@ -216,12 +227,26 @@ async def _attend(run: DiscoveryRun, work: asyncio.Task[None]) -> tuple[str, Pro
 def _beat(run: DiscoveryRun, progress: dict[str, Any]) -> bool:
     """Write progress and say whether to go on; without the catalog it goes on, for nobody can have stopped it."""
     try:
-        return run.catalog.beat(run.job.id, progress)
+        return run.catalog.beat(run.job.id, progress, run.job.attempts)
     except UnavailableError:
         return True
 
 
 def _finish(run: DiscoveryRun, status: str, found: Problem | None) -> None:
     document = None if found is None else found.model_dump(mode="json")
-    if run.catalog.finish(run.job.id, status, progress=run.progress(), warnings=run.warnings, problem=document):
-        JOBS.record(status=status)
+    end: dict[str, Any] = {
+        "progress": run.progress(),
+        "warnings": run.warnings,
+        "problem": document,
+        "attempt": run.job.attempts,
+    }
+    until = monotonic() + run.settings.discovery_timeout_s
+    while True:
+        try:
+            if run.catalog.finish(run.job.id, status, **end):
+                JOBS.record(status=status)
+            return
+        except UnavailableError as error:
+            if monotonic() > until:
+                raise
+            sleep(min(error.retry_after, BEAT_S))

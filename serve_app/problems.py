@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from ..cluster.observability.names import HTTP_PROBLEMS
 from ..discovery.errors import QbitelError
 from .models import Fault, Problem
 
@@ -70,6 +71,7 @@ def problem_of_error(error: QbitelError, path: str = "", request_id: str = "") -
 
 def respond(found: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """Make the response that carries a problem."""
+    HTTP_PROBLEMS.record(code=found.code)
     return JSONResponse(found.model_dump(mode="json"), found.status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
 
 

@@ -152,3 +152,23 @@ def test_deleted_specification_is_gone_with_all_its_documents(catalog: Catalog) 
     assert sorted(catalog.delete_specification("a")) == ["d1", "d2"]
     assert catalog.specification("a") is None
     assert catalog.specification("b") is not None
+
+
+def test_attempt_that_was_given_up_changes_nothing(catalog: Catalog) -> None:
+    """A worker that fell silent and comes back writes neither progress nor results nor an end over the next one's."""
+    catalog.add_job("a", {})
+    first = catalog.claim("a")
+    assert first is not None
+    assert catalog.requeue_silent(-1, 2, {}) == ["a"]
+    second = catalog.claim("a")
+    assert second is not None
+    assert not catalog.beat("a", {"n": 1}, first.attempts)
+    catalog.add_result("a", {"n": 1}, first.attempts)
+    assert not catalog.finish("a", DONE, attempt=first.attempts)
+    for _ in range(2):
+        catalog.add_result("a", {"n": 2}, second.attempts)
+    assert catalog.beat("a", {"n": 2}, second.attempts)
+    assert catalog.finish("a", DONE, attempt=second.attempts)
+    job = catalog.job("a")
+    assert job is not None
+    assert (job.status, job.progress, job.results) == (DONE, {"n": 2}, [{"n": 2}])

@@ -19,12 +19,13 @@ import pytest
 
 from qbitel import MessageBatch, discover
 from qbitel.actors.partition.servers import redis
-from qbitel.cluster.catalog import open_catalog
+from qbitel.cluster.catalog import Catalog, open_catalog
 from qbitel.cluster.health import Component, Health
 from qbitel.cluster.ray_start import free_port
 from qbitel.cluster.settings import ServiceSettings
 from qbitel.discovery.errors import InputError
 from qbitel.serve_app.app import build_app
+from qbitel.serve_app.job import run_job
 from qbitel.serve_app.service import Service
 
 MESSAGES = [b"\xa5\x01" + bytes([n, 2 + n % 5]) + b"x" * (2 + n % 5) for n in range(60)]
@@ -143,6 +144,43 @@ def test_without_the_catalog_what_is_known_is_answered_and_the_rest_may_be_asked
             assert told["components"]["catalog"]["last_error"]
             again = await client.post("/v1/discoveries", json=BODY, headers={"Prefer": "respond-async"})
             assert again.status_code == 202
+
+    asyncio.run(run())
+
+
+def test_discovery_that_runs_while_the_catalog_is_lost_ends_with_its_result(
+    server_catalog: str, tmp_path: Path, example_captures: Path
+) -> None:
+    """It is not failed, nor begun again: what it found is written when the catalog is back."""
+    host, _, rest = server_catalog.removeprefix("postgresql://qbitel@").partition(":")
+    port, _, database = rest.partition("/")
+    wire = Wire(host, int(port))
+    settings = ServiceSettings(data_dir=tmp_path, catalog=f"postgresql://qbitel@127.0.0.1:{wire.port}/{database}")
+    settings.uploads.mkdir()
+
+    def begun(catalog: Catalog) -> None:
+        while catalog.waiting():
+            time.sleep(0.01)
+
+    (settings.uploads / "job-1").write_bytes((example_captures / "plant.pcapng").read_bytes())
+
+    async def run() -> None:
+        catalog = open_catalog(settings.catalog_address)
+        catalog.add_job("job-1", {"context": {}, "input": {"name": "plant.pcapng", "bytes": 1}})
+        running = asyncio.create_task(run_job("job-1", catalog, settings))
+        await asyncio.to_thread(begun, catalog)
+        wire.cut = True
+        done, _ = await asyncio.wait({running}, timeout=6)
+        assert not done
+        wire.cut = False
+        await asyncio.wait_for(running, 60)
+        looking = open_catalog(server_catalog)
+        job = looking.job("job-1")
+        assert job is not None
+        assert (job.status, job.attempts, len(job.results)) == ("done", 1, 1), job.problem
+        assert looking.document(job.results[0]["digest"]) is not None
+        catalog.close()
+        looking.close()
 
     asyncio.run(run())
 
