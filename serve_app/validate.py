@@ -5,13 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, NamedTuple
 
+import pyarrow as pa
 from fastapi import APIRouter, Query, Request, Response
 
 from ..cluster.observability.cost import spending
 from ..cluster.observability.names import MESSAGES
 from ..discovery.batch import MessageBatch, MessageView
 from ..discovery.validator import MessageValidator, ValidationResult, rules_from
-from .bodies import ARROW_TYPE, JSON_TYPE, decode_messages, json_answer, media_type, read_arrow, read_json, request_body
+from .bodies import (
+    ARROW_ANSWER,
+    ARROW_TYPE,
+    JSON_TYPE,
+    arrow_bytes,
+    decode_messages,
+    json_answer,
+    media_type,
+    read_arrow,
+    read_json,
+    request_body,
+)
 from .models import Level, Rule, Rules, ValidateRequest, ValidateResponse
 from .parse import ProtocolQuery, needed
 from .problems import problem_responses
@@ -20,6 +32,10 @@ from .specifications import KnownSpecification
 from .work import CHUNK, SMALL, Steps, within
 
 router = APIRouter(prefix="/v1/validate", tags=["use"])
+
+_TEXT, _NUMBER = pa.string(), pa.int64()
+_VIOLATION = pa.struct({"rule": _TEXT, "start": _NUMBER, "length": _NUMBER, "reason": _TEXT, "field": _TEXT})
+VERDICTS = pa.schema({"row": _NUMBER, "valid": pa.bool_(), "violations": pa.list_(_VIOLATION)})
 
 
 class Asked(NamedTuple):
@@ -56,6 +72,11 @@ def judge(known: KnownSpecification, batch: MessageBatch | MessageView, asked: A
     return {**head, "messages": verdicts}
 
 
+def columns(verdicts: list[dict[str, Any]]) -> Response:
+    """Return verdicts as an Arrow stream, one row a message."""
+    return Response(arrow_bytes(pa.Table.from_pylist(verdicts, VERDICTS)), media_type=ARROW_TYPE)
+
+
 def _results(
     validator: MessageValidator, batch: MessageBatch | MessageView, steps: Steps
 ) -> Iterable[ValidationResult]:
@@ -68,7 +89,13 @@ def _results(
     "",
     summary="Validate messages",
     response_model=ValidateResponse,
-    responses=problem_responses(400, 404, 413, 415, 422, 504),
+    responses={
+        200: {
+            "description": "Verdicts as JSON, or with `Accept: " + ARROW_TYPE + "` as an Arrow stream, a row a message",
+            "content": ARROW_ANSWER,
+        },
+        **problem_responses(400, 404, 413, 415, 422, 504),
+    },
     openapi_extra=request_body(ValidateRequest, (ARROW_TYPE, "Arrow stream with a binary column payload")),
 )
 async def validate(
@@ -82,8 +109,9 @@ async def validate(
     settings = service.settings
     kind = media_type(request, (JSON_TYPE, ARROW_TYPE))
     body = await request.body()
+    wants_arrow = ARROW_TYPE in request.headers.get("accept", "")
 
-    if kind == JSON_TYPE and len(body) <= SMALL:
+    if kind == JSON_TYPE and not wants_arrow and len(body) <= SMALL:
         sent = read_json(ValidateRequest, body)
         known = service.specifications.held(sent.protocol)
         # Rules of the client's own have patterns, which take what time they take.
@@ -100,7 +128,8 @@ async def validate(
         else:
             known, batch = service.specifications.find(needed(protocol)), read_arrow(body, settings)
             asked = Asked(level, _plain(read_json(Rules, rules, "query.rules").root) if rules else [])
-        return json_answer(judge(known, batch, asked, steps))
+        judged = judge(known, batch, asked, steps)
+        return columns(judged["messages"]) if wants_arrow else json_answer(judged)
 
     return await within(settings.request_timeout_s, _work)
 

@@ -146,12 +146,26 @@ def validate(
     protocol: str, messages: Messages, *, level: models.Level = "standard", rules: Sequence[Rule] = ()
 ) -> Call[models.ValidateResponse]:
     """Judge messages by the specification of that id, and by rules of one's own."""
+    sent = _judged(protocol, messages, level, rules, "application/json")
+    return _call("POST /v1/validate", models.ValidateResponse.model_validate_json, **sent)
+
+
+def validate_table(
+    protocol: str, messages: Messages, *, level: models.Level = "standard", rules: Sequence[Rule] = ()
+) -> Call[pa.Table]:
+    """Judge messages, a row a message: row, valid and violations."""
+    return _call("POST /v1/validate", _table, **_judged(protocol, messages, level, rules, ARROW_TYPE))
+
+
+def _judged(
+    protocol: str, messages: Messages, level: models.Level, rules: Sequence[Rule], accept: str
+) -> dict[str, Any]:
     beside: dict[str, Any] = {"protocol": protocol, "level": level}
     if isinstance(messages, MessageBatch):
         beside["rules"] = models.Rules(list(rules)).model_dump_json(exclude_unset=True) if rules else None
     else:
         beside["rules"] = [rule.model_dump(mode="json", exclude_unset=True) for rule in rules]
-    return _call("POST /v1/validate", models.ValidateResponse.model_validate_json, **_body(messages, beside))
+    return _body(messages, beside, accept)
 
 
 def protocols_page(

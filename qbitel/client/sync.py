@@ -201,6 +201,12 @@ class Client:
         """Judge messages by the specification of that id, and by rules of one's own."""
         return self.send(calls.validate(protocol, messages, level=level, rules=rules))
 
+    def validate_table(
+        self, protocol: str, messages: Messages, *, level: models.Level = "standard", rules: Sequence[Rule] = ()
+    ) -> pa.Table:
+        """Judge messages, a row a message: row, valid and violations."""
+        return self.send(calls.validate_table(protocol, messages, level=level, rules=rules))
+
     def protocols_page(
         self, *, after: str | None = None, protocol: str | None = None, limit: int = 100
     ) -> models.ProtocolList:

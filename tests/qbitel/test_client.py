@@ -58,6 +58,11 @@ def test_messages_are_discovered_classified_parsed_and_judged(service: Client, s
     assert service.parse_table(spec_id, BATCH).equals(here.parse_batch(BATCH).to_arrow())
     for sent in (MESSAGES, BATCH):
         assert service.validate(spec_id, sent, level="strict").valid == len(MESSAGES)
+    damaged = [MESSAGES[0], MESSAGES[1][:3]]
+    for sent in (damaged, MessageBatch.from_payloads(damaged)):
+        told = [each.model_dump() for each in service.validate(spec_id, sent).messages]
+        assert service.validate_table(spec_id, sent).to_pylist() == told
+        assert [each["valid"] for each in told] == [True, False]
     assert service.classify(MESSAGES) == service.classify(BATCH)
     assert service.classify_each(BATCH).num_rows == len(MESSAGES)
 

@@ -59,7 +59,7 @@ def test_arrow_in_arrow_out_has_one_row_a_message(client: httpx.Client, spec_id:
     assert pa.ipc.open_stream(answer.content).read_all().num_rows == len(payloads)
 
 
-@pytest.mark.parametrize("operation", [("/v1/parse", "post"), ("/v1/classify", "post")])
+@pytest.mark.parametrize("operation", [("/v1/parse", "post"), ("/v1/classify", "post"), ("/v1/validate", "post")])
 def test_answers_in_arrow_are_described(client: httpx.Client, operation: tuple[str, str]) -> None:
     """OpenAPI names both media types that a client may be answered with."""
     path, method = operation
