@@ -15,6 +15,7 @@ from .batch import MessageView
 from .parser import ParsedBatch, Parser
 from .relations.timestamp import FORMS, no_clock, usual_distance
 from .sample import Sample
+from .semantics.judge import UNSEEN
 from .spec import (
     Checksum,
     Constant,
@@ -94,7 +95,7 @@ def _columns(parsed: ParsedBatch) -> Iterator[tuple[Leaves, str]]:
 
 
 def _of_types(spec: ProtocolSpec) -> Iterator[tuple[str, list[Rival]]]:
-    """Yield what was weighed in place of each type's guards, and of each structure."""
+    """Yield what was weighed in place of each type's guards, of each structure, and of what no message has."""
     key = spec.evidence.get("key:protocol", Evidence(detector=""))
     for claim, evidence in spec.evidence.items():
         if claim.startswith("type:") and key.rivals:
@@ -105,6 +106,8 @@ def _of_types(spec: ProtocolSpec) -> Iterator[tuple[str, list[Rival]]]:
         elif claim.startswith("layout:") and evidence.bits_saved:
             reason = f"takes {evidence.bits_saved:.1f} bits more"
             yield claim, [Rival(claim="the same bytes without structure", reason=reason)]
+        elif evidence.untestable == UNSEEN:
+            yield claim, [Rival(claim="any other meaning", reason=UNSEEN, undecided=True)]
 
 
 # Constraints

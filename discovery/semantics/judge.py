@@ -12,6 +12,7 @@ from ..spec import Constraint, Evidence, MessageRef, Semantic
 from .profile import Leaves, Profile
 
 EXAMPLES = 2
+UNSEEN = "no message of the sample has it"  # why what the layout only foresees claims nothing
 PAYLOAD = "what nothing else is known of, whatever its bytes are"  # why payload claims nothing
 
 

@@ -12,7 +12,7 @@ from ..parser.symbols import Symbol
 from ..sample import Sample
 from ..settings import DiscoverySettings
 from ..spec import Evidence, Field, SelfDelimiting
-from .judge import PAYLOAD, Proposal, judge
+from .judge import PAYLOAD, UNSEEN, Proposal, judge
 from .profile import EMPTY, PADDED, TEXT, UNIFORM, UTF8, UTF16BE, UTF16LE, Leaves, Profile
 
 _ASTRAY = 0.1  # values of other bytes: of messages that are cut short, or read wrongly before them
@@ -70,7 +70,7 @@ class Placed:
     def _judge(self, owner: str, field: Field, semantic: str) -> Evidence | None:
         leaves = np.concatenate([self.parsed.leaves_of(symbol) for symbol in self._symbols[owner]])
         if not len(leaves):
-            return Evidence(detector="layout", untestable="no message of the sample has it")
+            return Evidence(detector="layout", untestable=UNSEEN)
         profile = Profile(self._leaves(leaves), 0)
         if semantic in _UNTESTABLE:
             proposal = Proposal("layout", field.semantic, untestable=_UNTESTABLE[semantic])
