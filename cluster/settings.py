@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .state import State
@@ -59,6 +60,13 @@ class ServiceSettings(BaseSettings):
     gateways: int = Field(1, ge=1, le=64, description="processes that answer HTTP, parse and validate")
     gateway_cpus: float = Field(0.5, gt=0, description="share of a core that Ray reserves for each of them")
 
+    webhook_secret: SecretStr | None = Field(
+        None, min_length=16, description="what notices of ended discoveries are signed with; None: none are sent"
+    )
+    webhook_allow: tuple[str, ...] = Field(
+        (), description='networks that notices may go to although they are not public, as ["10.1.0.0/16"]'
+    )
+
     classifier_weights: Path | None = Field(None, description="weights that classify; None: those of the package")
 
     bulk_bytes: int = Field(
@@ -91,6 +99,13 @@ class ServiceSettings(BaseSettings):
     ray_address: str | None = Field(None, description="Ray cluster to join; None starts one on this machine")
     ray_cpus: int = Field(4, ge=2, description="logical cores of a Ray that is started here")
     ray_object_store_bytes: int = Field(256 << 20, ge=80 << 20, description="its shared memory")
+
+    @field_validator("webhook_allow")
+    @classmethod
+    def _networks(cls, allowed: tuple[str, ...]) -> tuple[str, ...]:
+        for each in allowed:
+            ip_network(each)
+        return allowed
 
     @property
     def catalog_address(self) -> str:

@@ -18,6 +18,7 @@ from ..cluster.catalog import CANCELLED, DONE, FAILED, Job
 from ..cluster.lists import CatalogLists, JobEntry
 from ..cluster.observability.names import JOBS
 from ..cluster.observability.traces import carried
+from ..cluster.outbound import LONGEST
 from .bodies import (
     ARROW_TYPE,
     JSON_TYPE,
@@ -34,6 +35,7 @@ from .paging import After, Limit, mark_from, page_of
 from .problems import Fault, Problem, ProblemError, problem_responses, respond
 from .protocols import links_of
 from .service import Service, ServiceOf
+from .webhook import check_webhook
 
 router = APIRouter(prefix="/v1/discoveries", tags=["discoveries"])
 
@@ -74,6 +76,7 @@ class Asked:
     context: str | None
     key: str | None
     wait: bool
+    webhook: str | None = None
 
 
 def document(job: Job) -> Discovery:
@@ -107,10 +110,16 @@ async def start_discovery(
     idempotency_key: Annotated[
         str | None, Header(min_length=1, max_length=128, description="the same key again gives the same discovery")
     ] = None,
+    webhook: Annotated[
+        str | None, Query(max_length=LONGEST, description="https address that is told of the end; the answer is 202")
+    ] = None,
 ) -> Response:
     """Answer with the result where the input is small and read in time, else with 202 and where to ask for it."""
+    if webhook is not None:
+        await check_webhook(service.settings, webhook)
     kind = media_type(request, (JSON_TYPE, MULTIPART_TYPE, ARROW_TYPE))
-    asked = Asked(kind, context, idempotency_key, wait="respond-async" not in prefer)
+    wait = "respond-async" not in prefer and webhook is None
+    asked = Asked(kind, context, idempotency_key, wait, webhook)
 
     async def _make() -> Answer | Response:
         job = await _started(request, service, asked)
@@ -136,7 +145,10 @@ async def _started(request: Request, service: Service, asked: Asked) -> Job:
     sent = await _read(request, service, asked)
     job_id = uuid.uuid4().hex
     await sent.store(service.settings.uploads / job_id)
-    wanted = {"context": sent.context.model_dump(mode="json"), "input": {"name": sent.name, "bytes": sent.size}}
+    told = {"name": sent.name, "bytes": sent.size}
+    wanted: dict[str, Any] = {"context": sent.context.model_dump(mode="json"), "input": told}
+    if asked.webhook is not None:
+        wanted["webhook"] = asked.webhook
     job = await asyncio.to_thread(service.catalog.add_job, job_id, wanted, asked.key, carried())
     if job.id != job_id:
         (service.settings.uploads / job_id).unlink()

@@ -32,6 +32,7 @@ from ..discovery.settings import DiscoverySettings
 from ..discovery.stages import STAGES
 from .models import Context
 from .problems import Problem, problem, problem_of_error
+from .webhook import notify
 
 TICK_S = 0.1
 BEAT_S = 2.0
@@ -184,6 +185,10 @@ async def run_job(job_id: str, catalog: Catalog, settings: ServiceSettings) -> N
     parent = job.trace if not trace_id() else None  # handed out again by another gateway: still of that request
     with span("job", parent, job=job.id), telling(job=job.id, trace_id=trace_id()):
         await _run(run)
+        if "webhook" in job.request:
+            ended = await asyncio.to_thread(catalog.job, job.id)
+            if ended is not None and ended.attempts == job.attempts:  # else a later attempt tells of its own end
+                await notify(ended, settings)
     JOB_SECONDS.record(perf_counter() - begun)
 
 

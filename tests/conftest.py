@@ -15,12 +15,16 @@ import pytest
 from hypothesis import settings
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from pydantic import SecretStr
 
 # The same examples on every run, so that a red run is red again; `HYPOTHESIS_PROFILE=explore` draws new ones. No
 # example has a deadline: the first call of a kernel compiles it.
 settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
 settings.register_profile("explore", print_blob=True, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 class Collector:
@@ -107,6 +111,7 @@ def service_address(ray_here: None, service_data: Path, collector: Collector) ->
     settings = ServiceSettings(
         port=free_port(), data_dir=service_data, max_body_bytes=4 << 20, heartbeat_timeout_s=6,
         log_dir=service_data / "logs", log_requests=True, traces_endpoint=collector.endpoint, traces_share=0.0,
+        webhook_secret=SecretStr(WEBHOOK_SECRET), webhook_allow=("127.0.0.0/8",),
     )  # fmt: skip
     with running_service(settings) as address:
         yield address
