@@ -66,6 +66,10 @@ class ServiceSettings(BaseSettings):
     webhook_allow: tuple[str, ...] = Field(
         (), description='networks that notices may go to although they are not public, as ["10.1.0.0/16"]'
     )
+    scan_rules: Path | None = Field(
+        None, description="YARA rules beside the bundled ones, for known-bad content: a file, or a folder of *.yar"
+    )
+    scan_s: float = Field(20.0, gt=0, description="time that looking for such content may take of a discovery")
 
     classifier_weights: Path | None = Field(None, description="weights that classify; None: those of the package")
 

@@ -22,6 +22,7 @@ from ..cluster.observability.cost import spending
 from ..cluster.observability.logs import telling
 from ..cluster.observability.names import JOB_SECONDS, JOB_WAIT_SECONDS, JOBS, JOBS_RETRIED, MESSAGES, STAGE_SECONDS
 from ..cluster.observability.traces import past_span, span, trace_id
+from ..cluster.payload_scan import PayloadScan
 from ..cluster.privacy import read_hash_key
 from ..cluster.settings import ServiceSettings
 from ..discovery.captured import protocols_in
@@ -73,6 +74,9 @@ class DiscoveryRun:
         protocols = protocols_in([capture], context.only)
         if context.protocol and len(protocols) == 1:
             protocols = [replace(protocols[0], known=replace(protocols[0].known, protocol=context.protocol))]
+        scan = PayloadScan(self.settings.scan_rules, seconds=self.settings.scan_s)
+        batches = (batch for protocol in protocols for batch in protocol.batches.values())
+        self.warnings += scan.scan(batches, self.stop.is_set).lines()
         orchestrator = ProtocolDiscoveryOrchestrator(DiscoverySettings(seed=context.seed))
         for number, protocol in enumerate(protocols):
             self._next(protocol.known.protocol, number, len(protocols))

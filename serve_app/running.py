@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ..cluster.payload_scan import PayloadScan
 from ..cluster.ray_start import prepare_environment, ray_cluster, usable_port
 from ..cluster.settings import ServiceSettings
 from ..discovery.errors import InputError
@@ -68,6 +69,7 @@ def running_service(settings: ServiceSettings) -> Iterator[str]:
     from .deployments import application
 
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    PayloadScan(settings.scan_rules)  # rules that cannot be compiled are refused now, not with the first discovery
     settings.uploads.mkdir(parents=True, exist_ok=True)
     settings = settings.model_copy(update={"data_dir": settings.data_dir.resolve()})
     # The service's own time-outs answer with a problem; the proxy's would cut event streams.

@@ -42,6 +42,7 @@ COMMANDS = {
     "shards": ("shards", "List, move, redirect, verify and erase the shards of streams."),
     "backup": ("backup", "Back a state up, verify a backup, and restore it."),
     "classify": ("classify", "Say which known protocols are in captures, and what is unknown."),
+    "scan": ("scan", "Look for known-bad content in captures by YARA rules."),
     "corpus": ("corpus", "Make a training set from labelled captures."),
     "train": ("train", "Train a network, here or on workers of Ray."),
     "retrain": ("retrain", "Train on new labels, and let the outcome challenge the champion."),

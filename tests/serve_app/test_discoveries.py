@@ -179,3 +179,12 @@ def test_unknown_discovery_is_a_problem(client: httpx.Client, path: str) -> None
     answer = client.get(f"/v1/discoveries/nothing{path}")
     assert answer.status_code == 404
     assert answer.json()["code"] == "not-found"
+
+
+def test_known_bad_content_is_flagged_and_decides_nothing(client: httpx.Client) -> None:
+    """A discovery whose messages hold a look-up for Log4j says so among its warnings, and is done as any other."""
+    payloads = [b"\x01" + bytes([n]) + b"${" + b"jndi:ldap://x/}" for n in range(20)]
+    body = {"messages": encoded(payloads)}
+    found = client.post("/v1/discoveries", json=body).json()
+    assert found["status"] == "done"
+    assert [each for each in found["warnings"] if "log4shell" in each and "20 messages" in each], found["warnings"]
