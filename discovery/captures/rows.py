@@ -68,7 +68,8 @@ def _parquet(source: Source) -> Iterator[pa.RecordBatch]:
     """
     Read in batches, strings as dictionaries: a value of a dictionary page, repeated in every row, would pass any limit.
 
-    The metadata of columns is not looked at: pyarrow 26 ends the process on some that is damaged.
+    Each row group is read by itself: a dictionary grows, with all that came before, until its reader ends. The
+    metadata of columns is not looked at: pyarrow 26 ends the process on some that is damaged.
     """
     buffer = pa.py_buffer(source.data)
     file = pq.ParquetFile(pa.BufferReader(buffer))
@@ -78,8 +79,8 @@ def _parquet(source: Source) -> Iterator[pa.RecordBatch]:
         raise InputError("no binary column 'payload'", where=source.name, hint=f"the columns are: {listed}")
     flat = [name for name in names if not pa.types.is_nested(file.schema_arrow.field(name).type)]
     file = pq.ParquetFile(pa.BufferReader(buffer), read_dictionary=flat)
-    batches: Iterator[pa.RecordBatch] = file.iter_batches(batch_size=_ROWS, columns=names)
-    return batches
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(batch_size=_ROWS, row_groups=[group], columns=names)
 
 
 def _limited(
