@@ -58,6 +58,8 @@ class ServiceSettings(BaseSettings):
     worker_cpus: float = Field(0.5, gt=0, description="share of a core that Ray reserves for each of them")
     worker_slots: int = Field(2, ge=1, le=64, description="discoveries that one of them runs at a time")
     gateways: int = Field(1, ge=1, le=64, description="processes that answer HTTP, parse and validate")
+    gateway_slots: int = Field(256, ge=1, description="requests that one of them answers at a time")
+    max_queued: int = Field(512, ge=1, description="requests that wait in a proxy for one of them; more is 503")
     gateway_cpus: float = Field(0.5, gt=0, description="share of a core that Ray reserves for each of them")
 
     webhook_secret: SecretStr | None = Field(

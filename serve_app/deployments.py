@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from opentelemetry.trace import SpanKind
 from ray import serve
 from ray.serve import Application
+from ray.serve.config import BackpressureConfig
 from ray.serve.handle import DeploymentHandle
 
 from ..cluster.catalog import Catalog, open_catalog
@@ -75,7 +76,9 @@ def application(settings: ServiceSettings) -> Application:
         cast(Any, Gateway)
         .options(
             num_replicas=settings.gateways,
-            max_ongoing_requests=256,
+            max_ongoing_requests=settings.gateway_slots,
+            max_queued_requests=settings.max_queued,
+            backpressure_config=BackpressureConfig(status_code=503, retry_after_s=1),
             graceful_shutdown_timeout_s=settings.drain_s,
             ray_actor_options={"num_cpus": settings.gateway_cpus},
         )

@@ -21,7 +21,8 @@ def messages(count: int, seed: int = 0) -> list[bytes]:
     draw, made = Random(seed), []
     for number in range(count):
         kind = draw.choice((1, 1, 2, 3))
-        head = struct.pack(">HBBIId", 0x51B1, kind, draw.randrange(4), seed * 1_000_003 + number, 1_700_000_000, 0.25)
+        sequence = (seed * 1_000_003 + number) % (1 << 32)
+        head = struct.pack(">HBBIId", 0x51B1, kind, draw.randrange(4), sequence, 1_700_000_000, 0.25)
         numbers = struct.pack(">8H", *(draw.randrange(1000) for _ in range(8)))
         name = f"pump-{draw.randrange(40):02d}".encode().ljust(16, b"\0")
         body = {1: numbers, 2: name, 3: numbers + name}[kind]
