@@ -21,9 +21,10 @@ import os
 import sys
 import tempfile
 from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 
 import numpy as np
 
@@ -38,9 +39,10 @@ from .service.wire import ARROW, JSON, Connection, Load, closed_loop, wire
 
 PACKAGES = ("qbitel", "ray", "fastapi", "uvicorn")
 EVERY_S = 5.0
+SETTLE_S = 10.0  # idle connections of HAProxy to a gateway are closed after five
 OVERLOAD_S = 20.0
 RECOVERED_MS, RECOVERED_IN_S = 250.0, 30.0
-MOST_FILES, MOST_GROWTH, LONG_S = 8, 64.0, 600.0
+MOST_FILES, MOST_GROWTH, LONG_S = 24, 64.0, 600.0
 _MIB = 1 << 20
 
 
@@ -53,12 +55,12 @@ class Process:
 
     def slope(self) -> float:
         """Return MiB an hour, over the second half."""
-        half = np.array(self.seen[len(self.seen) // 2 :])
+        half = np.array(self.seen[len(self.seen) // 2 : -1])
         return 3600 * float(np.polyfit(half[:, 0], half[:, 1], 1)[0]) if len(half) > 2 else 0.0
 
     def more_files(self) -> int:
-        """Return the growth of open files between the middle and the end."""
-        return self.seen[-1][2] - self.seen[len(self.seen) // 2][2]
+        """Return the growth of open files between the two looks while no connection is open."""
+        return self.seen[-1][2] - self.seen[0][2]
 
 
 @dataclass
@@ -109,18 +111,29 @@ def mix(spec_id: str) -> Load:
 
 
 def look(found: Soak, at: float) -> None:
-    """Look at every process of the service that runs now."""
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            name = (path / "cmdline").read_bytes().split(b"\0")[0].decode()
-            if "ServeReplica:qbitel" not in name and "ProxyActor" not in name and not name.endswith("haproxy"):
-                continue
+    """Look at every process of the service that this one has started."""
+    for pid, words in descendants().items():
+        name = words.split("\0")[0].split("/")[-1]
+        if "ServeReplica:qbitel" not in name and "ProxyActor" not in name and name != "haproxy":
+            continue
+        path = Path(f"/proc/{pid}")
+        with suppress(OSError):  # it has ended
             memory = int((path / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / _MIB
             files, threads = len(list((path / "fd").iterdir())), len(list((path / "task").iterdir()))
-        except OSError:
-            continue  # it has ended
-        process = found.processes.setdefault(int(path.name), Process(name.split("/")[-1]))
-        process.seen.append((at, memory, files, threads))
+            found.processes.setdefault(pid, Process(name)).seen.append((at, memory, files, threads))
+
+
+def descendants() -> dict[int, str]:
+    """Return the command lines of the processes below this one, by id: others may run a service here too."""
+    parents, words = dict[int, int](), dict[int, str]()
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parents[int(path.name)] = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            words[int(path.name)] = (path / "cmdline").read_text(errors="replace")
+    below = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in below and pid not in below}:
+        below |= more
+    return {pid: words[pid] for pid in below if pid in words}
 
 
 async def arrive(address: str, load: Load, rate: float, seconds: float, watch: Soak | None) -> list[tuple[float, int]]:
@@ -170,13 +183,21 @@ def soak(address: str, seconds: float) -> Soak:
     asyncio.run(closed_loop(address, load, 16, 3.0))
     capacity = asyncio.run(closed_loop(address, load, 16, 10.0)).requests_per_s
     found = Soak(capacity / 2)
+    idle(found, 0.0)
     done = asyncio.run(arrive(address, load, found.rate, seconds, found))
     found.statuses = Counter(status for _, status in done)
     found.p50_ms, found.p99_ms = (1000 * np.percentile([took for took, _ in done], [50, 99])).tolist()
     over = asyncio.run(arrive(address, load, 2 * capacity, OVERLOAD_S, None))
     found.overload = Counter(status for _, status in over)
     found.recovered_s = asyncio.run(recovery(address, load))
+    idle(found, seconds)
     return found
+
+
+def idle(found: Soak, at: float) -> None:
+    """Look at the processes once they have seen that all connections are closed."""
+    sleep(SETTLE_S)
+    look(found, at)
 
 
 def markdown(found: Soak, seconds: float) -> str:
@@ -188,13 +209,13 @@ def markdown(found: Soak, seconds: float) -> str:
         f"{seconds:g} s at {found.rate:,.0f} requests a second, half of what it took: {told};"
         f" p50 {found.p50_ms:.1f} ms, p99 {found.p99_ms:.1f} ms from when a request was due.", "",
         f"Twice of what it took, for {OVERLOAD_S:g} s: {over}. Itself again after {found.recovered_s:.1f} s.", "",
-        "| process | MiB, first | last | MiB an hour | files, middle | last | threads, last |",
+        "| process | MiB, first | last | MiB an hour | files, first | last | threads, last |",
         "|---|--:|--:|--:|--:|--:|--:|",
     ]  # fmt: skip
     for each in found.processes.values():
-        first, last, middle = each.seen[0], each.seen[-1], each.seen[len(each.seen) // 2]
+        first, last = each.seen[0], each.seen[-1]
         memory = f"{first[1]:.0f} | {last[1]:.0f} | {each.slope():.0f}"
-        lines.append(f"| {each.name} | {memory} | {middle[2]} | {last[2]} | {last[3]} |")
+        lines.append(f"| {each.name} | {memory} | {first[2]} | {last[2]} | {last[3]} |")
     return "\n".join(lines) + "\n"
 
 

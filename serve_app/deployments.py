@@ -32,10 +32,10 @@ class DiscoveryWorker:
         pin_threads()
         self._catalog: Catalog = open_catalog(settings.catalog_address)
 
-    async def run(self, job: str, trace: str | None = None) -> None:
-        """Run a discovery to its end; nothing happens where another worker has taken it."""
+    async def run(self, job: str, trace: str | None = None) -> list[str]:
+        """Run a discovery to its end, as ``run_job`` does; nothing happens where another worker has taken it."""
         with span("DiscoveryWorker.run", trace, SpanKind.SERVER):
-            await run_job(job, self._catalog, self._settings)
+            return await run_job(job, self._catalog, self._settings)
 
 
 @serve.deployment
@@ -50,9 +50,10 @@ class Gateway:
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Return the ASGI application; Ray Serve calls this in the replica."""
 
-        async def start(job: str) -> None:
+        async def start(job: str) -> list[str]:
             with span("DiscoveryWorker.run", kind=SpanKind.CLIENT):
-                await self._workers.run.remote(job, carried())
+                found: list[str] = await self._workers.run.remote(job, carried())
+                return found
 
         observe_process("gateway", self._settings)
         pin_threads()

@@ -46,6 +46,7 @@ class DiscoveryRun:
         self.job, self.catalog, self.settings = job, catalog, settings
         self.stop = threading.Event()
         self.warnings: list[str] = []
+        self.stored: list[str] = []
         self.partial = False
         self._lock = threading.Lock()
         self._protocol: str | None = None
@@ -149,6 +150,7 @@ class DiscoveryRun:
             origin: dict[str, Any] = {"version": spec.version, "parent": spec.provenance.parent}
             stored = (found, digest, spec.protocol, spec.measures.messages, document)
             self._written(lambda: self.catalog.add_specification(*stored, **origin))
+            self.stored.append(found)
         stages = [stage_document(report) for report in result.stages]
         with self._lock:
             self._stages = {stage["name"]: stage for stage in stages}
@@ -177,11 +179,16 @@ def stage_document(report: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def run_job(job_id: str, catalog: Catalog, settings: ServiceSettings) -> None:
-    """Run a waiting discovery to its end, which is written to the catalog whatever it is."""
+async def run_job(job_id: str, catalog: Catalog, settings: ServiceSettings) -> list[str]:
+    """
+    Run a waiting discovery to its end, which is written to the catalog whatever it is.
+
+    Returns:
+        ids of the specifications that have a newer document since.
+    """
     job = await asyncio.to_thread(catalog.claim, job_id)
     if job is None:
-        return
+        return []
     run, begun = DiscoveryRun(job, catalog, settings), perf_counter()
     JOB_WAIT_SECONDS.record((datetime.now(UTC) - job.created).total_seconds())
     if job.attempts > 1:
@@ -194,6 +201,7 @@ async def run_job(job_id: str, catalog: Catalog, settings: ServiceSettings) -> N
             if ended is not None and ended.attempts == job.attempts:  # else a later attempt tells of its own end
                 await notify(ended, settings)
     JOB_SECONDS.record(perf_counter() - begun)
+    return run.stored
 
 
 async def _run(run: DiscoveryRun) -> None:

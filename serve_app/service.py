@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import Annotated, Any, cast
@@ -33,6 +33,9 @@ logger = logging.getLogger("qbitel.service")
 WARM = 8  # specifications that are compiled before the first request
 
 
+Start = Callable[[str], Awaitable[Sequence[str]]]
+
+
 def _task_name(job: str) -> str:
     return f"discovery {job}"
 
@@ -42,10 +45,10 @@ class Service:
     The state of one gateway process.
 
     Args:
-        start: runs a waiting discovery in a worker and returns when it has ended.
+        start: runs a waiting discovery in a worker, and returns what ``run_job`` does when it has ended.
     """
 
-    def __init__(self, settings: ServiceSettings, catalog: Catalog, start: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(self, settings: ServiceSettings, catalog: Catalog, start: Start) -> None:
         self.settings = settings
         self.catalog = catalog
         self.specifications = Specifications(catalog)
@@ -68,7 +71,9 @@ class Service:
         from ray.exceptions import RayError
 
         try:
-            await self._start(job)
+            for tag in tags_of(await self._start(job)):
+                # Before it is answered: what was answered of a specification tells of its older document.
+                await asyncio.to_thread(self.answers.cache.drop, tag)
         except RayError:
             # The worker died. The discovery falls silent, and the watch below lets it wait again.
             logger.exception("discovery %s lost its worker", job)

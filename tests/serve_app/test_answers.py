@@ -56,3 +56,14 @@ def test_several_that_ask_at_a_time_have_one_answer_made(service_address: str) -
     found = asyncio.run(ask())
     assert sum(status(each) == "qbitel; fwd=miss; stored" for each in found) == 1
     assert len({each.content for each in found}) == 1
+
+
+def test_what_was_found_anew_is_not_answered_as_it_was(client: httpx.Client) -> None:
+    """A discovery that gives a specification a newer document takes the answers that tell of the older one away."""
+    some = [base64.b64encode(b"\xa7\x02" + bytes([n, n % 3]) + b"word" * (1 + n % 3)).decode() for n in range(90)]
+    first = client.post("/v1/discoveries", json={"messages": some[:60]})
+    assert "hit" in status(client.post("/v1/discoveries", json={"messages": some[:60]}))
+    newer = client.post("/v1/discoveries", json={"messages": some})
+    found, changed = first.json()["results"][0], newer.json()["results"][0]
+    assert found["id"] == changed["id"] and found["digest"] != changed["digest"]
+    assert "hit" not in status(client.post("/v1/discoveries", json={"messages": some[:60]}))
