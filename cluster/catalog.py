@@ -178,8 +178,12 @@ class Catalog:
 
     def claim(self, job: str) -> Job | None:
         """Take a waiting discovery to run it; None where another has taken it or it was cancelled."""
-        changed = self._change(_Job.status == WAITING, job, status=RUNNING, attempts=_Job.attempts + 1)
-        return self.job(job) if changed else None
+        # One statement: a catalog that is lost between two would leave a discovery that runs and that nobody runs.
+        waiting = update(_Job).where(_Job.id == job, _Job.status == WAITING)
+        taken = waiting.values(updated=datetime.now(UTC), status=RUNNING, attempts=_Job.attempts + 1).returning(_Job)
+        with session_of(self._engine) as session, session.begin():
+            row = session.scalars(taken, execution_options={"synchronize_session": False}).first()
+            return _job(row) if row else None
 
     def beat(self, job: str, progress: dict[str, Any], attempt: int | None = None) -> bool:
         """

@@ -7,6 +7,10 @@ from typing import Any
 import httpx
 import pytest
 import schemathesis
+
+# Loaded now, not in the middle of the run: pytest rewrites it, and where other threads run meanwhile, CPython 3.11 may
+# fail to parse ("AST constructor recursion depth mismatch").
+import schemathesis.specs.openapi.schemas
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis.checks import not_a_server_error
