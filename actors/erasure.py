@@ -50,7 +50,7 @@ def erase(state: State, stream: Stream, span: Span, eraser: Eraser) -> Erased:
         InputError: somebody took a shard over meanwhile, or storage or catalog failed: it is done again as a whole.
     """
     removed = eraser(stream, span)
-    catalog = Catalog(state.engine)
+    catalog = Catalog(state.engine, stream.tenant)
     specifications = tuple(catalog.forget_specifications(stream.name)) if removed.messages else ()
     if removed.messages:
         Versions(state.engine).forget(stream.name)

@@ -16,6 +16,7 @@ from ..cluster.buckets import ALL_TIME, Span
 from ..cluster.manifest import Stream
 from ..cluster.privacy import StreamPrivacy
 from ..cluster.state import State
+from ..cluster.tenants import tenant_of_stream
 from ..cluster.versions import Versions
 from ..discovery.analyst import AnalystLabels
 from ..discovery.errors import InputError, NotFoundError, QbitelError
@@ -171,7 +172,8 @@ class Streams:
         if name not in self._feeds:
             while len(self._feeds) >= MOST_OPEN:
                 self._close(self._feeds.popitem(last=False)[1])
-            self._feeds[name] = StreamFeed(self.state.manifest, name, self._taker, self._shards)
+            tenant = tenant_of_stream(name)
+            self._feeds[name] = StreamFeed(self.state.manifest, name, self._taker, self._shards, tenant)
         self._feeds.move_to_end(name)
         return self._feeds[name]
 

@@ -41,7 +41,7 @@ def keep_version(
     spec = result.spec
     if spec.id is None:
         return result, None
-    versions, catalog = Versions(state.engine), Catalog(state.engine)
+    versions, catalog = Versions(state.engine), Catalog(state.engine, stream.tenant)
     earlier = next(iter(versions.all(stream.name)), None)
     before = specification_of(catalog, stream.name, earlier) if earlier else None
     changes: list[Change] = []
@@ -57,7 +57,7 @@ def keep_version(
         drifts = [_event(change, spec) for change in changes]
         if earlier.span != span:
             drifts += _moved(read(earlier.span.before(span)), result.statistics, spec)
-    identity = identity or UnknownNames(state.engine).name(result.statistics.sample().view)
+    identity = identity or UnknownNames(state.engine, stream.tenant).name(result.statistics.sample().view)
     digest, counted = spec.digest, spec.measures.messages
     version = Version(number, str(spec.id), digest, identity, counted, datetime.now(UTC), span)
     origin: dict[str, Any] = {"version": spec.version, "parent": spec.provenance.parent}

@@ -14,7 +14,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import JSON, BigInteger, CursorResult, DateTime, Engine, Index, String, delete, select, update
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CursorResult,
+    DateTime,
+    Engine,
+    Index,
+    String,
+    UniqueConstraint,
+    delete,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -31,10 +43,13 @@ class _Job(Base):
     __tablename__ = "jobs"
     __table_args__ = (
         Index("ix_jobs_status_created", "status", "created"), Index("ix_jobs_status_updated", "status", "updated"),
-        Index("ix_jobs_created_id", "created", "id"),
+        Index("ix_jobs_tenant_created_id", "tenant", "created", "id"),
+        UniqueConstraint("tenant", "key", name="uq_jobs_tenant_key"),
     )  # fmt: skip
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    key: Mapped[str | None] = mapped_column(String(128), unique=True)
+    tenant: Mapped[str] = mapped_column(String(128), default="", server_default="")
+    subject: Mapped[str] = mapped_column(String(256), default="", server_default="")
+    key: Mapped[str | None] = mapped_column(String(128))
     status: Mapped[str] = mapped_column(String(16))
     created: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     updated: Mapped[datetime] = mapped_column(DateTime(timezone=True))
@@ -50,11 +65,15 @@ class _Job(Base):
 
 class _Specification(Base):
     __tablename__ = "specifications"
-    __table_args__ = (Index("ix_specifications_id_stored", "id", "stored"),)
+    __table_args__ = (
+        Index("ix_specifications_tenant_id_stored", "tenant", "id", "stored"),
+        Index("ix_specifications_tenant_stored", "tenant", "stored"),
+    )
+    tenant: Mapped[str] = mapped_column(String(128), primary_key=True, default="", server_default="")
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     id: Mapped[str] = mapped_column(String(20))
     protocol: Mapped[str] = mapped_column(String(64))
-    stored: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
+    stored: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     messages: Mapped[int] = mapped_column(BigInteger)
     document: Mapped[bytes]
     stream: Mapped[str | None] = mapped_column(String(128), index=True)
@@ -68,7 +87,8 @@ class Job:
     A discovery as the catalog knows it; ``request``, ``progress`` and ``results`` are JSON documents.
 
     Attributes:
-        trace: the ``traceparent`` of the request that asked for it.
+        trace: the ``traceparent`` of the request that asked for it. tenant: whose it is. subject: who asked for it,
+            as of ``Principal``.
     """
 
     id: str
@@ -83,6 +103,8 @@ class Job:
     warnings: list[str]
     problem: dict[str, Any] | None
     trace: str | None = None
+    tenant: str = ""
+    subject: str = ""
 
     @property
     def finished(self) -> bool:
@@ -125,14 +147,20 @@ class Catalog:
     """
     Discoveries and specifications; every method is one transaction and may be called from any thread.
 
-    Every method raises UnavailableError where the database fails; what only reads is tried again before.
+    What a tenant asks for goes by the catalog ``of`` that tenant: it adds, finds and cancels only what is theirs.
+    Workers hand out, run and end the discoveries of all. Every method raises UnavailableError where the database fails;
+    what only reads is tried again before.
 
     Attributes:
-        guard: watches over the calls to the database.
+        tenant: whose catalog it is. guard: watches over the calls to the database.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine, self.guard = engine, guard_of(engine)
+    def __init__(self, engine: Engine, tenant: str = "") -> None:
+        self._engine, self.tenant, self.guard = engine, tenant, guard_of(engine)
+
+    def of(self, tenant: str) -> Catalog:
+        """Return the catalog as a tenant sees it."""
+        return Catalog(self._engine, tenant)
 
     def reading(self, work: Callable[[Session], Answer]) -> Answer:
         """Return what work that only reads returns; it is tried again where the database fails."""
@@ -152,22 +180,28 @@ class Catalog:
         """Close all connections."""
         self._engine.dispose()
 
-    def add_job(self, job: str, request: dict[str, Any], key: str | None = None, trace: str | None = None) -> Job:
-        """Add a waiting discovery; where ``key`` was used before, return the discovery that it made."""
+    def add_job(
+        self, job: str, request: dict[str, Any], key: str | None = None, trace: str | None = None, subject: str = ""
+    ) -> Job:
+        """Add a waiting discovery; where the tenant used ``key`` before, return the discovery that it made."""
         now = datetime.now(UTC)
         try:
             with session_of(self._engine) as session, session.begin():
-                at = {"created": now, "updated": now}
+                at = {"created": now, "updated": now, "tenant": self.tenant, "subject": subject}
                 session.add(_Job(id=job, key=key, status=WAITING, request=request, trace=trace, **at))
         except IntegrityError:
             with session_of(self._engine) as session:
-                return _job(session.scalars(select(_Job).where(_Job.key == key)).one())
+                return _job(session.scalars(select(_Job).where(_Job.tenant == self.tenant, _Job.key == key)).one())
         found = self.job(job)
         assert found is not None
         return found
 
     def job(self, job: str) -> Job | None:
-        """Return a discovery."""
+        """Return a discovery of the tenant."""
+        found = self._job(job)
+        return found if found is not None and found.tenant == self.tenant else None
+
+    def _job(self, job: str) -> Job | None:
         row = self.reading(lambda session: session.get(_Job, job))
         return _job(row) if row else None
 
@@ -216,8 +250,9 @@ class Catalog:
         return self._change(_runs(attempt), job, **end)
 
     def cancel(self, job: str) -> bool:
-        """End a discovery that waits or runs, and return whether it was one; its worker sees it at its next beat."""
-        return self._change(_Job.status.in_((WAITING, RUNNING)), job, status=CANCELLED, cancel=True)
+        """End a tenant's discovery that waits or runs, and return whether it was one; its worker sees it at its beat."""
+        own = (_Job.tenant == self.tenant) & _Job.status.in_((WAITING, RUNNING))
+        return self._change(own, job, status=CANCELLED, cancel=True)
 
     def requeue_silent(self, seconds: float, attempts: int, problem: dict[str, Any]) -> list[str]:
         """
@@ -257,15 +292,15 @@ class Catalog:
         """
         now = datetime.now(UTC)
         row = _Specification(
-            digest=digest, id=spec_id, protocol=protocol, stored=now, messages=messages, document=document,
-            stream=stream, version=version, parent=parent,
+            tenant=self.tenant, digest=digest, id=spec_id, protocol=protocol, stored=now, messages=messages,
+            document=document, stream=stream, version=version, parent=parent,
         )  # fmt: skip
         with session_of(self._engine) as session, session.begin():
             session.merge(row)
 
     def delete_specification(self, spec_id: str) -> list[str]:
         """Delete all documents of a specification, and return their digests."""
-        at = _Specification.id == spec_id
+        at = (_Specification.tenant == self.tenant) & (_Specification.id == spec_id)
         with session_of(self._engine) as session, session.begin():
             digests = list(session.scalars(select(_Specification.digest).where(at)))
             session.execute(delete(_Specification).where(at))
@@ -273,33 +308,40 @@ class Catalog:
 
     def forget_specifications(self, stream: str) -> list[str]:
         """Delete the specifications that were found in a stream, and return their ids."""
-        at = _Specification.stream == stream
+        at = (_Specification.tenant == self.tenant) & (_Specification.stream == stream)
         with session_of(self._engine) as session, session.begin():
             ids = sorted(set(session.scalars(select(_Specification.id).where(at))))
             session.execute(delete(_Specification).where(at))
             return ids
 
     def document(self, digest: str) -> bytes | None:
-        """Return the document of that digest."""
-        row = self.reading(lambda session: session.get(_Specification, digest))
+        """Return the document of that digest, where the tenant has it."""
+        row = self.reading(lambda session: session.get(_Specification, (self.tenant, digest)))
         return row.document if row else None
 
     def stored(self, digest: str) -> StoredSpecification | None:
         """Return the specification whose document has that digest."""
-        row = self.reading(lambda session: session.get(_Specification, digest))
+        row = self.reading(lambda session: session.get(_Specification, (self.tenant, digest)))
         return _specification(row) if row else None
 
     def specification(self, spec_id: str) -> StoredSpecification | None:
         """Return the newest document of a specification."""
-        newest = select(_Specification).where(_Specification.id == spec_id).order_by(_Specification.stored.desc())
+        at = (_Specification.tenant == self.tenant) & (_Specification.id == spec_id)
+        newest = select(_Specification).where(at).order_by(_Specification.stored.desc())
         row = self.reading(lambda session: session.scalars(newest.limit(1)).first())
         return _specification(row) if row else None
 
     def newest(self, spec_ids: Iterable[str]) -> dict[str, str]:
-        """Return id → digest of the newest document, of these ids those that are known."""
-        rows = select(_Specification.id, _Specification.digest).where(_Specification.id.in_(list(spec_ids)))
+        """Return id → digest of the tenant's newest document, of these ids those that are known."""
+        at = (_Specification.tenant == self.tenant) & _Specification.id.in_(list(spec_ids))
+        rows = select(_Specification.id, _Specification.digest).where(at)
         found = self.reading(lambda session: session.execute(rows.order_by(_Specification.stored)).all())
         return {row.id: row.digest for row in found}
+
+    def latest(self, limit: int) -> list[tuple[str, str]]:
+        """Return tenant and id of what was stored last, whoever's it is."""
+        rows = select(_Specification.tenant, _Specification.id).order_by(_Specification.stored.desc()).limit(limit)
+        return [(row.tenant, row.id) for row in self.reading(lambda session: session.execute(rows).all())]
 
     def _change(self, condition: Any, job: str, **values: Any) -> bool:
         with session_of(self._engine) as session, session.begin():
@@ -319,7 +361,7 @@ def _job(row: _Job) -> Job:
         id=row.id, status=row.status, created=aware(row.created), updated=aware(row.updated), cancel=row.cancel,
         attempts=row.attempts,
         request=row.request, progress=row.progress, results=row.results, warnings=row.warnings, problem=row.problem,
-        trace=row.trace,
+        trace=row.trace, tenant=row.tenant, subject=row.subject,
     )  # fmt: skip
 
 

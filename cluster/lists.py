@@ -42,16 +42,17 @@ _ENTRY = (
 
 
 class CatalogLists:
-    """The catalog's lists, the newest first; a page goes on behind the mark of the last that is known."""
+    """The lists of a tenant's catalog, the newest first; a page goes on behind the mark of the last that is known."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        self._jobs, self._own = _Job.tenant == catalog.tenant, _Specification.tenant == catalog.tenant
 
     def jobs(self, limit: int, after: Mark | None = None, status: str | None = None) -> list[JobEntry]:
         """Return discoveries, of one status or all, the newest first, from behind ``after`` on."""
         at, last = after or START
         columns = (_Job.id, _Job.status, _Job.created, _Job.updated, _Job.attempts, _Job.request)
-        chosen = select(*columns).where(_Job.created <= at, or_(_Job.created < at, _Job.id < last))
+        chosen = select(*columns).where(self._jobs, _Job.created <= at, or_(_Job.created < at, _Job.id < last))
         if status is not None:
             chosen = chosen.where(_Job.status == status)
         chosen = chosen.order_by(_Job.created.desc(), _Job.id.desc()).limit(limit)
@@ -75,7 +76,7 @@ class CatalogLists:
     def _documents(self, limit: int, after: Mark, protocol: str | None) -> list[SpecificationEntry]:
         at, last = after
         older = or_(_Specification.stored < at, _Specification.digest < last)
-        chosen = select(*_ENTRY).where(_Specification.stored <= at, older)
+        chosen = select(*_ENTRY).where(self._own, _Specification.stored <= at, older)
         if protocol is not None:
             chosen = chosen.where(_Specification.protocol == protocol)
         order = (_Specification.stored.desc(), _Specification.digest.desc())
@@ -101,7 +102,7 @@ class CatalogLists:
         return near + self._chosen(_Specification.digest.in_(parents), most) if parents else near
 
     def _chosen(self, condition: Any, most: int) -> list[SpecificationEntry]:
-        chosen = select(*_ENTRY).where(condition).order_by(_Specification.stored.desc()).limit(most)
+        chosen = select(*_ENTRY).where(self._own, condition).order_by(_Specification.stored.desc()).limit(most)
         return self._entries(chosen)
 
     def _entries(self, chosen: Any) -> list[SpecificationEntry]:

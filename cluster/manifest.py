@@ -22,6 +22,7 @@ from .manifest_tables import EntryRow, KeyRow, LeaseRow, RedirectRow, SnapshotRo
 from .observability.names import FENCED
 from .redirects import MOST_REDIRECTS, Redirect, check_redirect
 from .registering import AT_ONCE, Registering
+from .tenants import stream_name, tenant_of_stream
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 
@@ -88,8 +89,9 @@ class Manifest:
         Raises:
             InputError: it exists with other settings, another framing or another number of shards; or the name is none.
         """
-        if not _NAME.match(stream.name):
-            hint = "1 to 100 letters, digits, '.', '_' and '-', a letter or digit first"
+        owner = tenant_of_stream(stream.name)
+        if not _NAME.match(stream_name(stream.name)) or owner not in ("", stream.tenant):
+            hint = "1 to 100 letters, digits, '.', '_' and '-', a letter or digit first; '~' and its tenant may follow"
             raise InputError("not a name for a stream", where=stream.name, hint=hint)
         with transaction(self._engine, stream.name) as connection:
             row = connection.execute(select(StreamRow.__table__).where(StreamRow.name == stream.name)).one_or_none()

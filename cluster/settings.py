@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from .guard_settings import GuardSettings
 from .state import State
 
 
-class ServiceSettings(BaseSettings):
+class ServiceSettings(GuardSettings):
     """
     Where the service listens, where it keeps things, and what it may spend.
 
@@ -21,7 +22,6 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="QBITEL_", frozen=True, extra="forbid")
 
-    host: str = Field("127.0.0.1", description="address the HTTP proxy listens on")
     port: int = Field(8000, ge=1, le=65535, description="port the HTTP proxy listens on")
     transport: Literal["proxy", "haproxy"] = Field(
         "proxy", description="Ray Serve's own proxy, or HAProxy, which is faster and knows neither TLS nor its clients"

@@ -27,6 +27,7 @@ from . import (
 )  # fmt: skip
 from .body_limit import BodyLimit
 from .examples import EXAMPLES
+from .guard.stack import add_guard
 from .models import ClassifyRequest, Context, DiscoveryRequest, ParseRequest, Rule, ValidateRequest
 from .observe import Observe
 from .problems import Problem, add_problem_handlers, problem_responses
@@ -66,6 +67,7 @@ def build_app(service: Service) -> FastAPI:
         app.include_router(part.router)
     # The last that is added is the outermost: also a refused body has a request id.
     app.add_middleware(BodyLimit, limit=service.settings.max_body_bytes, together=service.settings.bodies_bytes)
+    add_guard(app, service.settings, service.catalog.engine)
     app.add_middleware(Observe, slow_s=service.settings.slow_request_s, each=service.settings.log_requests)
     app.add_middleware(RequestId)
     add_problem_handlers(app)

@@ -25,16 +25,16 @@ from .bodies import (
 )
 from .models import ClassifyRequest
 from .problems import problem_responses
-from .service import Service, service_of
+from .service import Service, service_of, tenant_of
 from .work import Steps, within
 
 router = APIRouter(prefix="/v1/classify", tags=["use"])
 
 
-def group(service: Service, batch: MessageBatch, top: int, reasons: int) -> Answer:
-    """Classify the messages as one group; an unknown protocol gets the name that the catalog has for it."""
+def group(service: Service, tenant: str, batch: MessageBatch, top: int, reasons: int) -> Answer:
+    """Classify the messages as one group; an unknown protocol gets the name that its tenant has for it."""
     with spending("classify"):
-        found = service.classifier.classify(batch, top=top, reasons=reasons, clusters=service.unknown)
+        found = service.classifier.classify(batch, top=top, reasons=reasons, clusters=service.unknown(tenant))
     MESSAGES.record(len(batch), operation="classify")
     CONFIDENCE.record(found.probability)
     if found.protocol is None:
@@ -72,7 +72,7 @@ async def classify(
     reasons: Annotated[int, Query(ge=0, le=20, description="facts to look for, with an Arrow body")] = 0,
 ) -> Response:
     """Say which known protocol messages are of, with calibrated probabilities, or that they are of none of these."""
-    service = service_of(request)
+    service, tenant = service_of(request), tenant_of(request)
     settings = service.settings
     kind = media_type(request, (JSON_TYPE, ARROW_TYPE))
     body = await request.body()
@@ -85,7 +85,7 @@ async def classify(
             wanted = (sent.top, sent.reasons)
         else:
             batch, wanted = read_arrow(body, settings), (top, reasons)
-        return each(service, batch, steps) if wants_arrow else group(service, batch, *wanted)
+        return each(service, batch, steps) if wants_arrow else group(service, tenant, batch, *wanted)
 
     async def _make() -> Answer:
         return await within(settings.request_timeout_s, _work)

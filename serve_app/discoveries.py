@@ -34,7 +34,7 @@ from .models import Context, Discovery, DiscoveryList, DiscoveryRequest, Discove
 from .paging import After, Limit, mark_from, page_of
 from .problems import Fault, Problem, ProblemError, problem_responses, respond
 from .protocols import links_of
-from .service import Service, ServiceOf
+from .service import Service, ServiceOf, TenantOf
 from .webhook import check_webhook
 
 router = APIRouter(prefix="/v1/discoveries", tags=["discoveries"])
@@ -135,8 +135,9 @@ async def start_discovery(
 async def answer_of(service: Service, request: Request, wanted: dict[str, Any], *, wait: bool) -> Response:
     """Start a discovery of something that the service has itself, and answer as for one that was sent."""
     await _check_room(service)
-    job = await asyncio.to_thread(service.catalog.add_job, uuid.uuid4().hex, wanted, None, carried())
-    return _answer(await _run(service, job.id, wait=wait), request)
+    catalog = service.catalog.of(request.scope["tenant"])
+    job = await asyncio.to_thread(catalog.add_job, uuid.uuid4().hex, wanted, None, carried(), subject_of(request))
+    return _answer(await _run(service, job, wait=wait), request)
 
 
 async def _started(request: Request, service: Service, asked: Asked) -> Job:
@@ -149,14 +150,15 @@ async def _started(request: Request, service: Service, asked: Asked) -> Job:
     wanted: dict[str, Any] = {"context": sent.context.model_dump(mode="json"), "input": told}
     if asked.webhook is not None:
         wanted["webhook"] = asked.webhook
-    job = await asyncio.to_thread(service.catalog.add_job, job_id, wanted, asked.key, carried())
+    catalog = service.catalog.of(request.scope["tenant"])
+    job = await asyncio.to_thread(catalog.add_job, job_id, wanted, asked.key, carried(), subject_of(request))
     if job.id != job_id:
         (service.settings.uploads / job_id).unlink()
         if job.request != wanted:
             hint = f"it stands for /v1/discoveries/{job.id}; take a new key"
             raise ProblemError(409, "the idempotency key was used for another request", hint=hint)
-        return await asyncio.to_thread(job_of, service, job.id)
-    return await _run(service, job_id, wait=asked.wait and sent.size <= service.settings.inline_bytes)
+        return await asyncio.to_thread(job_of, service, job.id, catalog.tenant)
+    return await _run(service, job, wait=asked.wait and sent.size <= service.settings.inline_bytes)
 
 
 async def _check_room(service: Service) -> None:
@@ -165,12 +167,12 @@ async def _check_room(service: Service) -> None:
         raise ProblemError(503, f"{most} discoveries wait already", hint="try again later")
 
 
-async def _run(service: Service, job_id: str, *, wait: bool) -> Job:
+async def _run(service: Service, job: Job, *, wait: bool) -> Job:
     """Hand a new discovery out, and return it: as it ends where that is in time."""
-    ended = service.dispatch(job_id)
+    ended = service.dispatch(job.id)
     if wait:
         await asyncio.wait({ended}, timeout=service.settings.inline_wait_s)
-    return await asyncio.to_thread(job_of, service, job_id)
+    return await asyncio.to_thread(job_of, service, job.id, job.tenant)
 
 
 def _place(job: Job) -> str:
@@ -224,14 +226,19 @@ async def _read_upload(request: Request) -> Sent:
     return Sent(name, capture, capture.size or 0, known)
 
 
-def job_of(service: Service, job_id: str) -> Job:
+def subject_of(request: Request) -> str:
+    """Return who asks; the guard has said so."""
+    return str(request.scope["principal"].subject)
+
+
+def job_of(service: Service, job_id: str, tenant: str) -> Job:
     """
-    Return a discovery.
+    Return a discovery of a tenant.
 
     Raises:
         ProblemError: 404, there is none with that id.
     """
-    found = service.catalog.job(job_id)
+    found = service.catalog.of(tenant).job(job_id)
     if found is None:
         raise ProblemError(404, f"no discovery '{job_id[:64]}'", hint="finished ones are deleted after a while")
     return found
@@ -240,12 +247,13 @@ def job_of(service: Service, job_id: str) -> Job:
 @router.get("", summary="List the discoveries", responses=problem_responses(400, 422))
 async def discoveries(
     service: ServiceOf,
+    tenant: TenantOf,
     limit: Limit = 100,
     after: After = None,
     status: Annotated[Status | None, Query(description="only those of this status")] = None,
 ) -> DiscoveryList:
     """Return the discoveries that are kept, without what they found, the newest first."""
-    lists = CatalogLists(service.catalog)
+    lists = CatalogLists(service.catalog.of(tenant))
     found = await asyncio.to_thread(lists.jobs, limit + 1, mark_from(after), status)
     shown, following = page_of(found, limit)
     return DiscoveryList(discoveries=[_listed(each) for each in shown], next=following)
@@ -264,15 +272,15 @@ def _links(job_id: str) -> dict[str, str]:
 
 
 @router.get("/{discovery_id}", summary="The state of a discovery", responses=problem_responses(404, 422))
-async def discovery(discovery_id: DiscoveryId, service: ServiceOf) -> Discovery:
+async def discovery(discovery_id: DiscoveryId, service: ServiceOf, tenant: TenantOf) -> Discovery:
     """Return how far it has come, with the seconds of each stage, and what it has found so far."""
-    return document(await asyncio.to_thread(job_of, service, discovery_id))
+    return document(await asyncio.to_thread(job_of, service, discovery_id, tenant))
 
 
 @router.delete("/{discovery_id}", summary="Cancel a discovery", responses=problem_responses(404, 422))
-async def cancel_discovery(discovery_id: DiscoveryId, service: ServiceOf) -> Discovery:
+async def cancel_discovery(discovery_id: DiscoveryId, service: ServiceOf, tenant: TenantOf) -> Discovery:
     """End it at once, and its work at its next step; what it has found stays. One that has ended stays as it is."""
-    await asyncio.to_thread(job_of, service, discovery_id)
-    if await asyncio.to_thread(service.catalog.cancel, discovery_id):
+    await asyncio.to_thread(job_of, service, discovery_id, tenant)
+    if await asyncio.to_thread(service.catalog.of(tenant).cancel, discovery_id):
         JOBS.record(status=CANCELLED)
-    return document(await asyncio.to_thread(job_of, service, discovery_id))
+    return document(await asyncio.to_thread(job_of, service, discovery_id, tenant))

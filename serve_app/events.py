@@ -21,7 +21,7 @@ from fastapi.responses import StreamingResponse
 from ..cluster.catalog import FINISHED, Job
 from .discoveries import DiscoveryId, job_of
 from .problems import ProblemError, problem_responses
-from .service import Service, ServiceOf
+from .service import Service, ServiceOf, TenantOf
 
 router = APIRouter(prefix="/v1/discoveries", tags=["discoveries"])
 
@@ -80,6 +80,7 @@ class Told:
 async def discovery_events(
     discovery_id: DiscoveryId,
     service: ServiceOf,
+    tenant: TenantOf,
     last_event_id: Annotated[
         str | None, Header(max_length=512, description="id of the last event that came, to go on behind it")
     ] = None,
@@ -90,7 +91,7 @@ async def discovery_events(
     A `begin` with an attempt above 1 says that a worker was lost: what was told before it no longer holds.
     """
     told = Told.parse(last_event_id) if last_event_id else Told()
-    job = await asyncio.to_thread(job_of, service, discovery_id)
+    job = await asyncio.to_thread(job_of, service, discovery_id, tenant)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(_events(service, job, told), media_type="text/event-stream", headers=headers)
 
@@ -106,7 +107,7 @@ async def _events(service: Service, job: Job, told: Told) -> AsyncIterator[bytes
         if job.finished:
             return
         await asyncio.sleep(LOOK_S)
-        found = await asyncio.to_thread(service.catalog.job, job.id)
+        found = await asyncio.to_thread(service.catalog.of(job.tenant).job, job.id)
         if found is None:
             return
         job = found

@@ -149,7 +149,8 @@ class DiscoveryRun:
         if found is not None and "stream" not in self.job.request:
             origin: dict[str, Any] = {"version": spec.version, "parent": spec.provenance.parent}
             stored = (found, digest, spec.protocol, spec.measures.messages, document)
-            self._written(lambda: self.catalog.add_specification(*stored, **origin))
+            catalog = self.catalog.of(self.job.tenant)
+            self._written(lambda: catalog.add_specification(*stored, **origin))
             self.stored.append(found)
         stages = [stage_document(report) for report in result.stages]
         with self._lock:

@@ -26,7 +26,7 @@ from .bodies import (
 )
 from .models import ParseRequest, ParseResponse
 from .problems import Fault, ProblemError, problem_responses
-from .service import service_of
+from .service import service_of, tenant_of
 from .specifications import KnownSpecification
 from .work import CHUNK, SMALL, Steps, within
 
@@ -81,7 +81,7 @@ def columns(parser: Parser, batch: MessageBatch, steps: Steps) -> Response:
 )
 async def parse(request: Request, protocol: ProtocolQuery = None) -> Response:
     """Parse messages (JSON with base64, or an Arrow stream) with the specification of that id."""
-    service = service_of(request)
+    service, tenant = service_of(request), tenant_of(request)
     settings = service.settings
     kind = media_type(request, (JSON_TYPE, ARROW_TYPE))
     body = await request.body()
@@ -89,20 +89,20 @@ async def parse(request: Request, protocol: ProtocolQuery = None) -> Response:
 
     if kind == JSON_TYPE and not wants_arrow and len(body) <= SMALL:
         sent = read_json(ParseRequest, body)
-        known = service.specifications.held(sent.protocol)
+        known = service.specifications.held(sent.protocol, tenant)
         if known is not None and known.parses_at_once():
             return json_answer(trees(known, decode_messages(sent.messages, settings.max_messages), Steps()))
 
     def _work(steps: Steps) -> Response:
         if kind == JSON_TYPE:
             sent = read_json(ParseRequest, body)
-            known = service.specifications.find(sent.protocol)
+            known = service.specifications.find(sent.protocol, tenant)
             payloads = decode_messages(sent.messages, settings.max_messages)
             if not wants_arrow:
                 return json_answer(trees(known, payloads, steps))
             batch = MessageBatch.from_payloads(payloads)
         else:
-            known, batch = service.specifications.find(needed(protocol)), read_arrow(body, settings)
+            known, batch = service.specifications.find(needed(protocol), tenant), read_arrow(body, settings)
         return (
             columns(known.parser, batch, steps) if wants_arrow else json_answer(trees(known, batch.payloads(), steps))
         )

@@ -30,7 +30,7 @@ from .models import (
 )
 from .paging import After, Limit, mark_from, page_of
 from .problems import problem_responses
-from .service import Service, ServiceOf
+from .service import Service, ServiceOf, TenantOf
 from .specifications import KnownSpecification
 
 router = APIRouter(prefix="/v1/protocols", tags=["protocols"])
@@ -66,20 +66,21 @@ def _summary(found: SpecificationEntry, reference: str = "") -> ProtocolSummary:
     )  # fmt: skip
 
 
-def known_of(service: Service, reference: str) -> KnownSpecification:
+def known_of(service: Service, reference: str, tenant: str) -> KnownSpecification:
     """
-    Return the document that a reference names: ``id``, ``id@v<version>`` or ``id@<digest>``.
+    Return the document of a tenant that a reference names: ``id``, ``id@v<version>`` or ``id@<digest>``.
 
     Raises:
         NotFoundError: there is none.
     """
     named = _REFERENCE.fullmatch(reference)
     if named is None or (named["version"] is None and named["digest"] is None):
-        return service.specifications.find(reference)
-    lineage = CatalogLists(service.catalog).lineage(named["id"])
+        return service.specifications.find(reference, tenant)
+    catalog = service.catalog.of(tenant)
+    lineage = CatalogLists(catalog).lineage(named["id"])
     number = int(named["version"]) if named["version"] else None
     entry = next((each for each in lineage if number == each.version or named["digest"] == each.digest), None)
-    document = service.catalog.stored(entry.digest) if entry is not None else None
+    document = catalog.stored(entry.digest) if entry is not None else None
     if document is None:
         hint = f"GET /v1/protocols/{named['id']}/versions lists those that are kept"
         raise NotFoundError(f"no protocol '{reference[:130]}'", hint=hint)
@@ -94,6 +95,7 @@ def _same(if_none_match: str, etag: str) -> bool:
 @router.get("", summary="List the known specifications", responses=problem_responses(400, 422))
 async def protocols(
     service: ServiceOf,
+    tenant: TenantOf,
     limit: Limit = 100,
     after: After = None,
     protocol: Annotated[
@@ -105,7 +107,7 @@ async def protocols(
 
     One that is found again while pages are read moves to the front.
     """
-    lists = CatalogLists(service.catalog)
+    lists = CatalogLists(service.catalog.of(tenant))
     found = await asyncio.to_thread(lists.specifications, limit + 1, mark_from(after), protocol)
     shown, following = page_of(found, limit)
     return ProtocolList(protocols=[_summary(each) for each in shown], next=following)
@@ -117,9 +119,11 @@ async def protocols(
     response_model=ProtocolDocument,
     responses={**NOT_MODIFIED, **problem_responses(404, 422)},
 )
-async def protocol(spec_id: Reference, service: ServiceOf, if_none_match: IfNoneMatch = "") -> Response:
+async def protocol(
+    spec_id: Reference, service: ServiceOf, tenant: TenantOf, if_none_match: IfNoneMatch = ""
+) -> Response:
     """Return a document; its ETag is its digest."""
-    found = (await asyncio.to_thread(known_of, service, spec_id)).stored
+    found = (await asyncio.to_thread(known_of, service, spec_id, tenant)).stored
     headers = {"ETag": f'"{found.digest}"'}
     if _same(if_none_match, headers["ETag"]):
         return Response(status_code=304, headers=headers)
@@ -128,13 +132,15 @@ async def protocol(spec_id: Reference, service: ServiceOf, if_none_match: IfNone
 
 
 @router.get("/{spec_id}/versions", summary="Versions of a specification", responses=problem_responses(404, 422))
-async def versions(spec_id: SpecificationId, service: ServiceOf, limit: Limit = 100) -> ProtocolVersions:
+async def versions(
+    spec_id: SpecificationId, service: ServiceOf, tenant: TenantOf, limit: Limit = 100
+) -> ProtocolVersions:
     """
     Return its documents, those that they were learned on from, and those that were learned on from them.
 
     A correction that changes the structure changes the id: the lineage leads from one to the other.
     """
-    found = await asyncio.to_thread(CatalogLists(service.catalog).lineage, spec_id)
+    found = await asyncio.to_thread(CatalogLists(service.catalog.of(tenant)).lineage, spec_id)
     if not found:
         raise NotFoundError(f"no protocol '{spec_id[:64]}'", hint="GET /v1/protocols lists those that are known")
     return ProtocolVersions(versions=[_summary(each, f"{each.id}@{each.digest}") for each in found[:limit]])
@@ -144,6 +150,7 @@ async def versions(spec_id: SpecificationId, service: ServiceOf, limit: Limit = 
 async def difference(
     spec_id: SpecificationId,
     service: ServiceOf,
+    tenant: TenantOf,
     before: Annotated[
         str, Query(alias="from", max_length=130, description="`v1`, a digest, or a reference", examples=["v1"])
     ],
@@ -154,7 +161,7 @@ async def difference(
     """Say what changed from one document to the other: types, guards, fields, constraints and values."""
 
     def _work() -> ProtocolDiff:
-        old, new = (known_of(service, _within(spec_id, each)) for each in (before, after or spec_id))
+        old, new = (known_of(service, _within(spec_id, each), tenant) for each in (before, after or spec_id))
         changes = [ProtocolChange.model_validate(asdict(each)) for each in diff(old.spec, new.spec)]
         return ProtocolDiff(before=_summary(old.stored), after=_summary(new.stored), changes=changes)
 
@@ -184,10 +191,11 @@ async def protocol_export(
     spec_id: Reference,
     form: Literal["python", "wireshark", "json-schema", "dot"],
     service: ServiceOf,
+    tenant: TenantOf,
     if_none_match: IfNoneMatch = "",
 ) -> Response:
     """Return a Python parser, a Wireshark dissector, a JSON schema or a graph."""
-    known = await asyncio.to_thread(known_of, service, spec_id)
+    known = await asyncio.to_thread(known_of, service, spec_id, tenant)
     disposition = f'attachment; filename="{FORMATS[form][1]}"'
     # Names come from traffic: as plain text, and never to be taken for anything else.
     headers = {"Content-Disposition": disposition, "X-Content-Type-Options": "nosniff"}
@@ -199,7 +207,7 @@ async def protocol_export(
 
 
 @router.delete("/{spec_id}", summary="Delete a specification", responses=problem_responses(404, 422))
-async def delete_protocol(spec_id: SpecificationId, service: ServiceOf) -> DeletedProtocol:
+async def delete_protocol(spec_id: SpecificationId, service: ServiceOf, tenant: TenantOf) -> DeletedProtocol:
     """
     Delete all documents of that id; every process that answers has forgotten it a second later.
 
@@ -207,7 +215,7 @@ async def delete_protocol(spec_id: SpecificationId, service: ServiceOf) -> Delet
     """
 
     def _work() -> int:
-        deleted = service.catalog.delete_specification(spec_id)
+        deleted = service.catalog.of(tenant).delete_specification(spec_id)
         if not deleted:
             raise NotFoundError(f"no protocol '{spec_id[:64]}'", hint="GET /v1/protocols lists those that are known")
         service.specifications.refresh()

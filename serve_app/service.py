@@ -6,11 +6,13 @@ import asyncio
 import logging
 import os
 import socket
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, cast
 
+from cachetools import LRUCache
 from fastapi import Depends, Request
 
 from ..actors.streams import Streams
@@ -21,15 +23,19 @@ from ..cluster.dependency import UnavailableError
 from ..cluster.health import Health
 from ..cluster.observability.names import JOBS_WAITING, MODEL, SHARD_LAG
 from ..cluster.settings import ServiceSettings
+from ..cluster.tenants import tenant_of_stream
 from ..cluster.unknowns import UnknownNames
 from ..discovery.batch import MessageBatch
 from ..discovery.classifier import ProtocolClassifier
+from ..discovery.errors import NotFoundError
 from .answers import Answers
 from .problems import problem
 from .specifications import FRESH_S, Specifications
 
 logger = logging.getLogger("qbitel.service")
 
+KNOWN_TENANTS = 64
+KNOWN_OWNERS = 4096
 WARM = 8  # specifications that are compiled before the first request
 
 
@@ -53,11 +59,13 @@ class Service:
         self.catalog = catalog
         self.specifications = Specifications(catalog)
         self.answers = Answers(Cache(settings.cache_bytes, settings.cache_age_s, settings.redis_address))
-        self.unknown = UnknownNames(catalog.engine)
+        self.unknown = lru_cache(KNOWN_TENANTS)(self._unknown)
         self.streams = Streams(settings.streams, f"{socket.gethostname()}:{os.getpid()}")
         self.parts = Health(settings.health_fresh_s, settings.health_patience_s)
         self.started = False
         self._start = start
+        self._owners_lock = threading.Lock()
+        self._owners: LRUCache[str, str] = LRUCache(KNOWN_OWNERS)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def dispatch(self, job: str) -> asyncio.Task[None]:
@@ -133,6 +141,25 @@ class Service:
             await asyncio.to_thread(self.answers.cache.close)
             self.catalog.close()
 
+    def owner(self, stream: str) -> str | None:
+        """Return whose a stream is, as its name says or as the manifest does; None where there is none."""
+        owner = tenant_of_stream(stream)
+        if owner:
+            return owner
+        with self._owners_lock:
+            known = self._owners.get(stream)
+        if known is None:
+            try:
+                known = self.streams.stream(stream).tenant
+            except NotFoundError:
+                return None
+            with self._owners_lock:
+                self._owners[stream] = known  # a stream has one tenant for its life
+        return known
+
+    def _unknown(self, tenant: str) -> UnknownNames:
+        return UnknownNames(self.catalog.engine, tenant)
+
     @cached_property
     def classifier(self) -> ProtocolClassifier:
         """
@@ -153,4 +180,14 @@ async def _service_of(request: Request) -> Service:
     return service_of(request)  # a coroutine, since FastAPI calls functions in a thread
 
 
+def tenant_of(request: Request) -> str:
+    """Return whose data a request may see; the guard has said so."""
+    return cast(str, request.scope["tenant"])
+
+
+async def _tenant_of(request: Request) -> str:
+    return tenant_of(request)
+
+
 ServiceOf = Annotated[Service, Depends(_service_of)]
+TenantOf = Annotated[str, Depends(_tenant_of)]

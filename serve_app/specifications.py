@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterable
 from functools import cached_property
 from time import monotonic
 from typing import Any, cast
@@ -12,7 +13,6 @@ from cachetools import LRUCache
 
 from ..cluster.catalog import Catalog, StoredSpecification
 from ..cluster.dependency import UnavailableError, fell_back
-from ..cluster.lists import CatalogLists
 from ..discovery.errors import NotFoundError
 from ..discovery.parser import Parser
 from ..discovery.spec import ProtocolSpec
@@ -60,7 +60,7 @@ class KnownSpecification:
 
 class Specifications:
     """
-    A read-only snapshot of the newest documents, of those that were asked for; may be used from any thread.
+    A read-only snapshot of each tenant's newest documents, of those that were asked for; may be used from any thread.
 
     ``refresh``, which is called every ``FRESH_S`` seconds, takes what the catalog has anew: an answer is at most so
     much older. Where the catalog does not answer, the snapshot stays as it was, and what it holds goes on being served.
@@ -69,7 +69,7 @@ class Specifications:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._lock = threading.Lock()
-        self._held: LRUCache[str, KnownSpecification] = LRUCache(MOST)
+        self._held: LRUCache[tuple[str, str], KnownSpecification] = LRUCache(MOST)
         self._fresh, self._lost = monotonic(), False
 
     @property
@@ -77,60 +77,70 @@ class Specifications:
         """Seconds since the catalog was last heard."""
         return monotonic() - self._fresh
 
-    def held(self, spec_id: str) -> KnownSpecification | None:
-        """Return a specification where the snapshot has it; the catalog is not asked, and noted where it is lost."""
+    def held(self, spec_id: str, tenant: str = "") -> KnownSpecification | None:
+        """Return a tenant's specification where it is held; the catalog is not asked, and noted where it is lost."""
         with self._lock:
-            known = self._held.get(spec_id)
+            known = self._held.get((tenant, spec_id))
         if self._lost and known is not None:
             fell_back("catalog")
         return known
 
-    def find(self, spec_id: str) -> KnownSpecification:
+    def find(self, spec_id: str, tenant: str = "") -> KnownSpecification:
         """
-        Return the newest document of a specification; the catalog is read where it is not held.
+        Return the newest document of a tenant's specification; the catalog is read where it is not held.
 
         Raises:
             NotFoundError: there is none with that id.
         """
-        known = self.held(spec_id)
+        known = self.held(spec_id, tenant)
         if known is None:
-            stored = self._catalog.specification(spec_id)
+            stored = self._catalog.of(tenant).specification(spec_id)
             if stored is None:
                 hint = "GET /v1/protocols lists those that are known"
                 raise NotFoundError(f"no protocol '{spec_id[:64]}'", hint=hint)
-            known = self._hold(stored)
+            known = self._hold(tenant, stored)
         return known
 
     def warm(self, count: int) -> None:
         """Hold the specifications that were stored last, compiled, so that the first requests find them."""
-        for entry in CatalogLists(self._catalog).specifications(min(count, MOST)):
-            self.find(entry.id).parser  # noqa: B018
+        for tenant, spec_id in self._catalog.latest(min(count, MOST)):
+            self.find(spec_id, tenant).parser  # noqa: B018
 
-    def _hold(self, stored: StoredSpecification) -> KnownSpecification:
+    def _hold(self, tenant: str, stored: StoredSpecification) -> KnownSpecification:
         with self._lock:
-            known = self._held.get(stored.id)
+            known = self._held.get((tenant, stored.id))
             if known is None or known.stored.digest != stored.digest:
-                known = self._held[stored.id] = KnownSpecification(stored)
+                known = self._held[tenant, stored.id] = KnownSpecification(stored)
             return known
 
     def refresh(self) -> list[str]:
         """Take what the catalog has anew, let go what it has no more, and return the ids of both."""
         with self._lock:
-            held = {spec_id: known.stored.digest for spec_id, known in self._held.items()}
+            held = {asked: known.stored.digest for asked, known in self._held.items()}
         try:
-            newest = self._catalog.newest(held) if held else {}
-            changed = [spec_id for spec_id, digest in held.items() if newest.get(spec_id) != digest]
-            documents = {spec_id: self._catalog.specification(spec_id) for spec_id in changed}
+            newest = self._newest(held)
+            changed = [asked for asked, digest in held.items() if newest.get(asked) != digest]
+            documents = {(tenant, each): self._catalog.of(tenant).specification(each) for tenant, each in changed}
         except UnavailableError:
             if not self._lost:
                 logger.warning("the catalog does not answer: specifications stay as they were")
             self._lost = True
             return []
-        for spec_id, stored in documents.items():
+        for asked, stored in documents.items():
             if stored is not None:
-                self._hold(stored)
+                self._hold(asked[0], stored)
             else:
                 with self._lock:
-                    self._held.pop(spec_id, None)
+                    self._held.pop(asked, None)
         self._fresh, self._lost = monotonic(), False
-        return changed
+        return [spec_id for _, spec_id in changed]
+
+    def _newest(self, held: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """Return the digests that the catalog has for what is held, asked tenant by tenant."""
+        ids: dict[str, list[str]] = {}
+        for tenant, spec_id in held:
+            ids.setdefault(tenant, []).append(spec_id)
+        found: dict[tuple[str, str], str] = {}
+        for tenant, wanted in ids.items():
+            found |= {(tenant, each): digest for each, digest in self._catalog.of(tenant).newest(wanted).items()}
+        return found

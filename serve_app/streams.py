@@ -6,11 +6,12 @@ import asyncio
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from ..actors.ingest import Keyed
 from ..cluster.buckets import Span
+from ..cluster.tenants import stream_key, stream_name
 from ..discovery.batch import MessageBatch
 from ..discovery.captured import protocols_in
 from ..discovery.captures import CaptureLimits, read_capture
@@ -21,7 +22,7 @@ from .bodies import ARROW_ANSWER, ARROW_TYPE, arrow_bytes, media_type, read_arro
 from .discoveries import answer_of
 from .models import Discovery
 from .problems import ProblemError, problem_responses
-from .service import Service, ServiceOf
+from .service import Service, ServiceOf, TenantOf
 from .stream_models import (
     Appended,
     Digest,
@@ -46,7 +47,21 @@ STREAM = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 KEY = r"^[\x20-\x7e]{1,256}$"
 DAY_S = 86_400
 
-Name = Annotated[str, Path(pattern=STREAM, description="name of the stream", examples=["plc-7"])]
+
+def _key(
+    stream: Annotated[str, Path(pattern=STREAM, description="name of the stream", examples=["plc-7"])],
+    service: ServiceOf,
+    tenant: TenantOf,
+) -> str:
+    """Return what the stores call the tenant's stream of that name."""
+    key = stream_key(tenant, stream)
+    # One that an operator named without its tenant, `qbitel ingest --tenant`, is nobody else's either.
+    if service.owner(key) not in (None, tenant):
+        raise NotFoundError("no such stream", where=stream)
+    return key
+
+
+Name = Annotated[str, Depends(_key)]
 Window = Annotated[
     str,
     Query(
@@ -82,7 +97,7 @@ def _messages(
     """Return what is known of a body's messages, its hash where it is a capture, the messages, and warnings."""
     settings = service.settings
     if kind == ARROW_TYPE:
-        return Known(name), "", read_arrow(body, settings), []
+        return Known(stream_name(name)), "", read_arrow(body, settings), []
     limits = CaptureLimits(input_bytes=2 * settings.max_body_bytes, expanded_bytes=settings.max_expanded_bytes)
     capture = read_capture(body, limits=limits, format="jsonl" if kind == NDJSON_TYPE else None)
     if kind == NDJSON_TYPE and capture.warnings:
@@ -126,20 +141,28 @@ async def append(
         if done.refused:
             hint = "a key names one batch for ever: take a new one"
             raise ProblemError(409, done.refused[0], hint=hint)
-        document = {"stream": stream, "key": idempotency_key, "messages": done.messages, "known": done.known}
+        document = {
+            "stream": stream_name(stream),
+            "key": idempotency_key,
+            "messages": done.messages,
+            "known": done.known,
+        }
         return JSONResponse({**document, "warnings": warnings})
 
     return await within(service.settings.request_timeout_s, _work)
 
 
 @router.get("", summary="List the streams", responses=problem_responses(422))
-async def streams(service: ServiceOf) -> StreamList:
-    """Return all streams by name."""
+async def streams(service: ServiceOf, tenant: TenantOf) -> StreamList:
+    """Return the tenant's streams by name."""
     found = await asyncio.to_thread(service.streams.state.manifest.streams)
     return StreamList(
         streams=[
-            StreamSummary(name=s.name, shards=s.shards, tenant=s.tenant, days=s.keep_s and s.keep_s / DAY_S)
+            StreamSummary(
+                name=stream_name(s.name), shards=s.shards, tenant=s.tenant, days=s.keep_s and s.keep_s / DAY_S
+            )
             for s in found
+            if s.tenant == tenant and s.name == stream_key(tenant, stream_name(s.name))
         ]
     )
 
@@ -150,7 +173,7 @@ async def digest(stream: Name, service: ServiceOf, window: Window = "all") -> Di
 
     def _work(steps: Steps) -> Digest:
         found = service.streams.statistics(stream, service.streams.window(stream, window))
-        return Digest(stream=stream, window=window, digest=found.digest(), messages=found.total)
+        return Digest(stream=stream_name(stream), window=window, digest=found.digest(), messages=found.total)
 
     return await within(service.settings.request_timeout_s, _work)
 
@@ -179,7 +202,7 @@ async def statistics(request: Request, stream: Name, service: ServiceOf, window:
         offsets = table.select(list(OffsetStatistics.model_fields)).to_pylist()
         names = ("messages", "payload_bytes", "longest", "distinct", "length_quantiles", "directions")
         whole = {name: getattr(found, name) for name in names}
-        return JSONResponse({"stream": stream, "window": window, **whole, "offsets": offsets})
+        return JSONResponse({"stream": stream_name(stream), "window": window, **whole, "offsets": offsets})
 
     return await within(service.settings.request_timeout_s, _work)
 
@@ -253,7 +276,7 @@ async def discover(
 ) -> Response:
     """Find the specification of a window, keep it as a version, and raise what has changed as events."""
     await asyncio.to_thread(service.streams.window, stream, window)
-    asked = {"context": {}, "input": {"name": stream, "bytes": 0}, "stream": stream, "window": window}
+    asked = {"context": {}, "input": {"name": stream_name(stream), "bytes": 0}, "stream": stream, "window": window}
     return await answer_of(service, request, asked, wait="respond-async" not in prefer)
 
 
@@ -280,6 +303,6 @@ async def erase(stream: Name, service: ServiceOf, window: Window = "all") -> Era
 
     def _work(steps: Steps) -> ErasedStream:
         done = service.streams.erase(stream, service.streams.window(stream, window))
-        return ErasedStream.model_validate(asdict(done))
+        return ErasedStream.model_validate({**asdict(done), "stream": stream_name(stream)})
 
     return await within(service.settings.request_timeout_s, _work)

@@ -27,7 +27,7 @@ from .bodies import (
 from .models import Level, Rule, Rules, ValidateRequest, ValidateResponse
 from .parse import ProtocolQuery, needed
 from .problems import problem_responses
-from .service import service_of
+from .service import service_of, tenant_of
 from .specifications import KnownSpecification
 from .work import CHUNK, SMALL, Steps, within
 
@@ -105,7 +105,7 @@ async def validate(
     rules: Annotated[str | None, Query(description="JSON list of rules, with an Arrow body")] = None,
 ) -> Response:
     """Judge messages (JSON with base64, or an Arrow stream): which rule is broken, in which bytes, and why."""
-    service = service_of(request)
+    service, tenant = service_of(request), tenant_of(request)
     settings = service.settings
     kind = media_type(request, (JSON_TYPE, ARROW_TYPE))
     body = await request.body()
@@ -113,7 +113,7 @@ async def validate(
 
     if kind == JSON_TYPE and not wants_arrow and len(body) <= SMALL:
         sent = read_json(ValidateRequest, body)
-        known = service.specifications.held(sent.protocol)
+        known = service.specifications.held(sent.protocol, tenant)
         # Rules of the client's own have patterns, which take what time they take.
         if known is not None and known.judges_at_once(sent.level) and not sent.rules:
             view = MessageView.of(decode_messages(sent.messages, settings.max_messages))
@@ -122,11 +122,11 @@ async def validate(
     def _work(steps: Steps) -> Response:
         if kind == JSON_TYPE:
             sent = read_json(ValidateRequest, body)
-            known = service.specifications.find(sent.protocol)
+            known = service.specifications.find(sent.protocol, tenant)
             batch = MessageBatch.from_payloads(decode_messages(sent.messages, settings.max_messages))
             asked = Asked(sent.level, _plain(sent.rules))
         else:
-            known, batch = service.specifications.find(needed(protocol)), read_arrow(body, settings)
+            known, batch = service.specifications.find(needed(protocol), tenant), read_arrow(body, settings)
             asked = Asked(level, _plain(read_json(Rules, rules, "query.rules").root) if rules else [])
         judged = judge(known, batch, asked, steps)
         return columns(judged["messages"]) if wants_arrow else json_answer(judged)

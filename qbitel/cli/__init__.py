@@ -50,6 +50,7 @@ COMMANDS = {
     "runs": ("runs", "List, show and compare trainings."),
     "models": ("models", "List, register and alias versions of trained networks."),
     "serve": ("serve", "Serve discovery over HTTP on a local Ray."),
+    "keys": ("keys", "Create, list, rotate and revoke API keys of the service."),
     "bench": ("bench", "Measure accuracy on labelled captures, or speed."),
     "doctor": ("doctor", "Say what is installed, what is missing and what cannot work."),
 }

@@ -56,8 +56,10 @@ def _version(place: str, state: str) -> ProtocolSpec:
     found = _VERSION.match(place)
     if found is None:
         raise click.UsageError(f"'{place}' is no STREAM@NUMBER")
-    engine = open_state(state).engine
+    there = open_state(state)
+    engine = there.engine
     number = int(found["number"]) if found["number"] else None
     version = Versions(engine).one(found["stream"], number)
-    spec: ProtocolSpec = specification_of(Catalog(engine), found["stream"], version)
+    catalog = Catalog(engine, there.manifest.stream(found["stream"]).tenant)
+    spec: ProtocolSpec = specification_of(catalog, found["stream"], version)
     return spec

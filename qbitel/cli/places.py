@@ -16,6 +16,8 @@ from ..discovery.errors import InputError
 from . import EXIT_MISSING
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from ..cluster.manifest import Manifest
     from ..cluster.registry import Registry
     from ..cluster.state import State
@@ -50,6 +52,30 @@ def storage_option(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Folder, s3://, gs://, or any URI of pyarrow or fsspec.",
     )  # fmt: skip
     return option(needs_extra("train")(command))
+
+
+def catalog_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--data``, which says where the service's catalog is."""
+    option = click.option(
+        "--data", envvar="QBITEL_DATA_DIR", default=DATA, show_default=True, metavar="FOLDER",
+        help="Folder of the service's catalog, where QBITEL_CATALOG names no server.",
+    )  # fmt: skip
+    return option(command)
+
+
+def open_database(data: str, *, create: bool = False) -> Engine:
+    """
+    Return the database of the service whose data lie in that folder.
+
+    Raises:
+        InputError: there is none, and it shall not be made.
+    """
+    from ..cluster.database import is_server, open_engine
+
+    catalog = _catalog(data)
+    if not is_server(catalog) and not create and not Path(catalog).exists():
+        raise InputError("no catalog", where=catalog, hint="qbitel serve makes one, and so does qbitel keys create")
+    return open_engine(catalog, durable=True)
 
 
 def open_storage(uri: str) -> Storage:
