@@ -250,7 +250,7 @@ class Catalog:
         return self._change(_runs(attempt), job, **end)
 
     def cancel(self, job: str) -> bool:
-        """End a tenant's discovery that waits or runs, and return whether it was one; its worker sees it at its beat."""
+        """End a tenant's discovery that waits or runs, and say whether it was one; its worker sees it at its beat."""
         own = (_Job.tenant == self.tenant) & _Job.status.in_((WAITING, RUNNING))
         return self._change(own, job, status=CANCELLED, cancel=True)
 

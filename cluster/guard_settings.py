@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import Literal
 
 from limits import parse_many
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings
+
+SIGNATURES = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+"""Signatures that only the holder of a private key can make: never none, never a shared secret."""
 
 
 class GuardSettings(BaseSettings):
@@ -24,6 +28,48 @@ class GuardSettings(BaseSettings):
     )
     rates_tenant: str = Field("", max_length=256, description="requests of each tenant, all its keys together")
     cors_origins: tuple[str, ...] = Field((), description="origins whose pages may ask, as https://soc.example; none")
+
+    trusted_proxies: tuple[str, ...] = Field(
+        (), description="networks of proxies whose X-Forwarded-For is believed, as 10.0.0.0/8"
+    )
+    audit: Literal["changes", "all"] = Field(
+        "changes", description="what the audit trail records: changes and refusals, or every request"
+    )
+    audit_key: SecretStr | None = Field(
+        None, min_length=16, description="without it nobody can make records of the audit trail that verify"
+    )
+    oidc_issuer: str | None = Field(
+        None, pattern="^https?://", description="issuer of tokens (JWT) that let users in; None: keys alone do"
+    )
+    oidc_audience: str | None = Field(None, description="audience that tokens must be for")
+    oidc_jwks: str | None = Field(
+        None, pattern="^https?://", description="address of its keys; None: its discovery document names it"
+    )
+    oidc_algorithms: tuple[str, ...] = Field(("RS256", "ES256"), description="signatures that are accepted")
+    oidc_leeway_s: float = Field(30.0, ge=0, le=300, description="how far clocks may differ")
+    oidc_role_claim: str = Field("roles", description="claim with the roles; the highest that is known counts")
+    oidc_tenant_claim: str = Field("tenant", description="claim with the tenant; tokens without it are refused")
+    tls_certificate: Path | None = Field(None, description="file of the certificate chain (PEM); None: no TLS")
+    tls_key: Path | None = Field(None, description="file of its key")
+    tls_key_password: SecretStr | None = Field(None, description="what the key is encrypted with")
+    tls_client_ca: Path | None = Field(
+        None, description="authorities whose certificates clients must show (mTLS); None: clients show none"
+    )
+
+    @field_validator("oidc_algorithms")
+    @classmethod
+    def _asymmetric(cls, algorithms: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [each for each in algorithms if each not in SIGNATURES]
+        if wrong or not algorithms:
+            raise ValueError(f"{', '.join(wrong) or 'nothing'} is not accepted: any of {', '.join(SIGNATURES)}")
+        return algorithms
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            ip_network(network)
+        return networks
 
     @field_validator("rates_key", "rates_tenant")
     @classmethod
@@ -45,6 +91,12 @@ class GuardSettings(BaseSettings):
                 f"host {self.host} is reached from other machines, and authentication is none: set "
                 "QBITEL_AUTHENTICATION=required, or listen on 127.0.0.1"
             )
+        if self.oidc_issuer is not None and self.oidc_audience is None:
+            raise ValueError("oidc_audience is missing: tokens for other services would be accepted")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key belong together")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise ValueError("tls_client_ca needs tls_certificate and tls_key")
         return self
 
 

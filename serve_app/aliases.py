@@ -13,7 +13,7 @@ from .discoveries import DiscoveryId
 from .models import Discovery, GrammarDocument
 from .problems import problem_responses
 from .protocols import IfNoneMatch, Reference, known_of
-from .service import ServiceOf
+from .service import ServiceOf, TenantOf
 
 router = APIRouter(prefix="/api/v1/discovery", tags=["aliases"])
 
@@ -43,15 +43,15 @@ _alias("/validate", validate.router, validate.validate)
     summary="The state of a discovery (as /v1/discoveries/{id})",
     responses=problem_responses(404, 422),
 )
-async def status(discovery_id: DiscoveryId, service: ServiceOf) -> Discovery:
+async def status(discovery_id: DiscoveryId, service: ServiceOf, tenant: TenantOf) -> Discovery:
     """Return how far it has come, with the seconds of each stage, and what it has found so far."""
-    return await discoveries.discovery(discovery_id, service)
+    return await discoveries.discovery(discovery_id, service, tenant)
 
 
 @router.get("/grammar/{spec_id}", summary="The grammar of a specification", responses=problem_responses(404, 422))
-async def grammar(spec_id: Reference, service: ServiceOf) -> GrammarDocument:
+async def grammar(spec_id: Reference, service: ServiceOf, tenant: TenantOf) -> GrammarDocument:
     """Return the rules of its grammar with their probabilities, and which messages follow which."""
-    known = await asyncio.to_thread(known_of, service, spec_id)
+    known = await asyncio.to_thread(known_of, service, spec_id, tenant)
     shown = known.spec.model_dump(mode="json", include={"grammar", "sequence"})
     return GrammarDocument(id=known.stored.id, digest=known.stored.digest, **shown)
 
@@ -69,6 +69,6 @@ async def grammar(spec_id: Reference, service: ServiceOf) -> GrammarDocument:
         **problem_responses(404, 422),
     },
 )
-async def parser(spec_id: Reference, service: ServiceOf, if_none_match: IfNoneMatch = "") -> Response:
+async def parser(spec_id: Reference, service: ServiceOf, tenant: TenantOf, if_none_match: IfNoneMatch = "") -> Response:
     """Return a parser that needs nothing but Python."""
-    return await protocols.protocol_export(spec_id, "python", service, if_none_match)
+    return await protocols.protocol_export(spec_id, "python", service, tenant, if_none_match)

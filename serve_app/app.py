@@ -13,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 
 from . import (
     aliases,
+    audit,
     classify,
     discoveries,
     events,
@@ -63,7 +64,7 @@ def build_app(service: Service) -> FastAPI:
     health.watch_parts(service.parts, service)
     # Routes are tried in this order: those that are asked most come first.
     use = (classify, parse, validate, discoveries, events)
-    for part in (*use, protocols, registry, retrain, streams, aliases, health, metrics):
+    for part in (*use, protocols, registry, retrain, streams, aliases, health, metrics, audit):
         app.include_router(part.router)
     # The last that is added is the outermost: also a refused body has a request id.
     app.add_middleware(BodyLimit, limit=service.settings.max_body_bytes, together=service.settings.bodies_bytes)

@@ -51,6 +51,7 @@ COMMANDS = {
     "models": ("models", "List, register and alias versions of trained networks."),
     "serve": ("serve", "Serve discovery over HTTP on a local Ray."),
     "keys": ("keys", "Create, list, rotate and revoke API keys of the service."),
+    "audit": ("audit", "List, verify and shorten the audit trail."),
     "bench": ("bench", "Measure accuracy on labelled captures, or speed."),
     "doctor": ("doctor", "Say what is installed, what is missing and what cannot work."),
 }

@@ -24,9 +24,10 @@ class Kind(Enum):
     USE = "use"  # computes something and changes nothing
     READ = "read"
     CHANGE = "change"
+    ADMIN_READ = "admin-read"
 
 
-USE, READ, CHANGE = Kind.USE, Kind.READ, Kind.CHANGE
+USE, READ, CHANGE, ADMIN_READ = Kind.USE, Kind.READ, Kind.CHANGE, Kind.ADMIN_READ
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ OPERATIONS = tuple(
         ("HEAD", "/startupz", PUBLIC, READ),
         ("GET", "/health/discovery", READER, READ),
         ("GET", "/metrics", OPERATOR, READ),
+        ("GET", "/v1/audit", ADMIN, ADMIN_READ),
         ("GET", "/docs", PUBLIC, READ),
         ("GET", "/openapi.json", PUBLIC, READ),
         ("GET", "/static-offline-docs/{file}", PUBLIC, READ),
@@ -82,6 +84,12 @@ OPERATIONS = tuple(
         ("POST", "/v1/models/{model}/retrain", OPERATOR, CHANGE),
         ("GET", "/v1/models/{model}/retrainings/{run}", OPERATOR, READ),
         ("POST", "/api/v1/discovery/retrain", OPERATOR, CHANGE),
+        ("POST", "/api/v1/discovery/analyze", ANALYST, CHANGE),
+        ("POST", "/api/v1/discovery/classify", READER, USE),
+        ("POST", "/api/v1/discovery/validate", READER, USE),
+        ("GET", "/api/v1/discovery/status/{discovery_id}", READER, READ),
+        ("GET", "/api/v1/discovery/grammar/{spec_id}", READER, READ),
+        ("GET", "/api/v1/discovery/parser/{spec_id}", READER, READ),
         ("GET", "/v1/streams", READER, READ),
         ("POST", "/v1/streams/{stream}/messages", ANALYST, CHANGE),
         ("GET", "/v1/streams/{stream}/digest", READER, READ),

@@ -12,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, inspect
 
-from qbitel.cluster import keys, manifest_tables, placements, registry, unknowns, versions  # noqa: F401 (their tables)
+from qbitel.cluster import audit, keys, manifest_tables, placements, registry, unknowns, versions  # noqa: F401 (their tables)
 from qbitel.cluster.catalog import WAITING, open_catalog
 from qbitel.cluster.database import Base, migrate, open_engine
 from qbitel.cluster.manifest import Manifest
