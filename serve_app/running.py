@@ -40,7 +40,7 @@ def run(host: str = "127.0.0.1", port: int = 8000, data_dir: Path | None = None)
             settings = settings.model_copy(update={"log_dir": settings.data_dir.resolve() / "logs"})
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
-        name = "QBITEL_" + "_".join(map(str, fault["loc"])).upper()
+        name = "QBITEL_" + "_".join(map(str, fault["loc"] or ("host or authentication",))).upper()
         raise InputError(f"{fault['msg']}", where=f"setting {name}", hint="cluster/settings.py lists them") from error
     stop = threading.Event()
 
@@ -53,6 +53,8 @@ def run(host: str = "127.0.0.1", port: int = 8000, data_dir: Path | None = None)
             signal.signal(number, _stop)
         with running_service(settings) as address:
             sys.stderr.write(f"qbitel: listening on {address} (documentation: {address}/docs); Ctrl+C stops it\n")
+            if settings.authentication == "none":
+                sys.stderr.write("qbitel: nobody is asked who they are, and so only this machine is answered\n")
             sys.stderr.flush()
             stop.wait()
             sys.stderr.write("qbitel: stopping\n")

@@ -27,8 +27,8 @@ def serve_command(host: str, port: int, data: Path) -> None:
     """
     Start Ray and the service here, and serve until interrupted.
 
-    Limits and sizes are settings of the environment, QBITEL_MAX_BODY_BYTES and the like; the service has no
-    authentication: let it listen on other addresses than the loopback only behind something that has.
+    Limits and sizes are settings of the environment, QBITEL_MAX_BODY_BYTES and the like. Without authentication it
+    listens on this machine alone; QBITEL_AUTHENTICATION=required asks for keys (qbitel keys create) or tokens.
     """
     try:
         from ..serve_app import run
