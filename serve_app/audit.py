@@ -6,7 +6,7 @@ import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from ..cluster.audit import Audit
 from .problems import problem_responses
@@ -32,6 +32,7 @@ class AuditRecord(BaseModel):
 class AuditRecords(BaseModel):
     """Records in order."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"records": []}]})
     records: list[AuditRecord]
 
 

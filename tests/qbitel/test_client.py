@@ -20,7 +20,7 @@ from qbitel.discovery.exports import FORMATS
 
 MESSAGES = [b"\x77\x05" + bytes([n, 2 + n % 5]) + b"z" * (2 + n % 5) for n in range(110)]
 BATCH = MessageBatch.from_payloads(MESSAGES)
-UNTOLD = re.compile(r"/api/v1/|/healthz|/readyz|/startupz|/metrics")
+UNTOLD = re.compile(r"/v1/audit|/api/v1/|/healthz|/readyz|/startupz|/metrics")
 
 
 @pytest.fixture(scope="module")
