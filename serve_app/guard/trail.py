@@ -70,8 +70,8 @@ class AuditTrail:
     """
     ASGI middleware: records changes, what was refused, and what administrators read; ``all`` records every request.
 
-    A change is answered once its record is written, or after ``PATIENCE_S`` seconds of waiting for a catalog that does
-    not answer. What is refused before it is known who asks is logged, and not recorded: strangers could fill the trail.
+    A change that was made is answered once its record is written, or after ``PATIENCE_S`` seconds of waiting for a
+    catalog that does not answer. What is refused before it is known who asks is logged, and not recorded: strangers could fill the trail.
     """
 
     def __init__(self, app: ASGIApp, trail: Trail, wanted: Wanted, proxies: Proxies) -> None:
@@ -89,7 +89,8 @@ class AuditTrail:
             if message["type"] == "http.response.start":
                 answered = True
                 written = self._note(scope, message["status"])
-                if written is not None and scope["operation"].kind is Kind.CHANGE:
+                made = message["status"] < 400
+                if written is not None and made and scope["operation"].kind is Kind.CHANGE:
                     await asyncio.wait({written}, timeout=PATIENCE_S)
             await send(message)
 

@@ -79,7 +79,7 @@ async def serving(settings: ServiceSettings) -> AsyncIterator[tuple[Service, htt
     app = build_app(service)
     async with (
         service.lifespan(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here", timeout=60) as client,
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1", timeout=60) as client,
     ):
         yield service, client
 

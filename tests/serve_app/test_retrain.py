@@ -30,7 +30,7 @@ def ask(settings: ServiceSettings, *requests: tuple[str, str, Any]) -> list[http
 
         app = build_app(Service(settings, open_catalog(settings.catalog_address), nowhere))
         answers = []
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
             for method, path, body in requests:
                 headers = {"Idempotency-Key": "once"} if method == "POST" else {}
                 answers.append(await client.request(method, path, json=body, headers=headers))
