@@ -71,7 +71,8 @@ class AuditTrail:
     ASGI middleware: records changes, what was refused, and what administrators read; ``all`` records every request.
 
     A change that was made is answered once its record is written, or after ``PATIENCE_S`` seconds of waiting for a
-    catalog that does not answer. What is refused before it is known who asks is logged, and not recorded: strangers could fill the trail.
+    catalog that does not answer. What is refused before it is known who asks is logged, not recorded: strangers could
+    fill the trail.
     """
 
     def __init__(self, app: ASGIApp, trail: Trail, wanted: Wanted, proxies: Proxies) -> None:
