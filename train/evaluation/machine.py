@@ -24,8 +24,14 @@ def machine_lines(packages: Sequence[str] = PACKAGES) -> list[str]:
     return [
         f"machine: {processor()}, {os.cpu_count()} cores, {memory} GiB, {platform.system()} {platform.release()}",
         f"versions: Python {platform.python_version()}, {versions}",
-        f"command: {Path(sys.argv[0]).name} {' '.join(words)}".rstrip(),
+        f"command: {_program()} {' '.join(words)}".rstrip(),
     ]
+
+
+def _program() -> str:
+    # What was started by -m is a file of some package to argv: only its specification says what to type.
+    started = getattr(sys.modules["__main__"], "__spec__", None)
+    return Path(sys.argv[0]).name if started is None else f"python -m {started.name.removesuffix('.__main__')}"
 
 
 def page_head(title: str, packages: Sequence[str] = PACKAGES) -> str:
