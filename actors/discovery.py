@@ -63,9 +63,7 @@ class Wanted:
 WHOLE, UNWATCHED = Wanted(), Watch()
 
 
-def discover_journal(
-    state: State, stream: Stream, wanted: Wanted = WHOLE, watch: Watch = UNWATCHED
-) -> DiscoveryResult:
+def discover_journal(state: State, stream: Stream, wanted: Wanted = WHOLE, watch: Watch = UNWATCHED) -> DiscoveryResult:
     """
     Find the specification of a stream in this process, from its journal; nobody who feeds it is disturbed.
 
@@ -81,9 +79,7 @@ def discover_journal(
     return _concluded(state, stream, statistics, confirm, wanted, watch)
 
 
-def discover_fleet(
-    fleet: Fleet, stream: Stream, wanted: Wanted = WHOLE, watch: Watch = UNWATCHED
-) -> DiscoveryResult:
+def discover_fleet(fleet: Fleet, stream: Stream, wanted: Wanted = WHOLE, watch: Watch = UNWATCHED) -> DiscoveryResult:
     """
     Find the specification of a stream by the holders of its shards.
 

@@ -109,9 +109,7 @@ class Fleet:
         with errors_of(name):
             return ray.get(call.remote(*arguments), timeout=patience_s or self.settings.patience_s)
 
-    def statistics(
-        self, stream: Stream, span: Span = ALL_TIME
-    ) -> tuple[MessageStatistics, dict[str, dict[int, int]]]:
+    def statistics(self, stream: Stream, span: Span = ALL_TIME) -> tuple[MessageStatistics, dict[str, dict[int, int]]]:
         """
         Return the statistics of a part of a stream's time, and up to which position of each shard they go, by holder.
 

@@ -235,9 +235,7 @@ def _counted(table: pa.Table, captures: dict[int, str], settings: DiscoverySetti
 
 
 @ray.remote(num_cpus=TASK_CPUS)
-def _confirmed(
-    table: pa.Table, captures: dict[int, str], document: bytes, settings: DiscoverySettings
-) -> Confirmation:
+def _confirmed(table: pa.Table, captures: dict[int, str], document: bytes, settings: DiscoverySettings) -> Confirmation:
     """Return what rows of messages say of a specification."""
     confirmer = Confirmer(ProtocolSpec.model_validate_json(document), settings)
     total = confirmer.empty()

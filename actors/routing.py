@@ -15,9 +15,7 @@ _HALF = np.uint64(32)
 _LOW = np.uint64((1 << 32) - 1)
 
 
-def shards_of(
-    batch: MessageBatch, shards: int, seed: int, redirects: Sequence[Redirect] = ()
-) -> NDArray[np.int64]:
+def shards_of(batch: MessageBatch, shards: int, seed: int, redirects: Sequence[Redirect] = ()) -> NDArray[np.int64]:
     """
     Return the virtual shard of each message: of its flow's hash, or of its content's where it has no flow.
 
@@ -39,9 +37,7 @@ def shards_of(
     return owner
 
 
-def divide(
-    batch: MessageBatch, shards: int, seed: int, redirects: Sequence[Redirect] = ()
-) -> dict[int, MessageBatch]:
+def divide(batch: MessageBatch, shards: int, seed: int, redirects: Sequence[Redirect] = ()) -> dict[int, MessageBatch]:
     """Return what each virtual shard has of a batch, in the batch's order; a shard with nothing is left out."""
     owner = shards_of(batch, shards, seed, redirects)
     order = np.argsort(owner, kind="stable")

@@ -88,6 +88,4 @@ def _event(change: Change, spec: ProtocolSpec) -> Drift:
 
 
 def _moved(before: MessageStatistics, after: MessageStatistics, spec: ProtocolSpec) -> list[Drift]:
-    return [
-        Drift("moved", each.path, each.before, each.after, each.evidence()) for each in moved(before, after, spec)
-    ]
+    return [Drift("moved", each.path, each.before, each.after, each.evidence()) for each in moved(before, after, spec)]

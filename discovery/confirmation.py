@@ -90,9 +90,7 @@ class Confirmation:
             held_out_coverage=float(held_out.mean()) if len(held_out) else 0.0,
             field_bytes_share=self.field_bytes / self.payload_bytes if self.payload_bytes else 0.0,
         )
-        return spec.model_copy(
-            update={"types": types, "groups": groups, "evidence": evidence, "measures": measures}
-        )
+        return spec.model_copy(update={"types": types, "groups": groups, "evidence": evidence, "measures": measures})
 
     def _refutes(self, count: ClaimCount) -> bool:
         """

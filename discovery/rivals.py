@@ -70,9 +70,7 @@ def with_rivals(spec: ProtocolSpec, sample: Sample, parser: Parser) -> ProtocolS
     return spec.model_copy(update={"evidence": {**spec.evidence, **told}})
 
 
-def _of_fields(
-    spec: ProtocolSpec, sample: Sample, rows: NDArray[np.int64], parser: Parser
-) -> dict[str, list[Rival]]:
+def _of_fields(spec: ProtocolSpec, sample: Sample, rows: NDArray[np.int64], parser: Parser) -> dict[str, list[Rival]]:
     found: dict[str, list[Rival]] = {}
     for leaves, owner in _columns(parser.parse_batch(sample.view.take(rows))):
         found.update(_of_constraints(leaves, owner, spec, sample.capture_hashes, _OTHERS))

@@ -156,9 +156,7 @@ def _extended(
     return DiscoveredProtocol(result, MessageBatch.concatenate([stored.messages(), protocol.messages]))
 
 
-def relabel(
-    stored: StoredProtocol, labels: AnalystLabels, progress: Progress | None = None
-) -> DiscoveredProtocol:
+def relabel(stored: StoredProtocol, labels: AnalystLabels, progress: Progress | None = None) -> DiscoveredProtocol:
     """
     Read a stored protocol's statistics again under an analyst's labels, and return its next version with the changes.
 

@@ -41,18 +41,20 @@ class Answers:
         key = _key(request, body, versions)
         found = self.cache.look(key)
         if found is not None:
-            return _response(found, f"qbitel; hit; detail={MEMORY}")
+            return _again(request, found, f"qbitel; hit; detail={MEMORY}")
         flight = self._flights.get(key)
         if flight is not None:
             made, _ = await asyncio.shield(flight)
             if isinstance(made, Answer):
-                return _response(made, "qbitel; fwd=miss; collapsed")
+                return _again(request, made, "qbitel; fwd=miss; collapsed")
         flight = self._flights[key] = asyncio.create_task(self._fly(key, make))
         flight.add_done_callback(lambda ended: self._landed(key, ended))
         made, there = await asyncio.shield(flight)
         if not isinstance(made, Answer):
             return made
-        return _response(made, f"qbitel; hit; detail={REDIS}" if there else "qbitel; fwd=miss; stored")
+        if there:
+            return _again(request, made, f"qbitel; hit; detail={REDIS}")
+        return _response(made, "qbitel; fwd=miss; stored")
 
     async def _fly(self, key: str, make: Make) -> tuple[Answer | Response, bool]:
         if self.cache.shared:
@@ -84,6 +86,12 @@ def _key(request: Request, body: bytes, versions: tuple[str, ...]) -> str:
 def _passes_by(request: Request) -> bool:
     given = request.headers.get("cache-control", "").lower()
     return "no-cache" in given or "no-store" in given
+
+
+def _again(request: Request, answer: Answer, status: str) -> Response:
+    """Answer with what another request has made; ``scope["repeated"]`` says that this one has changed nothing."""
+    request.scope["repeated"] = True
+    return _response(answer, status)
 
 
 def _response(answer: Answer, status: str) -> Response:

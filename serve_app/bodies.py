@@ -126,8 +126,10 @@ def json_answer(document: Any) -> Response:
     return Response(to_json(document), media_type=JSON_TYPE)
 
 
-def request_body(model: type[BaseModel], *others: tuple[str, str]) -> dict[str, Any]:
-    """Return OpenAPI's description of a body: JSON of a model, or another (media type, description)."""
+def request_body(
+    model: type[BaseModel], *others: tuple[str, str], parameters: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    """Return OpenAPI's description of a body: JSON of a model, or another (media type, description); and parameters."""
     extra: Any = model.model_config.get("json_schema_extra", {})
     examples = {"example": {"value": extra["examples"][0]}}
     content: dict[str, Any] = {
@@ -139,4 +141,4 @@ def request_body(model: type[BaseModel], *others: tuple[str, str]) -> dict[str, 
             context = {"type": "string", "description": "JSON of a Context", "contentMediaType": JSON_TYPE}
             schema = {"type": "object", "required": ["capture"], "properties": {"capture": schema, "context": context}}
         content[kind] = {"schema": schema}
-    return {"requestBody": {"required": True, "content": content}}
+    return {"requestBody": {"required": True, "content": content}, "parameters": [*parameters]}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import pyarrow as pa
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
+from pydantic import Field
 
 from ..cluster.cache import Answer
 from ..cluster.observability.cost import spending
@@ -24,11 +23,19 @@ from .bodies import (
     request_body,
 )
 from .models import ClassifyRequest
+from .parameters import Parameters, described, query_of
 from .problems import problem_responses
 from .service import Service, service_of, tenant_of
 from .work import Steps, within
 
 router = APIRouter(prefix="/v1/classify", tags=["use"])
+
+
+class ClassifyQuery(Parameters):
+    """What is wanted of an Arrow body."""
+
+    top: int = Field(3, ge=1, le=20, description="candidates to name, with an Arrow body")
+    reasons: int = Field(0, ge=0, le=20, description="facts to look for, with an Arrow body")
 
 
 def group(service: Service, tenant: str, batch: MessageBatch, top: int, reasons: int) -> Answer:
@@ -63,16 +70,14 @@ def each(service: Service, batch: MessageBatch, steps: Steps) -> Answer:
         **problem_responses(400, 413, 415, 422, 504),
     },
     openapi_extra=request_body(
-        ClassifyRequest, (ARROW_TYPE, "Arrow stream with a binary column payload, and direction where it is known")
+        ClassifyRequest,
+        (ARROW_TYPE, "Arrow stream with a binary column payload, and direction where it is known"),
+        parameters=described(ClassifyQuery),
     ),
 )
-async def classify(
-    request: Request,
-    top: Annotated[int, Query(ge=1, le=20, description="candidates to name, with an Arrow body")] = 3,
-    reasons: Annotated[int, Query(ge=0, le=20, description="facts to look for, with an Arrow body")] = 0,
-) -> Response:
+async def classify(request: Request) -> Response:
     """Say which known protocol messages are of, with calibrated probabilities, or that they are of none of these."""
-    service, tenant = service_of(request), tenant_of(request)
+    asked, service, tenant = query_of(ClassifyQuery, request), service_of(request), tenant_of(request)
     settings = service.settings
     kind = media_type(request, (JSON_TYPE, ARROW_TYPE))
     body = await request.body()
@@ -84,7 +89,7 @@ async def classify(
             batch = MessageBatch.from_payloads(decode_messages(sent.messages, settings.max_messages))
             wanted = (sent.top, sent.reasons)
         else:
-            batch, wanted = read_arrow(body, settings), (top, reasons)
+            batch, wanted = read_arrow(body, settings), (asked.top, asked.reasons)
         return each(service, batch, steps) if wants_arrow else group(service, tenant, batch, *wanted)
 
     async def _make() -> Answer:

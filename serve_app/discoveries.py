@@ -10,7 +10,8 @@ from pathlib import Path as FilePath
 from typing import Annotated, Any
 
 import pyarrow as pa
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import Field
 from starlette.datastructures import UploadFile
 
 from ..cluster.cache import Answer, tags_of
@@ -32,20 +33,43 @@ from .bodies import (
 )
 from .models import Context, Discovery, DiscoveryList, DiscoveryRequest, DiscoverySummary, Status
 from .paging import After, Limit, mark_from, page_of
+from .parameters import Parameters, described, headers_of, query_of
 from .problems import Fault, Problem, ProblemError, problem_responses, respond
 from .protocols import links_of
-from .service import Service, ServiceOf, TenantOf
+from .service import Service, ServiceOf, TenantOf, service_of
 from .webhook import check_webhook
 
 router = APIRouter(prefix="/v1/discoveries", tags=["discoveries"])
 
 DiscoveryId = Annotated[str, Path(max_length=64, description="id of the discovery")]
+_CONTROL = re.compile(r"[^\x20-\x7e]")
+
+
+class StartQuery(Parameters):
+    """What stands beside the body in the address."""
+
+    context: str | None = Field(None, description="JSON of a Context, with an Arrow body")
+    webhook: str | None = Field(
+        None, max_length=LONGEST, description="https address that is told of the end; the answer is 202"
+    )
+
+
+class StartHeaders(Parameters):
+    """What stands beside it in headers."""
+
+    prefer: str = Field("", alias="prefer", description="`respond-async`: always answer 202 (RFC 7240)")
+    key: str | None = Field(
+        None, alias="idempotency-key", min_length=1, max_length=128,
+        description="the same key again gives the same discovery",
+    )  # fmt: skip
+
+
 BODY = request_body(
     DiscoveryRequest,
     (MULTIPART_TYPE, "a capture: pcap, pcapng, hex or JSON lines, Parquet, Arrow; gzip or zstd around it is fine"),
     (ARROW_TYPE, "Arrow stream with a binary column payload; its rows are the messages of one protocol"),
+    parameters=[*described(StartQuery), *described(StartHeaders, "header")],
 )
-_CONTROL = re.compile(r"[^\x20-\x7e]")
 
 
 @dataclass(frozen=True)
@@ -102,30 +126,20 @@ def document(job: Job) -> Discovery:
     },
     openapi_extra=BODY,
 )
-async def start_discovery(
-    request: Request,
-    service: ServiceOf,
-    context: Annotated[str | None, Query(description="JSON of a Context, with an Arrow body")] = None,
-    prefer: Annotated[str, Header(description="`respond-async`: always answer 202 (RFC 7240)")] = "",
-    idempotency_key: Annotated[
-        str | None, Header(min_length=1, max_length=128, description="the same key again gives the same discovery")
-    ] = None,
-    webhook: Annotated[
-        str | None, Query(max_length=LONGEST, description="https address that is told of the end; the answer is 202")
-    ] = None,
-) -> Response:
+async def start_discovery(request: Request) -> Response:
     """Answer with the result where the input is small and read in time, else with 202 and where to ask for it."""
-    if webhook is not None:
-        await check_webhook(service.settings, webhook)
+    service, query, headers = service_of(request), query_of(StartQuery, request), headers_of(StartHeaders, request)
+    if query.webhook is not None:
+        await check_webhook(service.settings, query.webhook)
     kind = media_type(request, (JSON_TYPE, MULTIPART_TYPE, ARROW_TYPE))
-    wait = "respond-async" not in prefer and webhook is None
-    asked = Asked(kind, context, idempotency_key, wait, webhook)
+    wait = "respond-async" not in headers.prefer and query.webhook is None
+    asked = Asked(kind, query.context, headers.key, wait, query.webhook)
 
     async def _make() -> Answer | Response:
         job = await _started(request, service, asked)
         return _kept(job) if job.status == DONE else _answer(job, request)
 
-    if kind != MULTIPART_TYPE and asked.wait and idempotency_key is None:
+    if kind != MULTIPART_TYPE and asked.wait and asked.key is None:
         body = await request.body()
         if len(body) <= service.settings.inline_bytes:
             return await service.answers.give(request, body, (), _make)

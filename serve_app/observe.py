@@ -18,7 +18,7 @@ from ..cluster.observability.names import (
     HTTP_SLOW,
     TENANT_REQUESTS,
 )
-from ..cluster.observability.traces import parent_of, span, trace_id
+from ..cluster.observability.traces import TRACEPARENT, parent_of, span, trace_id
 
 FALLBACK = "qbitel-fallback"
 """Header of answers that were given without something the service stands on: its names."""
@@ -46,7 +46,8 @@ class Observe:
             await self.app(scope, receive, send)
             return
         begun, status = perf_counter(), 500
-        parent = parent_of(Headers(scope=scope))
+        headers = Headers(scope=scope)
+        parent = parent_of(headers) if TRACEPARENT in headers else None
         attributes = {"http.request.method": scope["method"], "qbitel.request_id": scope.get("request_id", "")}
         with noting_fallbacks() as fallen, span(scope["method"], parent, SpanKind.SERVER, **attributes) as here:
 

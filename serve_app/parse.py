@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import pyarrow as pa
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
+from pydantic import Field
 
 from ..cluster.observability.cost import spending
 from ..cluster.observability.names import MESSAGES
@@ -25,13 +26,19 @@ from .bodies import (
     request_body,
 )
 from .models import ParseRequest, ParseResponse
+from .parameters import Parameters, described, query_of
 from .problems import Fault, ProblemError, problem_responses
 from .service import service_of, tenant_of
 from .specifications import KnownSpecification
 from .work import CHUNK, SMALL, Steps, within
 
 router = APIRouter(prefix="/v1/parse", tags=["use"])
-ProtocolQuery = Annotated[str | None, Query(max_length=64, description="id of the specification, with an Arrow body")]
+
+
+class ProtocolQuery(Parameters):
+    """Which specification an Arrow body is parsed with."""
+
+    protocol: str | None = Field(None, max_length=64, description="id of the specification, with an Arrow body")
 
 
 def needed(protocol: str | None) -> str:
@@ -77,10 +84,13 @@ def columns(parser: Parser, batch: MessageBatch, steps: Steps) -> Response:
         },
         **problem_responses(400, 404, 413, 415, 422, 504),
     },
-    openapi_extra=request_body(ParseRequest, (ARROW_TYPE, "Arrow stream with a binary column payload")),
+    openapi_extra=request_body(
+        ParseRequest, (ARROW_TYPE, "Arrow stream with a binary column payload"), parameters=described(ProtocolQuery)
+    ),
 )
-async def parse(request: Request, protocol: ProtocolQuery = None) -> Response:
+async def parse(request: Request) -> Response:
     """Parse messages (JSON with base64, or an Arrow stream) with the specification of that id."""
+    asked = query_of(ProtocolQuery, request)
     service, tenant = service_of(request), tenant_of(request)
     settings = service.settings
     kind = media_type(request, (JSON_TYPE, ARROW_TYPE))
@@ -102,7 +112,7 @@ async def parse(request: Request, protocol: ProtocolQuery = None) -> Response:
                 return json_answer(trees(known, payloads, steps))
             batch = MessageBatch.from_payloads(payloads)
         else:
-            known, batch = service.specifications.find(needed(protocol), tenant), read_arrow(body, settings)
+            known, batch = service.specifications.find(needed(asked.protocol), tenant), read_arrow(body, settings)
         return (
             columns(known.parser, batch, steps) if wants_arrow else json_answer(trees(known, batch.payloads(), steps))
         )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
+from pydantic import Field
 
 from ..cluster.observability.cost import spending
 from ..cluster.observability.names import MESSAGES
@@ -25,6 +26,7 @@ from .bodies import (
     request_body,
 )
 from .models import Level, Rule, Rules, ValidateRequest, ValidateResponse
+from .parameters import described, query_of
 from .parse import ProtocolQuery, needed
 from .problems import problem_responses
 from .service import service_of, tenant_of
@@ -36,6 +38,13 @@ router = APIRouter(prefix="/v1/validate", tags=["use"])
 _TEXT, _NUMBER = pa.string(), pa.int64()
 _VIOLATION = pa.struct({"rule": _TEXT, "start": _NUMBER, "length": _NUMBER, "reason": _TEXT, "field": _TEXT})
 VERDICTS = pa.schema({"row": _NUMBER, "valid": pa.bool_(), "violations": pa.list_(_VIOLATION)})
+
+
+class ValidateQuery(ProtocolQuery):
+    """How an Arrow body is judged."""
+
+    level: Level = Field("standard", description="with an Arrow body")
+    rules: str | None = Field(None, description="JSON list of rules, with an Arrow body")
 
 
 class Asked(NamedTuple):
@@ -96,15 +105,13 @@ def _results(
         },
         **problem_responses(400, 404, 413, 415, 422, 504),
     },
-    openapi_extra=request_body(ValidateRequest, (ARROW_TYPE, "Arrow stream with a binary column payload")),
+    openapi_extra=request_body(
+        ValidateRequest, (ARROW_TYPE, "Arrow stream with a binary column payload"), parameters=described(ValidateQuery)
+    ),
 )
-async def validate(
-    request: Request,
-    protocol: ProtocolQuery = None,
-    level: Annotated[Level, Query(description="with an Arrow body")] = "standard",
-    rules: Annotated[str | None, Query(description="JSON list of rules, with an Arrow body")] = None,
-) -> Response:
+async def validate(request: Request) -> Response:
     """Judge messages (JSON with base64, or an Arrow stream): which rule is broken, in which bytes, and why."""
+    given = query_of(ValidateQuery, request)
     service, tenant = service_of(request), tenant_of(request)
     settings = service.settings
     kind = media_type(request, (JSON_TYPE, ARROW_TYPE))
@@ -126,8 +133,9 @@ async def validate(
             batch = MessageBatch.from_payloads(decode_messages(sent.messages, settings.max_messages))
             asked = Asked(sent.level, _plain(sent.rules))
         else:
-            known, batch = service.specifications.find(needed(protocol), tenant), read_arrow(body, settings)
-            asked = Asked(level, _plain(read_json(Rules, rules, "query.rules").root) if rules else [])
+            known, batch = service.specifications.find(needed(given.protocol), tenant), read_arrow(body, settings)
+            rules = _plain(read_json(Rules, given.rules, "query.rules").root) if given.rules else []
+            asked = Asked(given.level, rules)
         judged = judge(known, batch, asked, steps)
         return columns(judged["messages"]) if wants_arrow else json_answer(judged)
 

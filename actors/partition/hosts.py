@@ -88,12 +88,14 @@ class Hosts:
     def drop(self, ways: Iterable[tuple[Iterable[str], Sequence[str]]], percent: int = 100) -> None:
         """Drop so many of the packets that go one of these ways (from hosts, to hosts), and no others."""
         chance = "" if percent == 100 else f"numgen random mod 100 < {percent} "
-        self._rules([
-            f"ip saddr {self.address(source)} ip daddr {self.address(target)} {chance}drop"
-            for sources, targets in ways
-            for source in sources
-            for target in targets
-        ])
+        self._rules(
+            [
+                f"ip saddr {self.address(source)} ip daddr {self.address(target)} {chance}drop"
+                for sources, targets in ways
+                for source in sources
+                for target in targets
+            ]
+        )
 
     def heal(self) -> None:
         """Drop nothing any more."""

@@ -1,18 +1,20 @@
 """
 Metrics, by way of Ray: every process of a cluster reports to its node's agent, which Prometheus scrapes.
 
-A process that Ray does not run records nothing. Labels never grow without a bound: each has a fixed set of values, or
+Telling Ray takes longer than the rest of a short request, so counters are summed up here and told of once a second. A
+process that Ray does not run records nothing. Labels never grow without a bound: each has a fixed set of values, or
 the first so many that are met; what comes after those is ``other``.
 """
 
 from __future__ import annotations
 
+import atexit
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 Kind = Literal["counter", "gauge", "histogram"]
 Heard = Callable[[str, float, dict[str, str]], None]
@@ -21,6 +23,8 @@ PREFIX = "ray_"
 """What Ray puts before a name."""
 OTHER = "other"
 MOST_VALUES = 100
+TOLD_EVERY_S = 1.0
+"""Also gauges that have not changed: Ray forgets them after two of its intervals."""
 
 _heard: list[Heard] = []
 
@@ -53,28 +57,44 @@ class Metric:
     labels: tuple[Label, ...] = ()
     buckets: tuple[float, ...] = ()
     _made: Any = field(default=None, repr=False)
-    _last: dict[tuple[tuple[str, str], ...], float] = field(default_factory=dict, repr=False)
+    _sums: dict[tuple[str, ...], float] = field(default_factory=dict, repr=False)
+    _last: dict[tuple[str, ...], float] = field(default_factory=dict, repr=False)
     _known: dict[str, set[str]] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def record(self, value: float = 1.0, **labels: str) -> None:
         """Add to a counter, set a gauge, or count a value in a histogram."""
-        if not _heard and not _reported():
+        told = _Teller.begun or _begin_to_tell()
+        if not told and not _heard:
             return
-        if self.kind == "counter" and not value:
-            return  # Ray refuses to add nothing
-        bounded = {label.name: self._bounded(label, labels[label.name]) for label in self.labels}
+        key = tuple([self._bounded(label, labels[label.name]) for label in self.labels])
         for heard in _heard:
-            heard(self.name, value, bounded)
-        if _reported():
+            heard(self.name, value, self._named(key))
+        if not told:
+            return
+        if self.kind == "histogram":
+            if _reported():
+                (self._made or self._make())(value, self._named(key))
+            return
+        with self._lock:
+            if not self._sums and not self._last:
+                _Teller.metrics.append(self)
             if self.kind == "gauge":
-                self._last[tuple(bounded.items())] = value
-            (self._made or self._make())(value, bounded)
+                self._last[key] = value
+            else:
+                self._sums[key] = self._sums.get(key, 0.0) + value
 
-    def repeat(self) -> None:
-        """Say once more what a gauge was set to last: Ray forgets it after two of its intervals."""
-        for labels, value in list(self._last.items()):
-            self._make()(value, dict(labels))
+    def tell(self) -> None:
+        """Tell Ray what a counter has grown by since it was last told, or what a gauge is."""
+        with self._lock:
+            news = list(self._last.items()) + [(key, value) for key, value in self._sums.items() if value]
+            for key in self._sums:
+                self._sums[key] = 0.0
+        for key, value in news:
+            (self._made or self._make())(value, self._named(key))
+
+    def _named(self, key: tuple[str, ...]) -> dict[str, str]:
+        return {label.name: value for label, value in zip(self.labels, key, strict=True)}
 
     def _bounded(self, label: Label, value: str) -> str:
         if label.values:
@@ -100,6 +120,38 @@ class Metric:
                 else:
                     self._made = metrics.Histogram(self.name, self.text, list(self.buckets), names).observe
         return self._made
+
+
+class _Teller:
+    """The thread that tells Ray, of this process; it begins when something is first recorded under a Ray."""
+
+    begun = False
+    lock = threading.Lock()
+    metrics: ClassVar[list[Metric]] = []
+
+
+def _begin_to_tell() -> bool:
+    if not _reported():
+        return False
+    with _Teller.lock:
+        if not _Teller.begun:
+            _Teller.begun = True
+            atexit.register(tell_all)
+            threading.Thread(target=_keep_telling, name="qbitel-metrics", daemon=True).start()
+    return True
+
+
+def _keep_telling() -> None:
+    never = threading.Event()
+    while not never.wait(TOLD_EVERY_S):
+        tell_all()
+
+
+def tell_all() -> None:
+    """Tell Ray what was recorded since it was last told."""
+    if _reported():
+        for metric in tuple(_Teller.metrics):
+            metric.tell()
 
 
 def _reported() -> bool:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from .cost import set_price
 from .logs import start_logging
-from .names import FILES, MEMORY, METRICS, PROCESSOR, THREADS
+from .names import FILES, MEMORY, PROCESSOR, THREADS
 from .traces import start_tracing
 
 _INTERVAL = "RAY_metrics_report_interval_ms"
@@ -56,8 +56,6 @@ def _measure(role: str) -> None:
     ended = threading.Event()
     while not ended.wait(_EVERY_S):
         tell_process(role)
-        for metric in METRICS.values():
-            metric.repeat()
 
 
 def tell_process(role: str) -> None:

@@ -184,9 +184,7 @@ def group_streams(traffic: Traffic, by: Grouping, pending: int) -> tuple[list[Pr
     keys = _group_keys(traffic, by)[pieces["row"][heads]]
     order = np.lexsort((direction, flow, keys))
     streams = _stream_set(traffic, reassembly, _Streams(stream, flow, direction, bounds), order)
-    return [
-        _stream_group(streams, _named(key, by), (a, b)) for key, a, b in _spans(keys[order])
-    ], reassembly
+    return [_stream_group(streams, _named(key, by), (a, b)) for key, a, b in _spans(keys[order])], reassembly
 
 
 @dataclass(frozen=True)

@@ -83,9 +83,7 @@ def _parquet(source: Source) -> Iterator[pa.RecordBatch]:
         yield from file.iter_batches(batch_size=_ROWS, row_groups=[group], columns=names)
 
 
-def _limited(
-    batches: Iterable[pa.RecordBatch], source: Source, limits: CaptureLimits
-) -> Iterator[pa.RecordBatch]:
+def _limited(batches: Iterable[pa.RecordBatch], source: Source, limits: CaptureLimits) -> Iterator[pa.RecordBatch]:
     """Yield the columns that are read, up to the limit of rows."""
     left = limits.packets
     for batch in batches:

@@ -44,9 +44,7 @@ class _Rows:
         return _Rows(self.batch.take(rows), self.transport[rows], self.service[rows])
 
 
-def group_table(
-    table: pa.Table, source: Source, port: int | None, group: Grouping | None, first: int = 0
-) -> Groups:
+def group_table(table: pa.Table, source: Source, port: int | None, group: Grouping | None, first: int = 0) -> Groups:
     """
     Make the groups of a table of messages: one, ``messages``, in order; or several if a grouping is given.
 

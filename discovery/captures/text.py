@@ -166,9 +166,7 @@ def read_json_lines(
     return group_table(_json_table(rows, refused, decode), source, port, group)
 
 
-def _json_table(
-    rows: list[tuple[int, dict[str, Any]]], refused: _Refused, decode: Callable[[str], bytes]
-) -> pa.Table:
+def _json_table(rows: list[tuple[int, dict[str, Any]]], refused: _Refused, decode: Callable[[str], bytes]) -> pa.Table:
     payloads, kept = [], []
     for number, row in rows:
         try:

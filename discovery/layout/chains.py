@@ -23,7 +23,6 @@ LONGEST = 63  # bytes of a label
 BLANK = 0x20  # what is below it is a control character
 
 
-
 def _tag_length_value() -> list[Form]:
     forms = []
     for width, little in ((1, 0), (2, 0), (2, 1), (4, 0), (4, 1), (3, 0)):

@@ -47,6 +47,7 @@ class Form:
         """Return the form as the kernels read it."""
         return np.array([getattr(self, field.name) for field in fields(self)], np.int64)
 
+
 def _slots(rows: int) -> int:
     slots = 64
     while slots < 2 * rows:
@@ -168,9 +169,7 @@ def _hold_items(values: Table, form: Form) -> bool:
     return weighed(values, form, 0)[0] >= ACCEPTED
 
 
-def item_elements(
-    builder: Builder, items: Items, form: Form, depth: int, nested: _Nested = _FLAT
-) -> list[Element]:
+def item_elements(builder: Builder, items: Items, form: Form, depth: int, nested: _Nested = _FLAT) -> list[Element]:
     """Return the elements of one item."""
     elements: list[Element] = []
     builder.mark(items.lead)
@@ -212,9 +211,7 @@ def _padding(builder: Builder, length: str, form: Form) -> Element:
     return Switch(name=builder.names.next("align"), field=length, mask=form.align - 1, cases=cases)
 
 
-def _value_elements(
-    builder: Builder, items: Items, tag: Element | None, depth: int, nested: _Nested
-) -> list[Element]:
+def _value_elements(builder: Builder, items: Items, tag: Element | None, depth: int, nested: _Nested) -> list[Element]:
     """Return the layout of the values: one for all, or one for each value of the tag that has a structure."""
     if not isinstance(tag, Field) or not isinstance(tag.width, Fixed) or tag.width.size > 4:
         return laid_out(builder, items.value, depth)

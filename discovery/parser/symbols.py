@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..spec import Field, Repeat, Semantic
+from .values import Reader, reader
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ class Symbol:
     def name(self) -> str:
         """Return the last part of the path."""
         return self.path.rpartition(".")[2]
+
+    @cached_property
+    def read(self) -> Reader:
+        """Return what makes its value out of its bytes."""
+        return reader(self.field)
 
     @property
     def qualified(self) -> str:

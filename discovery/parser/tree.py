@@ -7,7 +7,7 @@ from typing import Any
 
 from ..spec import Field
 from .symbols import Symbol
-from .values import Value, decode, to_json
+from .values import Value, to_json
 
 UNPARSED = "unparsed"
 _UNREAD = Symbol("", "", UNPARSED, semantic="unknown")
@@ -58,9 +58,11 @@ class Node:
 
     @property
     def value(self) -> Value:
-        """The value of a leaf, decoded when it is asked for (see ``values.decode``); settable, for ``Parser.build``."""
+        """The value of a leaf, decoded when it is asked for (see ``values.reader``); settable, for ``Parser.build``."""
         edited = self.edited
-        return decode(self.symbol.field, self.raw) if edited is None else edited
+        if edited is not None:
+            return edited
+        return self.symbol.read(self._message[self.start : self.start + self.length])
 
     @value.setter
     def value(self, value: Value) -> None:
@@ -161,14 +163,14 @@ def _fields(nodes: Sequence[Node], convert: Any) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     items: list[Any] = []
     for node in nodes:
-        if node.symbol.repeat is not None:
+        symbol, children = node.symbol, node.children
+        if symbol.repeat is not None:
             if node.item == 0:
-                items = fields[free_key(node.symbol.repeat.name, fields)] = []
-            items.append(_fields(node.children or (), convert))
-        elif node.children is None:
-            fields[free_key(node.name, fields)] = convert(node.value)
+                items = fields[free_key(symbol.repeat.name, fields)] = []
+            items.append(_fields(children or (), convert))
         else:
-            fields[free_key(node.name, fields)] = _fields(node.children, convert)
+            name = symbol.name if symbol.name not in fields else free_key(symbol.name, fields)
+            fields[name] = convert(node.value) if children is None else _fields(children, convert)
     return fields
 
 

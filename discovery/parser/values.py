@@ -4,55 +4,75 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
 
 from ..errors import InputError
 from ..spec import Field, Fixed
 
 Value = int | float | str | bytes
+Reader = Callable[[bytes], Value]
 _FLOATS = {2: "e", 4: "f", 8: "d"}
 _MAX_NUMBER = 8  # bytes; longer ones are bytes
 
 
 def decode(field: Field | None, data: bytes) -> Value:
+    """Return the value of a field's bytes, see ``reader``."""
+    return reader(field)(data)
+
+
+def reader(field: Field | None) -> Reader:
     """
-    Return the value of a field's bytes.
+    Return what makes the value of a field out of its bytes.
 
     Integers of up to 8 bytes, BER lengths and varints are ints; floats of 2, 4 or 8 bytes are floats; packed decimals
     are strings of digits; text is str (bytes that are no text are kept as lone surrogates, see PEP 383); the rest, and
     UTF-16 that is broken, is bytes.
     """
-    if field is None or field.encoding == "bytes":
-        return data
-    if field.encoding in ("ascii", "utf8"):
-        return data.decode("utf-8" if field.encoding == "utf8" else "ascii", "surrogateescape")
-    if field.encoding == "utf16":
-        try:
-            return data.decode(_utf16(field))
-        except UnicodeDecodeError:
-            return data
-    if field.encoding == "bcd":
-        return data.hex()
-    return _number(field, data)
+    if field is None:
+        return bytes
+    order = field.endianness or "big"
+    readers: dict[str, Reader] = {
+        "bytes": bytes,
+        "ascii": partial(str, encoding="ascii", errors="surrogateescape"),
+        "utf8": partial(str, encoding="utf-8", errors="surrogateescape"),
+        "utf16": partial(_utf16_text, _utf16(field)),
+        "bcd": bytes.hex,
+        "uint": partial(_whole, order, False),
+        "int": partial(_whole, order, True),
+        "leb128": _septets,
+        "float": partial(_float, order),
+    }
+    return readers.get(field.encoding, _ber)
 
 
 def _utf16(field: Field) -> str:
     return "utf-16-le" if field.endianness == "little" else "utf-16-be"
 
 
-def _number(field: Field, data: bytes) -> Value:
-    order = field.endianness or "big"
-    if field.encoding in ("uint", "int"):
-        return int.from_bytes(data, order, signed=field.encoding == "int") if len(data) <= _MAX_NUMBER else data
-    if field.encoding == "leb128":
-        return sum((byte & 0x7F) << 7 * place for place, byte in enumerate(data))
-    if field.encoding == "float":
-        return _float(data, order)
+def _utf16_text(codec: str, data: bytes) -> Value:
+    try:
+        return data.decode(codec)
+    except UnicodeDecodeError:
+        return data
+
+
+def _whole(order: Literal["little", "big"], signed: bool, data: bytes) -> Value:
+    return int.from_bytes(data, order, signed=signed) if len(data) <= _MAX_NUMBER else data
+
+
+def _septets(data: bytes) -> Value:
+    return sum((byte & 0x7F) << 7 * place for place, byte in enumerate(data))
+
+
+def _ber(data: bytes) -> Value:
     if not data:
         return data
     return int.from_bytes(data[1:], "big") if data[0] & 0x80 else data[0]
 
 
-def _float(data: bytes, order: str) -> Value:
+def _float(order: str, data: bytes) -> Value:
     code = _FLOATS.get(len(data))
     if code is None:
         return data

@@ -73,9 +73,7 @@ def _finding(
     trials = np.bincount(types[usable], minlength=columns.n_types)
     support = np.bincount(types[usable & holds], minlength=columns.n_types)
     kept = [
-        int(t)
-        for t in np.flatnonzero(support)
-        if trials[t] - support[t] <= tolerated(int(trials[t]), columns.settings)
+        int(t) for t in np.flatnonzero(support) if trials[t] - support[t] <= tolerated(int(trials[t]), columns.settings)
     ]
     concerned = usable & np.isin(types, np.asarray(kept, np.int32))
     if start >= FRONT or len(np.unique(address[concerned & holds, :width], axis=0)) < 2:

@@ -101,9 +101,7 @@ class _Behind:
     counts: Rows
 
     @classmethod
-    def of(
-        cls, view: MessageView, algorithm: Algorithm, rows: Rows, start: int, sizes: Rows, more: int = 0
-    ) -> _Behind:
+    def of(cls, view: MessageView, algorithm: Algorithm, rows: Rows, start: int, sizes: Rows, more: int = 0) -> _Behind:
         """Compute them, of messages that have so many bytes more behind the checksum."""
         rows = rows[np.argsort(-view.lengths[rows], kind="stable")[:_LONG_ROWS]]
         counts = (view.lengths[rows][None, :] >= (start + sizes + algorithm.width + more)[:, None]).sum(axis=1)

@@ -52,11 +52,7 @@ class Columns:
 
     def claimed(self, start: int, width: int, types: Iterable[int]) -> bool:
         """Return whether a byte of these, in any of these types, belongs to what a surer detector has found."""
-        return any(
-            set(types) & set(other.types)
-            for other in self.kept
-            if other.claims(start, width)
-        )
+        return any(set(types) & set(other.types) for other in self.kept if other.claims(start, width))
 
     def of_types(self, types: Iterable[int]) -> NDArray[np.bool_]:
         """Return bool, which rows are of one of these types."""

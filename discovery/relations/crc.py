@@ -58,7 +58,6 @@ class Differences(NamedTuple):
             covered[kept], np.minimum(self.lengths, behind)[kept], self.fields[kept], self.sizes[kept], self.impossible
         )
 
-
     def ended_by_zeros(self, count: int) -> Differences:
         """Return the differences of the same regions with so many zeros behind them: fields that are zero at first."""
         covered = np.pad(self.covered, ((0, 0), (0, count)))
@@ -257,16 +256,12 @@ def completed(
         yield Proposal(constraint, ordering.little, _strangeness(name, init, xorout, bits, ordering))
 
 
-def _covered_lengths(
-    view: MessageView, rows: NDArray[np.int64], place: Place, region: Region
-) -> NDArray[np.int64]:
+def _covered_lengths(view: MessageView, rows: NDArray[np.int64], place: Place, region: Region) -> NDArray[np.int64]:
     first, last = region.bounds(view, rows)
     return last - first - (place.width if region.own_bytes == "excluded" else 0)
 
 
-def _terms(
-    lengths: NDArray[np.int64], rest: NDArray[np.uint64], bits: int, refout: bool
-) -> dict[int, int] | None:
+def _terms(lengths: NDArray[np.int64], rest: NDArray[np.uint64], bits: int, refout: bool) -> dict[int, int] | None:
     """Return for each length what init and xorout add, None where the messages of a length mostly disagree."""
     terms: dict[int, int] = {}
     agreeing = 0
@@ -310,9 +305,7 @@ def _strangeness(name: str, init: int, xorout: int, bits: int, ordering: Orderin
     return 0 if name else 1 + (init not in usual) + 2 * (xorout not in usual) + 4 * (ordering.refin != ordering.refout)
 
 
-def from_catalogue(
-    view: MessageView, rows: NDArray[np.int64], place: Place, region: Region
-) -> Iterator[Proposal]:
+def from_catalogue(view: MessageView, rows: NDArray[np.int64], place: Place, region: Region) -> Iterator[Proposal]:
     """Yield the catalogue's algorithms that fit a few messages: the way where no two messages have the same length."""
     rows = rows[:_CATALOGUE_ROWS]
     own = place.offsets(view, rows)

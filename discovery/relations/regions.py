@@ -121,9 +121,7 @@ def _front_places(counts: NDArray[np.int64], rows: int) -> list[Place]:
     return [Place(start, width, mixed) for (start, width), mixed in ordered]
 
 
-def _run_places(
-    counts: NDArray[np.int64], start: int, end: int, rows: int
-) -> Iterator[tuple[tuple[int, int], bool]]:
+def _run_places(counts: NDArray[np.int64], start: int, end: int, rows: int) -> Iterator[tuple[tuple[int, int], bool]]:
     """Yield (offset, width) and whether all of it is mixed, of the places that a run of mixed bytes suggests."""
     if end - start > 8:
         yield (start, 2), False  # a checksum before such content is sought among the sums alone

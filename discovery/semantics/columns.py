@@ -86,9 +86,7 @@ def columns_of(table: Table, fields: list[Field | None], pooled: bool) -> tuple[
     column_of_symbol = np.zeros(n, np.int64)
     for index, symbols in enumerate(keys.values()):
         column_of_symbol[symbols] = index
-        columns.append(
-            Column(index, tuple(symbols), int(offset[symbols[0]]), bool((behind[symbols] == 0).all()))
-        )
+        columns.append(Column(index, tuple(symbols), int(offset[symbols[0]]), bool((behind[symbols] == 0).all())))
     column = column_of_symbol[table.symbol]
     order = np.argsort(column, kind="stable")
     ends = np.cumsum(np.bincount(column, minlength=len(columns)))

@@ -47,9 +47,7 @@ class Proposal:
         self.update = update
 
 
-def judge(
-    proposal: Proposal, profile: Profile, sample: Sample, settings: DiscoverySettings
-) -> Evidence | None:
+def judge(proposal: Proposal, profile: Profile, sample: Sample, settings: DiscoverySettings) -> Evidence | None:
     """
     Return the evidence of a proposal, None where the proposing or the held-out leaves refute it.
 

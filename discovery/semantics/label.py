@@ -230,9 +230,7 @@ def label_fields(spec: ProtocolSpec, sample: Sample, settings: DiscoverySettings
     table = table_of(parsed, sample, fields)
     placed, places = Placed(parsed, sample, settings), Places(sample, settings)
     sequences = Sequences(parser, sample, settings)
-    labels = _Labels(
-        spec, sample, settings, parser.symbols, roles_of(spec), placed, places, Clock(sample), sequences
-    )
+    labels = _Labels(spec, sample, settings, parser.symbols, roles_of(spec), placed, places, Clock(sample), sequences)
     addresses = _endpoints(sample)
     for pooled in (True, False):
         leaves, columns = columns_of(table, fields, pooled)

@@ -35,9 +35,7 @@ class Places:
             return False
         holds = self._share(rows, offset, value)
         held = self.held[rows]
-        return not any(
-            refuted(int((part & ~holds).sum()), int(part.sum()), self.settings) for part in (held, ~held)
-        )
+        return not any(refuted(int((part & ~holds).sum()), int(part.sum()), self.settings) for part in (held, ~held))
 
     def _share(self, rows: NDArray[np.int64], offset: int, value: bytes) -> NDArray[np.bool_]:
         """Return which of these messages have the bytes."""

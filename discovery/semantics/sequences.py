@@ -166,10 +166,7 @@ class Sequences:
 
     def _references(self, rows: NDArray[np.int64]) -> list[MessageRef]:
         view, captures = self.view, self.captures
-        return [
-            MessageRef.at(captures[int(view.source[r])] if captures else "", int(view.number[r]))
-            for r in rows
-        ]
+        return [MessageRef.at(captures[int(view.source[r])] if captures else "", int(view.number[r])) for r in rows]
 
     @cached_property
     def requests(self) -> dict[int, int]:

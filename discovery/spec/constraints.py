@@ -150,7 +150,19 @@ class Opaque(Model):
 
 
 Constraint = Annotated[
-    Constant | Enum | Range | Flags | Length | Count | Checksum | Counter | Timestamp | Echo | Address | Text | Padding
+    Constant
+    | Enum
+    | Range
+    | Flags
+    | Length
+    | Count
+    | Checksum
+    | Counter
+    | Timestamp
+    | Echo
+    | Address
+    | Text
+    | Padding
     | Opaque,
     Attribute(discriminator="kind"),
 ]

@@ -190,9 +190,7 @@ def _drop_values(node: Any) -> None:
         node.pop("probability", None)
         constraints = node.get("constraints")
         if constraints is not None:
-            node["constraints"] = [
-                {"kind": c["kind"]} if c["kind"] in _VALUE_KINDS else c for c in constraints
-            ]
+            node["constraints"] = [{"kind": c["kind"]} if c["kind"] in _VALUE_KINDS else c for c in constraints]
         for item in node.values():
             _drop_values(item)
 

@@ -17,9 +17,7 @@ UNKNOWN_VALUES = 0.3
 """Rate of messages with a value of the key that no type has, above which they refute it."""
 
 
-def gather(
-    model: TypeModel, split: Split | None, sample: Sample, settings: DiscoverySettings
-) -> dict[str, Evidence]:
+def gather(model: TypeModel, split: Split | None, sample: Sample, settings: DiscoverySettings) -> dict[str, Evidence]:
     """Return the evidence of each type (``type:<name>``), and of the key (``key:protocol``) unless it is refuted."""
     evidence = gather_types(model, sample)
     if model.key is not None and split is not None and split.key is not None:

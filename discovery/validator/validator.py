@@ -93,7 +93,7 @@ class MessageValidator:
         yield _unknown(parsed)
         if self.rank >= 1:
             yield _misfits(parsed)
-        columns = list(self._columns(parsed))
+        columns = list(self._columns(parsed)) if self.rank >= 2 or self.rules else []
         if self.rank >= 2:
             for leaves in columns:
                 yield from _field_breaches(leaves)

@@ -126,9 +126,7 @@ def _tell_added(source: str, done: Ingested, more: str = "") -> None:
     out.print(f"{source}: {done.messages} messages added{known}{more}", highlight=False, soft_wrap=True)
 
 
-def _tell(
-    stream: str, bulk: Bulk, digest: str | None, reports: list[str], dropped: int | None, as_json: bool
-) -> None:
+def _tell(stream: str, bulk: Bulk, digest: str | None, reports: list[str], dropped: int | None, as_json: bool) -> None:
     done = bulk.feed.done
     if as_json:
         live = {} if dropped is None else {"dropped": dropped}
@@ -154,4 +152,3 @@ def _taker(state: str, address: str | None) -> Iterator[Callable[[Stream], Taker
         from ..actors.fleet_feed import FleetTaker
 
         yield lambda stream: FleetTaker(fleet, stream)
-

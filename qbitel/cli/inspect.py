@@ -44,7 +44,10 @@ def read_place(ctx: click.Context, param: click.Parameter, value: str | None) ->
 @protocol_option
 @click.option("--type", "type_name", help="Only this message type (name, label or key value).")
 @click.option(
-    "--msg", "place", metavar="N[.K]", callback=read_place,
+    "--msg",
+    "place",
+    metavar="N[.K]",
+    callback=read_place,
     help="Show a kept message as hex and tree: of packet or row N (its K-th), or with --type the N-th of the type.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the specification, or the message's tree, as JSON.")
@@ -94,9 +97,7 @@ def find_type(spec: ProtocolSpec, text: str) -> MessageType:
     raise NotFoundError(f"no message type '{text}'", hint=f"types: {names}")
 
 
-def pick_message(
-    spec: ProtocolSpec, kept: MessageBatch, chosen: MessageType | None, place: tuple[int, int]
-) -> bytes:
+def pick_message(spec: ProtocolSpec, kept: MessageBatch, chosen: MessageType | None, place: tuple[int, int]) -> bytes:
     """
     Return a kept message: the one at that place of its capture (packet or row, and which message of it), or with a
     type, the so-many-th kept of that type.

@@ -22,9 +22,7 @@ class Offsets(click.ParamType["tuple[int, ...]"]):
 
     name = "offsets"
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...]:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
         """Return the numbers."""
         try:
             return tuple(int(part) for part in str(value).split(",") if part.strip())

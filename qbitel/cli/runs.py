@@ -90,9 +90,7 @@ def compare_command(first: str, second: str, as_json: bool, storage_uri: str) ->
     out.print(table)
 
 
-def _compared(
-    records: list[RunRecord], found: list[Difference], costs: list[dict[str, float]]
-) -> Iterator[list[str]]:
+def _compared(records: list[RunRecord], found: list[Difference], costs: list[dict[str, float]]) -> Iterator[list[str]]:
     told = {d.name: f"{d.mean:+.4f} [{d.low:+.4f} to {d.high:+.4f}] {d.verdict} ({d.examples})" for d in found}
     for name in sorted({*records[0].figures, *records[1].figures}):
         cells = [f"{r.figures[name]:.4f}" if name in r.figures else "–" for r in records]

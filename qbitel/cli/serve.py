@@ -12,16 +12,30 @@ from . import EXIT_MISSING
 
 @click.command("serve")
 @click.option(
-    "--host", envvar="QBITEL_HOST", default="127.0.0.1", show_default=True, show_envvar=True,
+    "--host",
+    envvar="QBITEL_HOST",
+    default="127.0.0.1",
+    show_default=True,
+    show_envvar=True,
     help="Address to listen on.",
 )
 @click.option(
-    "--port", type=click.IntRange(0, 65535), envvar="QBITEL_PORT", default=8000, show_default=True, show_envvar=True,
+    "--port",
+    type=click.IntRange(0, 65535),
+    envvar="QBITEL_PORT",
+    default=8000,
+    show_default=True,
+    show_envvar=True,
     help="Port to listen on; 0 takes a free one.",
 )
 @click.option(
-    "--data", type=click.Path(path_type=Path, file_okay=False), envvar="QBITEL_DATA_DIR", default="qbitel-data",
-    show_default=True, show_envvar=True, help="Folder of the catalog and of uploaded captures.",
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="QBITEL_DATA_DIR",
+    default="qbitel-data",
+    show_default=True,
+    show_envvar=True,
+    help="Folder of the catalog and of uploaded captures.",
 )
 def serve_command(host: str, port: int, data: Path) -> None:
     """

@@ -90,8 +90,7 @@ class AuditTrail:
             if message["type"] == "http.response.start":
                 answered = True
                 written = self._note(scope, message["status"])
-                made = message["status"] < 400
-                if written is not None and made and scope["operation"].kind is Kind.CHANGE:
+                if written is not None and message["status"] < 400 and _changed(scope, scope["operation"]):
                     await asyncio.wait({written}, timeout=PATIENCE_S)
             await send(message)
 
@@ -105,12 +104,14 @@ class AuditTrail:
         """Record what the guard within has found out of a request, where it is to be recorded."""
         operation: Operation | None = scope.get("operation")
         principal: Principal | None = scope.get("principal")
-        if operation is None or principal is None or operation.role is None or not self._told(operation, status):
+        if operation is None or principal is None or operation.role is None:
+            return None
+        if not self._told(scope, operation, status):
             return None
         return self._trail.note(self._deed(scope, operation, principal, status))
 
-    def _told(self, operation: Operation, status: int) -> bool:
-        if self._wanted == "all" or operation.kind is Kind.CHANGE:
+    def _told(self, scope: Scope, operation: Operation, status: int) -> bool:
+        if self._wanted == "all" or _changed(scope, operation):
             return True
         return operation.kind is Kind.ADMIN_READ or status == 403
 
@@ -119,3 +120,8 @@ class AuditTrail:
             principal.tenant, principal.subject, self._proxies.client(scope), f"{operation.method} {operation.path}",
             scope["path"], status, scope.get("request_id", ""),
         )  # fmt: skip
+
+
+def _changed(scope: Scope, operation: Operation) -> bool:
+    """Return whether a request may have changed something: what is answered from the cache was done before."""
+    return operation.kind is Kind.CHANGE and "repeated" not in scope

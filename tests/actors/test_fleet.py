@@ -43,7 +43,6 @@ def stream(name: str, shards: int = 64) -> Stream:
     return Stream(name, shards, SETTINGS.model_dump(mode="json"), None, 0)
 
 
-
 def messages(count: int) -> MessageBatch:
     """Return messages of two types in 200 flows: a type, a length and as many bytes, a counter."""
     rng = np.random.default_rng(5)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qbitel.cluster.observability.metrics import MOST_VALUES, OTHER, Label, Metric, listening, only_ours
+from qbitel.cluster.observability.metrics import MOST_VALUES, OTHER, Label, Metric, listening, only_ours, tell_all
 from qbitel.cluster.observability.names import METRICS
 from qbitel.cluster.observability.page import page
 
@@ -59,3 +59,19 @@ def test_scrapes_of_several_nodes_are_one_page() -> None:
 def test_adding_nothing_to_a_counter_is_nothing(ray_here: None) -> None:
     """Ray refuses it, and whoever counts what may be none shall not need to know."""
     METRICS["qbitel_jobs_total"].record(0, **{label.name: "x" for label in METRICS["qbitel_jobs_total"].labels})
+
+
+def test_what_is_counted_often_is_told_as_one_sum(ray_here: None) -> None:
+    """Ray hears of a counter what it grew by since the last time, and of a gauge what it is, also unchanged."""
+    counter = Metric("qbitel_told_total", "counter", "t", (Label("of", ("a", "b")),))
+    gauge, told = Metric("qbitel_told", "gauge", "t"), []
+    for metric in (counter, gauge):
+        metric._made = lambda value, labels: told.append((value, *labels.values()))
+        for _ in range(1000):
+            metric.record(0.5, **({"of": "a"} if metric is counter else {}))
+    tell_all()
+    counter.record(2, of="b")
+    tell_all()
+    assert sum(value for value, *of in told if of == ["a"]) == 500
+    assert sum(value for value, *of in told if of == ["b"]) == 2
+    assert told.count((0.5,)) >= 2 and len(told) < 50

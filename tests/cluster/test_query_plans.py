@@ -36,13 +36,23 @@ def catalog(catalog_address: str) -> Iterator[Catalog]:
     part = {"epoch": 1, "path": "p", "size": 1, "sha256": "s", "messages": 1, "earliest": 0, "latest": 0, "untimed": 0}
     tables: list[tuple[Any, list[dict[str, Any]]]] = [
         (_Job, [{"id": f"j{n}", "created": at, "updated": at, **job} for n, at in numbered]),
-        (_Specification, [{"digest": f"d{n}", "id": f"i{n // 4}", "stored": at, **spec,
-                           "parent": f"d{n - 1}" if n % 4 else None} for n, at in numbered]),
+        (
+            _Specification,
+            [
+                {"digest": f"d{n}", "id": f"i{n // 4}", "stored": at, **spec, "parent": f"d{n - 1}" if n % 4 else None}
+                for n, at in numbered
+            ],
+        ),
         (_Event, [{"stream": f"s{n % 50}", "at": at, **drift} for n, at in numbered]),
         (KeyRow, [{"stream": f"s{n % 50}", "key": f"k{n}", "made": n, **key} for n in range(ROWS)]),
         (LeaseRow, [{"stream": f"s{n % 50}", "shard": n // 50, "epoch": 1, "owner": "a"} for n in range(ROWS)]),
-        (EntryRow, [{"stream": f"s{n % 50}", "shard": 0, "position": n, "first": n, "sequence": n, **part}
-                    for n in range(ROWS)]),
+        (
+            EntryRow,
+            [
+                {"stream": f"s{n % 50}", "shard": 0, "position": n, "first": n, "sequence": n, **part}
+                for n in range(ROWS)
+            ],
+        ),
     ]
     with opened.engine.begin() as connection:
         for table, rows in tables:

@@ -106,7 +106,7 @@ def test_hot_shard_is_listed_and_redirected(run: Run, tmp_path: Path) -> None:
     others = [each for each in range(16) if each != shard][4:6]
     run("shards", "redirect", state, "dns", shard, "--to", ",".join(map(str, others)))
     assert json.loads(run("ingest", capture, *options).stdout)["known"] == 40
-    capture.write_text("\n".join(line.replace(": \"00", ": \"ff") for line in lines))
+    capture.write_text("\n".join(line.replace(': "00', ': "ff') for line in lines))
     second = json.loads(run("ingest", capture, *options).stdout)
     rows = {row["shard"]: row for row in json.loads(run("shards", "list", state, "--json").stdout)}
     assert (rows[shard]["messages"], rows[shard]["goes to"]) == (40, others)

@@ -110,9 +110,7 @@ def _entropy(counts: Counter[Hashable], n: int) -> float:
 def _adjusted_rand(
     both: Counter[tuple[Hashable, Hashable]], rows: Counter[Hashable], columns: Counter[Hashable], n: int
 ) -> float:
-    together, of_rows, of_columns = (
-        sum(c * (c - 1) / 2 for c in counts.values()) for counts in (both, rows, columns)
-    )
+    together, of_rows, of_columns = (sum(c * (c - 1) / 2 for c in counts.values()) for counts in (both, rows, columns))
     pairs = n * (n - 1) / 2
     expected = of_rows * of_columns / pairs if pairs else 0.0
     most = (of_rows + of_columns) / 2

@@ -189,9 +189,7 @@ def _carries(proto: Element) -> bool:
 def _from(protocols: Sequence[Element], first: int, length: int) -> list[int]:
     """Return the protocols from the first on that lie in the message that it begins."""
     start = int(protocols[first].get("pos", 0))
-    return [
-        k for k, proto in enumerate(protocols) if k >= first and start <= int(proto.get("pos", 0)) < start + length
-    ]
+    return [k for k, proto in enumerate(protocols) if k >= first and start <= int(proto.get("pos", 0)) < start + length]
 
 
 def _leaves(element: Element, base: int, payload: bytes, leaves: list[Leaf]) -> tuple[int, int]:

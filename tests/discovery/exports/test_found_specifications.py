@@ -49,9 +49,7 @@ def test_exports_read_example_captures_as_the_parser_does(
 
 
 @pytest.mark.parametrize("first", range(0, 24, 6))
-def test_exports_read_simulated_protocols_as_the_parser_does(
-    first: int, in_tshark: Reader, in_python: Reader
-) -> None:
+def test_exports_read_simulated_protocols_as_the_parser_does(first: int, in_tshark: Reader, in_python: Reader) -> None:
     """Twenty-four simulated protocols of all families, each with the specification that is found of it."""
     for seed in range(first, first + 6):
         batch = simulate(seed, messages=60).batch()

@@ -205,7 +205,6 @@ SPEC = ProtocolSpec(
 )
 
 
-
 def nested(levels: int) -> bytes:
     """An element inside so many others (X.690)."""
     message = b"\x02\x01\x05"

@@ -9,6 +9,7 @@ from time import monotonic, sleep
 import pytest
 
 from qbitel.cluster.audit import Audit, Deed, Record
+from qbitel.cluster.cache import Answer
 from qbitel.cluster.catalog import Catalog
 from qbitel.cluster.database import OutcomeUnknownError
 from qbitel.serve_app.guard import trail as trails
@@ -57,6 +58,20 @@ def test_every_request_is_recorded_where_it_shall_be(serving: Serving, letting: 
         client.get("/v1/protocols", headers=letting())
         client.post("/v1/classify", json={}, headers=letting())
     assert [each.deed.outcome for each in records(catalog, 2)] == [200, 422]
+
+
+@pytest.mark.parametrize(("wanted", "count"), [("changes", 1), ("all", 2)])
+def test_what_is_answered_from_the_cache_is_no_change(
+    serving: Serving, letting: Letting, catalog: Catalog, monkeypatch: pytest.MonkeyPatch, wanted: str, count: int
+) -> None:
+    """A discovery that was made before is answered without a record, where only changes are recorded."""
+    with serving(audit=wanted) as client:
+        admin, cache = letting(), client.app.state.service.answers.cache
+        monkeypatch.setattr(cache, "look", lambda key: Answer(b"{}", "application/json"))
+        assert client.post("/v1/discoveries", json={"messages": ["AA=="]}, headers=admin).status_code == 200
+        client.delete("/v1/discoveries/job7", headers=admin)
+        found = records(catalog, count)
+    assert [each.deed.action.split()[0] for each in found] == ["POST", "DELETE"][-count:]
 
 
 def test_a_record_waits_for_a_catalog_that_does_not_answer(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
