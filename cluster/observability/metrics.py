@@ -70,8 +70,11 @@ class Metric:
         key = tuple([self._bounded(label, labels[label.name]) for label in self.labels])
         for heard in _heard:
             heard(self.name, value, self._named(key))
-        if not told:
-            return
+        if told:
+            self._take(value, key)
+
+    def _take(self, value: float, key: tuple[str, ...]) -> None:
+        """Keep a value for the next time that Ray is told; values of a histogram cannot be summed up."""
         if self.kind == "histogram":
             if _reported():
                 (self._made or self._make())(value, self._named(key))
