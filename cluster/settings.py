@@ -1,15 +1,19 @@
-"""Settings of the service, from the environment (``QBITEL_…``) or from code; every limit of the service is here."""
+"""Settings of the service; every limit of the service is here, and ``sources`` says where values come from."""
 
 from __future__ import annotations
 
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError
 
+from ..discovery.errors import InputError
 from .guard_settings import GuardSettings
+from .profiles import NEEDED, Profile
+from .sources import PREFIX, refused, sources
 from .state import State
 
 
@@ -20,7 +24,18 @@ class ServiceSettings(GuardSettings):
     Sizes are bytes, times are seconds. ``QBITEL_MAX_BODY_BYTES=1000000`` in the environment sets ``max_body_bytes``.
     """
 
-    model_config = SettingsConfigDict(env_prefix="QBITEL_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    profile: Profile = Field("dev", description="what the other settings are where nothing else is said")
+    secrets_dir: Path | None = Field(
+        None, description="folder with a file for each secret, qbitel_audit_key, as Kubernetes mounts them"
+    )
+    vault_address: str | None = Field(None, pattern="^https?://", description="Vault that has the secrets; None: none")
+    vault_path: str = Field("secret/qbitel", description="its secret, as mount/name, whose keys are settings")
+    vault_token: SecretStr | None = Field(None, description="token that Vault is shown")
+    vault_role: str | None = Field(None, description="or the role for which it takes a service account of Kubernetes")
+    vault_jwt: Path | None = Field(None, description="file of that account's token; None: where Kubernetes puts it")
+    vault_ca: Path | None = Field(None, description="authorities (PEM) that vouch for Vault; None: those of the system")
 
     port: int = Field(8000, ge=1, le=65535, description="port the HTTP proxy listens on")
     transport: Literal["proxy", "haproxy"] = Field(
@@ -106,6 +121,25 @@ class ServiceSettings(GuardSettings):
     ray_cpus: int = Field(4, ge=2, description="logical cores of a Ray that is started here")
     ray_object_store_bytes: int = Field(256 << 20, ge=80 << 20, description="its shared memory")
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the sources in their order."""
+        return tuple(each.source for each in sources(settings_cls, init_settings))
+
+    @model_validator(mode="after")
+    def _complete(self) -> ServiceSettings:
+        for name in NEEDED[self.profile]:
+            if getattr(self, name) is None:
+                raise ValueError(f"profile {self.profile} needs {PREFIX}{name.upper()}")
+        return self
+
     @field_validator("webhook_allow")
     @classmethod
     def _networks(cls, allowed: tuple[str, ...]) -> tuple[str, ...]:
@@ -132,3 +166,28 @@ class ServiceSettings(GuardSettings):
     def uploads(self) -> Path:
         """Return the folder of uploaded captures."""
         return self.data_dir / "uploads"
+
+
+def load_settings(**given: Any) -> ServiceSettings:
+    """
+    Return the settings from all of their sources.
+
+    Args:
+        given: settings that go before all others.
+
+    Raises:
+        InputError: one has a value that it cannot have; named as the variable that sets it.
+    """
+    try:
+        return ServiceSettings(**given)
+    except SettingsError as error:
+        raise refused(error) from error
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False)
+        name = PREFIX + "_".join(map(str, faults[0]["loc"][:1] or ("profile or others",))).upper()
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        hint = "qbitel config show lists all; docs/settings.md tells of each"
+        what = faults[0]["msg"].removeprefix("Value error, ")
+        raise InputError(
+            f"{what}{more}", where=f"setting {name}" if faults[0]["loc"] else "settings", hint=hint
+        ) from None

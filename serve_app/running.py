@@ -8,40 +8,30 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from pydantic import ValidationError
-
 from ..cluster.payload_scan import PayloadScan
 from ..cluster.ray_start import prepare_environment, ray_cluster, usable_port
-from ..cluster.settings import ServiceSettings
-from ..discovery.errors import InputError
+from ..cluster.settings import ServiceSettings, load_settings
 
 
-def run(host: str = "127.0.0.1", port: int = 8000, data_dir: Path | None = None) -> None:
+def run(**given: Any) -> None:
     """
     Serve until interrupted (or terminated), then stop the service and the Ray it started.
 
     Args:
-        port: 0 takes a free one.
-        data_dir: folder of the catalog; ``qbitel-data``, or what ``QBITEL_DATA_DIR`` says, where None.
+        given: settings that go before those of the environment and the rest; ``port=0`` takes a free one.
 
     Raises:
-        InputError: the address cannot be listened on.
+        InputError: a setting cannot be, or the address cannot be listened on.
     """
-    chosen: dict[str, Any] = {"host": host, "port": usable_port(host, port)}
-    if data_dir is not None:
-        chosen["data_dir"] = data_dir
-    try:
-        settings = ServiceSettings.model_validate({**ServiceSettings().model_dump(), **chosen})
-        if settings.log_dir is None:  # the folder where Ray keeps standard error goes with the Ray
-            settings = settings.model_copy(update={"log_dir": settings.data_dir.resolve() / "logs"})
-    except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        name = "QBITEL_" + "_".join(map(str, fault["loc"] or ("host or authentication",))).upper()
-        raise InputError(f"{fault['msg']}", where=f"setting {name}", hint="cluster/settings.py lists them") from error
+    free = given.get("port") == 0
+    settings = load_settings(**{name: value for name, value in given.items() if name != "port" or not free})
+    chosen: dict[str, Any] = {"port": usable_port(settings.host, 0 if free else settings.port)}
+    if settings.log_dir is None:  # the folder where Ray keeps standard error goes with the Ray
+        chosen["log_dir"] = settings.data_dir.resolve() / "logs"
+    settings = settings.model_copy(update=chosen)
     stop = threading.Event()
 
     def _stop(number: int, frame: FrameType | None) -> None:

@@ -50,6 +50,7 @@ COMMANDS = {
     "runs": ("runs", "List, show and compare trainings."),
     "models": ("models", "List, register and alias versions of trained networks."),
     "serve": ("serve", "Serve discovery over HTTP on a local Ray."),
+    "config": ("config", "Show the settings of the service, and where each comes from."),
     "keys": ("keys", "Create, list, rotate and revoke API keys of the service."),
     "audit": ("audit", "List, verify and shorten the audit trail."),
     "bench": ("bench", "Measure accuracy on labelled captures, or speed."),

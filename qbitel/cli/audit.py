@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -78,6 +77,7 @@ def retain_command(days: float, data: str) -> None:
 
 def _audit(data: str) -> Audit:
     from ..cluster.audit import Audit
+    from ..cluster.settings import load_settings
 
-    key = os.environ.get("QBITEL_AUDIT_KEY")
-    return Audit(open_database(data), key.encode() if key else None)
+    key = load_settings().audit_key
+    return Audit(open_database(data), key.get_secret_value().encode() if key else None)

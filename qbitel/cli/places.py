@@ -117,9 +117,11 @@ def open_manifest(uri: str, *, create: bool = False) -> Manifest:
 
 
 def _catalog(uri: str) -> str:
-    """Return the address of the catalog that belongs to a storage: ``QBITEL_CATALOG``, or a file."""
+    """Return the address of the catalog that belongs to a storage: the setting ``catalog``, or a file."""
+    from ..cluster.settings import load_settings
+
     folder = os.environ.get("QBITEL_DATA_DIR", DATA) if "://" in uri else uri
-    return os.environ.get("QBITEL_CATALOG") or str((Path(folder) / "catalog.sqlite").resolve())
+    return load_settings().catalog or str((Path(folder) / "catalog.sqlite").resolve())
 
 
 def open_registry(uri: str) -> Registry:
