@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 from fastapi import FastAPI
@@ -14,7 +15,7 @@ from ray.serve.handle import DeploymentHandle
 from ..cluster.catalog import Catalog, open_catalog
 from ..cluster.observability.process import observe_process
 from ..cluster.observability.traces import carried, span
-from ..cluster.settings import ServiceSettings
+from ..cluster.settings import ServiceSettings, load_settings
 from ..cluster.threads import pin_threads
 from .app import build_app
 from .job import run_job
@@ -22,12 +23,20 @@ from .service import Service
 from .work import set_threads
 
 
+Given = ServiceSettings | Mapping[str, Any]
+"""The settings, or those that go before what a replica's own machine says: then no secret travels with a deployment."""
+
+
+def _settled(given: Given) -> ServiceSettings:
+    return given if isinstance(given, ServiceSettings) else load_settings(**given)
+
+
 @serve.deployment
 class DiscoveryWorker:
     """Runs discoveries that wait in the catalog: one thread each, beside the loop that answers Ray."""
 
-    def __init__(self, settings: ServiceSettings) -> None:
-        self._settings = settings
+    def __init__(self, given: Given) -> None:
+        self._settings = settings = _settled(given)
         observe_process("worker", settings)
         pin_threads()
         self._catalog: Catalog = open_catalog(settings.catalog_address)
@@ -43,8 +52,8 @@ class DiscoveryWorker:
 class Gateway:
     """Answers HTTP; parses and validates itself, and hands discoveries to the workers."""
 
-    def __init__(self, settings: ServiceSettings, workers: DeploymentHandle[Any]) -> None:
-        self._settings = settings
+    def __init__(self, given: Given, workers: DeploymentHandle[Any]) -> None:
+        self._settings = _settled(given)
         self._workers = workers
 
     def __serve_build_asgi_app__(self) -> FastAPI:
@@ -61,8 +70,27 @@ class Gateway:
         return build_app(Service(self._settings, open_catalog(self._settings.catalog_address), start))
 
 
-def application(settings: ServiceSettings) -> Application:
-    """Return the Serve application, with the share of the machine that the settings give to each part."""
+def build(arguments: dict[str, str]) -> Application:
+    """
+    Return the Serve application of a cluster: ``import_path: qbitel.serve_app.deployments:build`` of a RayService.
+
+    Args:
+        arguments: settings that go before those of the pods; all others, and all secrets, each replica finds in its own.
+
+    Raises:
+        InputError: a setting cannot be.
+    """
+    return application(load_settings(**arguments), arguments)
+
+
+def application(settings: ServiceSettings, given: Given | None = None) -> Application:
+    """
+    Return the Serve application, with the share of the machine that the settings give to each part.
+
+    Args:
+        given: what replicas are given in place of these settings.
+    """
+    given = settings if given is None else given
     workers = (
         cast(Any, DiscoveryWorker)
         .options(
@@ -71,7 +99,7 @@ def application(settings: ServiceSettings) -> Application:
             graceful_shutdown_timeout_s=settings.drain_s,
             ray_actor_options={"num_cpus": settings.worker_cpus},
         )
-        .bind(settings)
+        .bind(given)
     )
     gateway: Application = (
         cast(Any, Gateway)
@@ -83,6 +111,6 @@ def application(settings: ServiceSettings) -> Application:
             graceful_shutdown_timeout_s=settings.drain_s,
             ray_actor_options={"num_cpus": settings.gateway_cpus},
         )
-        .bind(settings, workers)
+        .bind(given, workers)
     )
     return gateway
