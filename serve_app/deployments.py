@@ -22,7 +22,6 @@ from .job import run_job
 from .service import Service
 from .work import set_threads
 
-
 Given = ServiceSettings | Mapping[str, Any]
 """The settings, or those that go before what a replica's own machine says: then no secret travels with a deployment."""
 
@@ -75,7 +74,7 @@ def build(arguments: dict[str, str]) -> Application:
     Return the Serve application of a cluster: ``import_path: qbitel.serve_app.deployments:build`` of a RayService.
 
     Args:
-        arguments: settings that go before those of the pods; all others, and all secrets, each replica finds in its own.
+        arguments: settings that go before those of the pods; all others, secrets too, each replica finds in its own.
 
     Raises:
         InputError: a setting cannot be.

@@ -30,6 +30,6 @@ def test_an_answer_that_is_wrong_fails() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, json={"status": "failed", "results": []}, request=request)
 
-    with httpx.Client(transport=httpx.MockTransport(answer), base_url="http://x") as client:
-        with pytest.raises(RuntimeError, match="ended as failed"):
-            trial.trial(client, [b"x"])
+    client = httpx.Client(transport=httpx.MockTransport(answer), base_url="http://x")
+    with client, pytest.raises(RuntimeError, match="ended as failed"):
+        trial.trial(client, [b"x"])
