@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export RAY_AUTH_MODE ?= disabled
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: figures figures-classifier figures-segmenter figures-training venv venv-train warm demo serve test lint unit crash-test partition-test partition-ci ray-test replica-test test-cluster bench docs pictures clean
+.PHONY: check-deploy crds kustomize figures figures-classifier figures-segmenter figures-training venv venv-train warm demo serve test lint unit crash-test partition-test partition-ci ray-test replica-test test-cluster bench docs pictures clean
 
 venv: $(VENV)/.installed
 
@@ -71,6 +71,18 @@ partition-ci: venv
 	@if unshare --net --mount --uts true 2> /dev/null; \
 	  then $(BIN)/python -m qbitel.actors.partition --faults cut "head killed"; \
 	  else echo "no networks are cut: that needs root, and a container that may make namespaces"; fi
+
+# The chart in every profile, the images, and Serve's configuration, without a cluster.
+check-deploy: venv
+	$(BIN)/python -m deploy.checks
+
+# The operators' CRDs that the chart is held to, of pinned versions; or set QBITEL_CRDS to a folder that has them.
+crds: venv
+	$(BIN)/python -m deploy.checks.crds
+
+# The chart for those without Helm, as a base of Kustomize: make kustomize PROFILE=prod
+kustomize: venv
+	$(BIN)/python -m deploy.checks.kustomize $(PROFILE) build/kustomize/$(PROFILE)
 
 # Captures in an object store, read by a Ray of three raylets, as its client and as jobs; an ingest that is killed.
 ray-test: venv

@@ -1,0 +1,38 @@
+# syntax=docker/dockerfile:1.7
+# From the root of the project: docker build -f deploy/images/cpu.Dockerfile -t qbitel:0.1.0 .
+# With EXTRAS=train it has torch and scikit-learn, for training jobs.
+ARG PYTHON=3.11.11-slim-bookworm
+
+FROM python:${PYTHON} AS build
+ARG EXTRAS=cluster
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+WORKDIR /src
+COPY . .
+RUN python -m venv /opt/venv \
+ && /opt/venv/bin/python -m pip install -c constraints.txt ".[${EXTRAS}]" \
+ && python -m venv /opt/sbom \
+ && /opt/sbom/bin/python -m pip install cyclonedx-bom==7.5.0 \
+ && /opt/sbom/bin/cyclonedx-py environment /opt/venv/bin/python --output-file /opt/venv/sbom.json
+# Kernels are compiled now: the root file system of a pod is read-only.
+RUN mkdir /opt/warm && cp -r examples /opt/warm/ && PYTHONPATH=/opt/warm /opt/venv/bin/python -P -m examples.warm
+
+FROM python:${PYTHON}
+ARG VERSION=0.1.0
+LABEL org.opencontainers.image.title="qbitel" \
+      org.opencontainers.image.description="Finds out what unknown traffic says" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.licenses="Apache-2.0"
+# KubeRay's probes call wget.
+# hadolint ignore=DL3008
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends wget \
+ && rm -rf /var/lib/apt/lists/* \
+ && groupadd --gid 10001 qbitel \
+ && useradd --uid 10001 --gid qbitel --home-dir /tmp --no-create-home --shell /usr/sbin/nologin qbitel
+COPY --from=build /opt/venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp \
+    NUMBA_NUM_THREADS=1 OMP_NUM_THREADS=1 RAY_USAGE_STATS_ENABLED=0
+USER 10001:10001
+WORKDIR /tmp
+EXPOSE 8000
+CMD ["qbitel", "serve"]
