@@ -121,6 +121,7 @@ figures: warm
 	$(BIN)/python -m benchmarks.captures > $(FIGURES)/captures.md
 	cd $(dir $(abspath $(CORPUS))) && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m benchmarks.framing --corpus $(notdir $(CORPUS)) > $(CURDIR)/$(FIGURES)/framing.md
 	$(BIN)/python -m benchmarks.service > $(FIGURES)/service.md
+	$(BIN)/python -m benchmarks.footprint > $(FIGURES)/footprint.md
 	$(BIN)/python -m benchmarks.message_statistics > $(FIGURES)/statistics.md
 	$(BIN)/python -m benchmarks.ingest --plot $(FIGURES)/ingest.svg > $(FIGURES)/ingest.md
 	$(BIN)/python -m benchmarks.bulk > $(FIGURES)/bulk.md
