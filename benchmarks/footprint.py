@@ -31,8 +31,8 @@ PROCESSES = {
     "dashboard.py": "dashboard (head)",
 }
 _HEAD = """
-Memory that a process has alone (private, of `smaps_rollup`), MiB; what processes share counts for none of them. Ray's object
-store comes on top: 30 % of a pod's memory, unless it is set.
+Memory that a process has alone (private, of `smaps_rollup`), MiB; what processes share counts for none of them. Ray's
+object store comes on top: 30 % of a pod's memory, unless it is set.
 
 | process | idle | after load |
 |---|--:|--:|
